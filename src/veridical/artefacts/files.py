@@ -1,0 +1,120 @@
+"""Atomic files and fingerprints: an artefact exists whole or not at all, and says what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from veridical.errors import ArtefactError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Generator[Path]:
+    """Yield a temporary name beside `path`; it is renamed to `path` when the block ends well, deleted otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Generator[Path]:
+    """Yield a temporary folder; it replaces `path` (if there) when the block ends well, and is deleted otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            os.replace(path, old)
+            os.replace(temporary, path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def fingerprint(value: Any) -> str:
+    """Return 16 hex digits that change when the value does.
+
+    Args:
+        value: Bytes, a pyarrow table, or anything that JSON can hold.
+    """
+    if isinstance(value, bytes):
+        data = value
+    elif isinstance(value, pa.Table):
+        sink = pa.BufferOutputStream()
+        plain = value.replace_schema_metadata(None).combine_chunks()
+        with pa.ipc.new_stream(sink, plain.schema) as writer:
+            writer.write_table(plain)
+        data = sink.getvalue().to_pybytes()
+    else:
+        data = json.dumps(value, sort_keys=True, default=str).encode()
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, indented, keys in the order given; NaN is refused."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        ArtefactError: when the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{path}: not found") from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path}: is damaged or not JSON ({error})") from None
+
+
+def write_table(path: Path, table: pa.Table, kind: str, version: int) -> None:
+    """Write a parquet table atomically with its kind, schema version and content fingerprint in the metadata."""
+    facts = {"veridical.kind": kind, "veridical.schema_version": str(version), "veridical.fingerprint": fingerprint(table)}
+    metadata = {**(table.schema.metadata or {}), **{key.encode(): value.encode() for key, value in facts.items()}}
+    with atomic_path(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+
+
+def read_table(path: Path, kind: str, version: int) -> pa.Table:
+    """Read a parquet table and check its kind and schema version.
+
+    Raises:
+        ArtefactError: when it is missing, damaged, of another kind, or of another schema version.
+    """
+    if not path.is_file():
+        raise ArtefactError(f"{path}: no such {kind} file")
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ArtefactError(f"{path}: is damaged or not a parquet file ({str(error).splitlines()[0]})") from None
+    metadata = table.schema.metadata or {}
+    found_kind = metadata.get(b"veridical.kind", b"unknown").decode()
+    found_version = metadata.get(b"veridical.schema_version", b"none").decode()
+    if found_kind != kind:
+        raise ArtefactError(f"{path}: expected a {kind}, found a table of kind {found_kind!r}")
+    if found_version != str(version):
+        raise ArtefactError(
+            f"{path}: schema version {found_version} of {kind}, this release reads {version}; make the {kind} again"
+        )
+    return table

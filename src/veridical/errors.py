@@ -1,0 +1,45 @@
+"""Errors a user can act on: each message says what was found, what is valid and what to do, in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VeridicalError(Exception):
+    """Base of all errors that are meant to be read by a user; the command line prints the message alone."""
+
+
+class UsageError(VeridicalError):
+    """Wrong use or unusable input (exit code 2)."""
+
+
+class ArtefactError(VeridicalError):
+    """A manifest, clip store, run or table is missing, damaged, or of another schema version."""
+
+
+class MissingWeightsError(VeridicalError):
+    """Model weights could not be had; the message names the file and where to put it."""
+
+
+class DivergedError(VeridicalError):
+    """A loss or gradient became NaN or infinite; the message names the batch."""
+
+
+class NotEvaluableError(VeridicalError):
+    """A figure cannot be judged from the data at hand; the message says why."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+    """Return the error for an unknown variant name, the nearest valid names first.
+
+    Args:
+        kind: What was named, for the message ("corpus", "forgery").
+        name: The name that was given.
+        valid: All valid names.
+    """
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    ordered = near + [other for other in names if other not in near]
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {kind} {name!r}{hint} Valid: {', '.join(ordered)}".replace("'?", "'?"))

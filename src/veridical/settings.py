@@ -1,0 +1,100 @@
+"""The base of every settings model, and how settings are read from YAML and changed from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from veridical.errors import UsageError
+
+
+class Settings(BaseModel):
+    """A frozen settings model: unknown keys are refused, the docstring under a field is its help text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def parse_settings(model: type[SettingsT], values: Mapping[str, Any], source: str) -> SettingsT:
+    """Validate plain values into a settings model.
+
+    Args:
+        model: The settings model.
+        values: Nested mappings as read from YAML or JSON.
+        source: Where the values come from, for the error message.
+
+    Raises:
+        UsageError: naming the first wrong field, what was found and what is expected.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise UsageError(f"{source}: {where}: {first['msg']}, found {first.get('input')!r}{more}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds one mapping.
+
+    Raises:
+        UsageError: when the file is missing, is not YAML, or holds something else than a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: is not valid YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected a mapping of settings, found {type(values).__name__}")
+    return values
+
+
+def with_overrides(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the values with `a.b=c` assignments applied; c is read as YAML, so numbers and lists work.
+
+    Raises:
+        UsageError: when an assignment has no `=` or walks through something that is not a mapping.
+    """
+    result: dict[str, Any] = _copy(values)
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not key.strip():
+            raise UsageError(f"--set {assignment!r}: expected KEY=VALUE, for example losses.temporal=0.1")
+        *parents, last = key.strip().split(".")
+        node: Any = result
+        for parent in parents:
+            node = node.setdefault(parent, {}) if isinstance(node, dict) else _element(node, parent, assignment)
+        if isinstance(node, list):
+            node[_index(node, last, assignment)] = yaml.safe_load(text)
+        elif isinstance(node, dict):
+            node[last] = yaml.safe_load(text)
+        else:
+            raise UsageError(f"--set {assignment!r}: {'.'.join(parents)} is a single value and has no {last!r}")
+    return result
+
+
+def _copy(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _copy(value) for key, value in node.items()}
+    return [_copy(value) for value in node] if isinstance(node, list) else node
+
+
+def _element(node: Any, key: str, assignment: str) -> Any:
+    if not isinstance(node, list):
+        raise UsageError(f"--set {assignment!r}: {key!r} is below a single value")
+    return node[_index(node, key, assignment)]
+
+
+def _index(node: list[Any], key: str, assignment: str) -> int:
+    if not key.isdigit() or int(key) >= len(node):
+        raise UsageError(f"--set {assignment!r}: {key!r} is not a position in a list of {len(node)}")
+    return int(key)
