@@ -1,0 +1,209 @@
+"""Audio encoders on raw 16 kHz sound: embed, then a stack of transformer blocks of which the early ones stay frozen.
+
+wav2vec 2.0: Baevski et al. 2020, arXiv:2006.11477; HuBERT: Hsu et al. 2021, arXiv:2106.07447; Whisper: Radford et al. 2022,
+arXiv:2212.04356 (its encoder alone, positions cut to the window). Departures: no SpecAugment, no layerdrop (both are on by
+default in the library); the stack can be cut after the frozen blocks, so that their output may be computed once and kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from veridical import weights
+from veridical.errors import MissingWeightsError, UsageError, unknown_name
+from veridical.models.whisper_weights import read_whisper_encoder
+from veridical.settings import Settings
+
+# B clips, S samples, A audio steps, D features, M mel bands
+
+
+class AudioEncoderSettings(Settings):
+    """The speech encoder."""
+
+    kind: Literal["wav2vec2", "hubert", "whisper"] = "wav2vec2"
+    """Family of the encoder."""
+    weights: str = "facebook/wav2vec2-base"
+    """A hub name, a local folder or file, a packaged name (`whisper_tiny_en`), or `random`."""
+    config: dict[str, Any] = {}
+    """Changes to the library's configuration (sizes), for weights that are `random`."""
+    trainable_blocks: int = 4
+    """How many of the last transformer blocks fine-tune; all earlier ones stay frozen."""
+    window_s: float = 1.0
+    """Length of a clip in seconds; fixes the positions of Whisper."""
+
+
+class AudioEncoder(nn.Module):
+    """Base of the families: `embed` and `blocks` and `final` are what a family provides."""
+
+    blocks: nn.ModuleList
+    num_features: int
+
+    def __init__(self, trainable_blocks: int) -> None:
+        super().__init__()
+        self.trainable_blocks = trainable_blocks
+
+    def check_blocks(self) -> None:
+        """Refuse a cut that the stack does not have."""
+        if not 0 <= self.trainable_blocks <= len(self.blocks):
+            raise UsageError(f"audio.trainable_blocks: {self.trainable_blocks} of {len(self.blocks)} blocks cannot be trained")
+
+    @property
+    def cut(self) -> int:
+        """Number of early blocks that stay frozen."""
+        return len(self.blocks) - self.trainable_blocks
+
+    def embed(self, samples_BS: Tensor) -> Tensor:
+        """Sound to the input of the first block (B, A, D)."""
+        raise NotImplementedError
+
+    def final(self, hidden_BAD: Tensor) -> Tensor:
+        """What follows the last block."""
+        return hidden_BAD
+
+    def frozen_part(self, samples_BS: Tensor) -> Tensor:
+        """Return the hidden state (B, A, D) after the frozen blocks."""
+        hidden = self.embed(samples_BS)
+        for block in self.blocks[: self.cut]:
+            hidden = _tensor(block(hidden, attention_mask=None))
+        return hidden
+
+    def forward(self, hidden_BAD: Tensor) -> Tensor:
+        """Run the trainable blocks on what `frozen_part` returned; (B, A, D)."""
+        for block in self.blocks[self.cut :]:
+            hidden_BAD = _tensor(block(hidden_BAD, attention_mask=None))
+        return self.final(hidden_BAD)
+
+
+def _tensor(output: Any) -> Tensor:
+    return output[0] if isinstance(output, tuple) else output
+
+
+class Wav2Vec2Family(AudioEncoder):
+    """wav2vec 2.0 and HuBERT: convolutions on the waveform, then post-norm or pre-norm blocks."""
+
+    def __init__(self, model: Any, trainable_blocks: int) -> None:
+        super().__init__(trainable_blocks)
+        self.feature_extractor = model.feature_extractor
+        self.feature_projection = model.feature_projection
+        self.position = model.encoder.pos_conv_embed
+        self.norm = model.encoder.layer_norm
+        self.blocks = model.encoder.layers
+        self.pre_norm = bool(model.config.do_stable_layer_norm)
+        self.num_features = int(model.config.hidden_size)
+
+    def embed(self, samples_BS: Tensor) -> Tensor:
+        centred = samples_BS - samples_BS.mean(1, keepdim=True)
+        normalised = centred / torch.sqrt(samples_BS.var(1, keepdim=True, unbiased=False) + 1e-7)
+        projected = self.feature_projection(self.feature_extractor(normalised).transpose(1, 2))
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        hidden = hidden + self.position(hidden)
+        return hidden if self.pre_norm else self.norm(hidden)
+
+    def final(self, hidden_BAD: Tensor) -> Tensor:
+        return self.norm(hidden_BAD) if self.pre_norm else hidden_BAD
+
+
+class WhisperFamily(AudioEncoder):
+    """Whisper's encoder: log-mel spectrogram, two convolutions, pre-norm blocks."""
+
+    mel_filters: Tensor
+    window: Tensor
+
+    def __init__(self, encoder: Any, trainable_blocks: int) -> None:
+        super().__init__(trainable_blocks)
+        from transformers.audio_utils import mel_filter_bank
+
+        self.conv1, self.conv2 = encoder.conv1, encoder.conv2
+        self.position = encoder.embed_positions
+        self.blocks = encoder.layers
+        self.norm = encoder.layer_norm
+        self.num_features = int(encoder.config.d_model)
+        filters = mel_filter_bank(201, encoder.config.num_mel_bins, 0.0, 8000.0, 16000, norm="slaney", mel_scale="slaney")
+        self.register_buffer("mel_filters", torch.tensor(filters, dtype=torch.float32), persistent=False)
+        self.register_buffer("window", torch.hann_window(400), persistent=False)
+
+    def log_mel(self, samples_BS: Tensor) -> Tensor:
+        """Return the log-mel spectrogram (B, M, frames of 10 ms), scaled as in the paper's code: within 8 decades of the peak."""
+        spectrum = torch.stft(samples_BS.float(), 400, 160, window=self.window, return_complex=True)[..., :-1]
+        mel_BMA = torch.einsum("bfa,fm->bma", spectrum.abs() ** 2, self.mel_filters).clamp_min(1e-10).log10()
+        floor = mel_BMA.amax((1, 2), keepdim=True) - 8.0
+        return (torch.maximum(mel_BMA, floor) + 4.0) / 4.0
+
+    def embed(self, samples_BS: Tensor) -> Tensor:
+        x = self.log_mel(samples_BS).to(self.conv1.weight.dtype)
+        x = nn.functional.gelu(self.conv2(nn.functional.gelu(self.conv1(x)))).transpose(1, 2)
+        hidden: Tensor = x + self.position.weight[: x.shape[1]]
+        return hidden
+
+    def final(self, hidden_BAD: Tensor) -> Tensor:
+        normed: Tensor = self.norm(hidden_BAD)
+        return normed
+
+
+def build_audio_encoder(settings: AudioEncoderSettings, load_weights: bool = True) -> AudioEncoder:
+    """Build an audio encoder.
+
+    Args:
+        settings: Family, weights, cut.
+        load_weights: False builds the architecture only.
+
+    Raises:
+        MissingWeightsError: when the weights cannot be had.
+        UsageError: when more blocks are to be trained than there are.
+    """
+    if settings.kind not in AUDIO_ENCODERS:
+        raise unknown_name("audio encoder", settings.kind, AUDIO_ENCODERS)
+    encoder = AUDIO_ENCODERS[settings.kind](settings, load_weights)
+    encoder.check_blocks()
+    return encoder
+
+
+_REGULAR = {"apply_spec_augment": False, "layerdrop": 0.0}
+
+
+def _build_wav2vec2(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    return Wav2Vec2Family(_hugging_face(Wav2Vec2Model, Wav2Vec2Config, settings, load), settings.trainable_blocks)
+
+
+def _build_hubert(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
+    from transformers import HubertConfig, HubertModel
+
+    return Wav2Vec2Family(_hugging_face(HubertModel, HubertConfig, settings, load), settings.trainable_blocks)
+
+
+def _hugging_face(model: Any, config: Any, settings: AudioEncoderSettings, load: bool) -> Any:
+    # The defaults of both configuration classes are the sizes of the "base" models.
+    if not load or settings.weights == "random":
+        return model(config(**{**_REGULAR, **settings.config}))
+    try:
+        return model.from_pretrained(settings.weights, **_REGULAR, **settings.config)
+    except OSError as error:
+        raise MissingWeightsError(
+            f"audio.weights {settings.weights!r} cannot be had ({str(error).splitlines()[0][:120]}); put config.json and "
+            "model.safetensors into a folder and name the folder in audio.weights, or use `random`"
+        ) from error
+
+
+def _build_whisper(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
+    from transformers import WhisperConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    positions = round(settings.window_s * 50)
+    tiny = {"d_model": 384, "encoder_layers": 4, "encoder_attention_heads": 6, "encoder_ffn_dim": 1536}
+    sizes = {**tiny, **settings.config, "max_source_positions": positions, "encoder_layerdrop": 0.0}
+    encoder = WhisperEncoder(WhisperConfig(**sizes))
+    if load and settings.weights != "random":
+        path = weights.locate(settings.weights) if settings.weights in weights.WEIGHTS else Path(settings.weights)
+        if not path.is_file():
+            raise MissingWeightsError(f"audio.weights: no file {path}; valid: random, a CTranslate2 file, {', '.join(weights.WEIGHTS)}")
+        encoder.load_state_dict(read_whisper_encoder(path, positions))
+    return WhisperFamily(encoder, settings.trainable_blocks)
+
+
+AUDIO_ENCODERS = {"wav2vec2": _build_wav2vec2, "hubert": _build_hubert, "whisper": _build_whisper}

@@ -1,0 +1,134 @@
+"""The audio-visual detector: frames and sound of one second in, three logits out (picture, sound, both)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from veridical.models.audio import AudioEncoderSettings, build_audio_encoder
+from veridical.models.fusion import CrossModalAttention, FusionSettings
+from veridical.models.temporal import TemporalEncoder, TemporalEncoderSettings
+from veridical.models.video import VideoEncoder, VideoEncoderSettings
+from veridical.settings import Settings
+
+# B clips, T frames, C colours, H height, W width, S samples, A audio steps, F backbone features, D features
+
+
+class DetectorSettings(Settings):
+    """The parts of the detector."""
+
+    video: VideoEncoderSettings = VideoEncoderSettings()
+    temporal: TemporalEncoderSettings = TemporalEncoderSettings()
+    audio: AudioEncoderSettings = AudioEncoderSettings()
+    fusion: FusionSettings = FusionSettings()
+    audio_width: int = 512
+    """Size of an audio step after projection."""
+    head_width: int = 40
+    """Hidden size of each head."""
+    head_dropout: float = 0.2
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the (usually frozen) early parts give: all that the trainable parts need."""
+
+    video: Tensor
+    """(B, T, F) backbone features."""
+    audio: Tensor
+    """(B, A, E) hidden state after the frozen audio blocks."""
+    has_video: Tensor
+    """(B,) bool; False masks the picture."""
+    has_audio: Tensor
+    """(B,) bool; False masks the sound: missing, near-silent, or too little speech."""
+
+    def masked(self, *, video: Tensor | None = None, audio: Tensor | None = None) -> Features:
+        """Return features with more clips masked; True in the (B,) arguments hides that modality."""
+        return replace(
+            self,
+            has_video=self.has_video if video is None else self.has_video & ~video,
+            has_audio=self.has_audio if audio is None else self.has_audio & ~audio,
+        )
+
+    def to(self, device: torch.device) -> Features:
+        """Return the features on a device."""
+        return Features(self.video.to(device), self.audio.to(device), self.has_video.to(device), self.has_audio.to(device))
+
+
+@dataclass(frozen=True)
+class DetectorOutput:
+    """Raw logits (higher = more fake) and the embeddings that losses look at."""
+
+    logit: Tensor
+    """(B,) picture and sound together."""
+    video_logit: Tensor
+    """(B,) picture alone; meaningless where has_video is False."""
+    audio_logit: Tensor
+    """(B,) sound alone; meaningless where has_audio is False."""
+    frame_embeddings: Tensor
+    """(B, T, D) of the temporal encoder, before pooling."""
+
+
+class Detector(nn.Module):
+    """EfficientNet-like frames, temporal encoder, speech encoder, cross-modal attention, three heads.
+
+    Args:
+        settings: The parts.
+        load_weights: False builds the architecture only; a checkpoint will be loaded.
+    """
+
+    def __init__(self, settings: DetectorSettings, load_weights: bool = True) -> None:
+        super().__init__()
+        self.settings = settings
+        self.video = VideoEncoder(settings.video, load_weights)
+        self.temporal = TemporalEncoder(self.video.num_features, settings.temporal)
+        self.audio = build_audio_encoder(settings.audio, load_weights)
+        self.audio_projection = nn.Sequential(
+            nn.LayerNorm(self.audio.num_features), nn.Linear(self.audio.num_features, settings.audio_width)
+        )
+        self.fusion = CrossModalAttention(
+            settings.temporal.width, settings.temporal.output, settings.audio_width, settings.fusion
+        )
+        self.video_head = _head(settings.temporal.output, settings)
+        self.audio_head = _head(settings.audio_width, settings)
+        self.head = _head(settings.temporal.output + settings.fusion.width, settings)
+
+    def features(self, frames_BTCHW: Tensor, samples_BS: Tensor, has_audio_B: Tensor) -> Features:
+        """Run the early parts: the image backbone and the frozen audio blocks.
+
+        Args:
+            frames_BTCHW: uint8 RGB faces.
+            samples_BS: Sound in [-1, 1], zeros where there is none.
+            has_audio_B: False where the sound must not be used.
+        """
+        has_video_B = torch.ones(len(frames_BTCHW), dtype=torch.bool, device=frames_BTCHW.device)
+        return Features(self.video(frames_BTCHW), self.audio.frozen_part(samples_BS), has_video_B, has_audio_B)
+
+    def forward(self, features: Features, follow: bool = False) -> DetectorOutput:
+        """Judge clips.
+
+        Args:
+            features: From `features`, or kept from an earlier run of the frozen parts.
+            follow: True trains the single-modality heads on detached inputs: they keep step with the encoders during joint
+                training without adding a term to what the encoders learn.
+        """
+        frames_BTD, clip_BP = self.temporal(features.video)
+        audio_BAE = self.audio_projection(self.audio(features.audio))
+        heard_BE = audio_BAE.mean(1)
+        joint = self.fusion(frames_BTD, clip_BP, audio_BAE, features.has_video, features.has_audio)
+        return DetectorOutput(
+            logit=self.head(joint).squeeze(1),
+            video_logit=self.video_head(clip_BP.detach() if follow else clip_BP).squeeze(1),
+            audio_logit=self.audio_head(heard_BE.detach() if follow else heard_BE).squeeze(1),
+            frame_embeddings=frames_BTD,
+        )
+
+
+def _head(width: int, settings: DetectorSettings) -> nn.Module:
+    return nn.Sequential(
+        nn.Dropout(settings.head_dropout),
+        nn.Linear(width, settings.head_width),
+        nn.GELU(),
+        nn.Linear(settings.head_width, 1),
+    )

@@ -1,0 +1,33 @@
+"""Frozen means frozen: no gradient, and evaluation mode whatever `train()` says, BatchNorm of open blocks too."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def set_trainable(module: nn.Module, trainable: bool) -> None:
+    """Open or freeze every parameter of a module."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(trainable)
+
+
+def set_modes(model: nn.Module, training: bool) -> None:
+    """Put parts with trainable parameters into training mode and everything else into evaluation mode.
+
+    A module is frozen when it holds parameters and none of them is trainable. BatchNorm stays in evaluation mode even
+    in open blocks: with a few videos per batch its running statistics would drift away from what was pretrained.
+    """
+    for module in model.modules():
+        parameters = list(module.parameters())
+        frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+        is_batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        module.training = training and not frozen and not is_batch_norm
+    for parent in model.modules():
+        if not parent.training:
+            for child in parent.modules():
+                child.training = False
+
+
+def trainable_names(model: nn.Module) -> list[str]:
+    """Return the names of all trainable parameters, in order."""
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]

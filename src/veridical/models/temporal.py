@@ -1,0 +1,84 @@
+"""Temporal encoders: frame features in, frame embeddings and one vector per clip out.
+
+A 128-d bottleneck keeps the convolutional one near half a million parameters between 1536-d input and 2048-d output.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from veridical.errors import unknown_name
+from veridical.settings import Settings
+
+# B clips, T frames, F backbone features, D bottleneck, P pooled features
+
+
+class TemporalEncoderSettings(Settings):
+    """How frames are put together in time."""
+
+    kind: Literal["conv", "transformer"] = "conv"
+    """`conv`: two residual 1-D convolutions; `transformer`: two attention blocks."""
+    width: int = 128
+    """Size D of a frame embedding."""
+    output: int = 2048
+    """Size P of a clip's vector."""
+    dropout: float = 0.1
+
+
+class _ConvBlock(nn.Module):
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.conv = nn.Conv1d(width, width, kernel_size=3, padding=1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        y = self.conv(self.norm(x_BTD).transpose(1, 2)).transpose(1, 2)
+        return x_BTD + self.dropout(nn.functional.gelu(y))
+
+
+class _AttentionBlocks(nn.Module):
+    def __init__(self, width: int, dropout: float, max_frames: int = 64) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(1, max_frames, width))
+        nn.init.normal_(self.position, std=0.02)
+        layer = nn.TransformerEncoderLayer(
+            width, nhead=4, dim_feedforward=2 * width, dropout=dropout, batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        y: Tensor = self.blocks(x_BTD + self.position[:, : x_BTD.shape[1]])
+        return y
+
+
+def _conv_body(settings: TemporalEncoderSettings) -> nn.Module:
+    return nn.Sequential(*(_ConvBlock(settings.width, settings.dropout) for _ in range(2)))
+
+
+def _transformer_body(settings: TemporalEncoderSettings) -> nn.Module:
+    return _AttentionBlocks(settings.width, settings.dropout)
+
+
+TEMPORAL_BODIES = {"conv": _conv_body, "transformer": _transformer_body}
+
+
+class TemporalEncoder(nn.Module):
+    """Frame features (B, T, F) to frame embeddings (B, T, D) and a clip vector (B, P)."""
+
+    def __init__(self, num_features: int, settings: TemporalEncoderSettings) -> None:
+        super().__init__()
+        if settings.kind not in TEMPORAL_BODIES:
+            raise unknown_name("temporal encoder", settings.kind, TEMPORAL_BODIES)
+        self.bottleneck = nn.Sequential(nn.LayerNorm(num_features), nn.Linear(num_features, settings.width))
+        self.body = TEMPORAL_BODIES[settings.kind](settings)
+        self.norm = nn.LayerNorm(settings.width)
+        self.expand = nn.Linear(settings.width, settings.output)
+
+    def forward(self, features_BTF: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frame embeddings (B, T, D), before pooling, and the clip vector (B, P)."""
+        frames_BTD = self.norm(self.body(self.bottleneck(features_BTF)))
+        return frames_BTD, nn.functional.gelu(self.expand(frames_BTD.mean(1)))

