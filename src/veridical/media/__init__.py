@@ -1,0 +1,19 @@
+"""Reading and writing video files with exact time; the only room that knows the codec library."""
+
+from veridical.media.errors import STATUSES, Status, UnusableVideoError
+from veridical.media.frames import VideoFrame, video_frames
+from veridical.media.probe import MediaFacts, probe
+from veridical.media.sound import audio_samples
+from veridical.media.write import write_video
+
+__all__ = [
+    "STATUSES",
+    "MediaFacts",
+    "Status",
+    "UnusableVideoError",
+    "VideoFrame",
+    "audio_samples",
+    "probe",
+    "video_frames",
+    "write_video",
+]

@@ -1,0 +1,124 @@
+"""Opening files: containers that this package reads, their picture and sound streams, and one clock for both.
+
+Playlists and image formats are refused: an uploaded text file must not make the reader open other files or addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import av.error
+
+from veridical.media.errors import UnusableVideoError
+
+CONTAINERS = (
+    "mov mp4 m4a 3gp 3g2 mj2 matroska webm avi mpeg mpegts mpegvideo m4v h264 hevc flv live_flv asf ogg mxf nut ivf wtv "
+    "gxf rm dv swf yuv4mpegpipe"
+).split()
+"""Demuxers that may be used; everything else, playlists first of all, is refused."""
+ROUNDING_S = 1e-3
+"""Two times nearer than this are the same: Matroska, WebM and FLV round timestamps to milliseconds."""
+MAX_GAP_S = 3600.0
+"""A timestamp that runs ahead by more than this is damaged and is not believed."""
+
+
+@contextmanager
+def open_input(path: Path) -> Generator[av.container.InputContainer]:
+    """Open a file for reading.
+
+    Raises:
+        UnusableVideoError: `unreadable`, when it is missing, empty, cut, or not a container in `CONTAINERS`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UnusableVideoError("unreadable", "is a folder, not a video" if path.is_dir() else "no such file", path)
+    if path.stat().st_size == 0:
+        raise UnusableVideoError("unreadable", "the file is empty (0 bytes)", path)
+    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+    try:
+        container = av.open(str(path), metadata_errors="replace", container_options=options)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise UnusableVideoError("unreadable", _why_not_open(error), path) from None
+    with container:
+        yield container
+
+
+def video_stream(container: av.container.InputContainer, path: Path, threads: int = 1) -> av.VideoStream:
+    """Return the first moving picture, cover art aside.
+
+    Raises:
+        UnusableVideoError: `no_video`, when there is none; `unreadable`, when no decoder knows it.
+    """
+    for stream in container.streams.video:
+        if stream.disposition & av.stream.Disposition.attached_pic:
+            continue
+        if stream.codec_context is None:
+            raise UnusableVideoError("unreadable", "the picture's codec is not known to the decoder", path)
+        stream.codec_context.thread_count = threads
+        return stream
+    held = ", ".join(sorted({stream.type for stream in container.streams})) or "no stream at all"
+    raise UnusableVideoError("no_video", f"has no video track, only: {held}", path)
+
+
+def decoded(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator[av.frame.Frame]:
+    """Yield what a stream decodes to; packets that cannot be decoded are passed over, as players do."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.error.FFmpegError, OSError):
+            packet = None
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except (av.error.FFmpegError, OSError):
+            continue
+        yield from frames
+
+
+@dataclass
+class Clock:
+    """Turns presentation timestamps into seconds of one timeline, mending those that are missing or run backwards."""
+
+    step_s: float
+    """Duration of a frame when nothing better is known."""
+    previous_s: float | None = None
+    previous_dts_s: float | None = None
+    shift_s: float = field(default=0.0)
+    """Added to all timestamps after one that jumped."""
+
+    def read(self, frame: av.frame.Frame) -> float:
+        """Return the presentation time of the next decoded frame in seconds of the container's timeline."""
+        dts_s = None if frame.dts is None else float(frame.dts * frame.time_base)
+        if frame.pts is not None:
+            time_s = float(frame.pts * frame.time_base) + self.shift_s
+            if self.previous_s is not None and not -ROUNDING_S <= time_s - self.previous_s <= MAX_GAP_S:
+                self.shift_s += self.previous_s + self.step_s - time_s
+                time_s = self.previous_s + self.step_s
+        elif self.previous_s is None:
+            time_s = dts_s or 0.0
+        else:
+            advance_s = 0.0 if dts_s is None or self.previous_dts_s is None else dts_s - self.previous_dts_s
+            time_s = self.previous_s + (advance_s if 0 < advance_s <= MAX_GAP_S else self.step_s)
+        self.previous_s, self.previous_dts_s = time_s, dts_s
+        return time_s
+
+
+def frame_step_s(stream: av.VideoStream) -> float:
+    """Return the usual duration of a frame in seconds; 1/25 when the file does not say."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate and 0 < rate < 1000:
+            return float(1 / rate)
+    return 0.04
+
+
+def _why_not_open(error: Exception) -> str:
+    said = getattr(error, "strerror", None) or str(error)
+    log = getattr(error, "log", None)
+    detail = f" ({log[2].strip()})" if log and len(log) > 2 and log[2].strip() else ""
+    return f"cannot be opened as a video: {said}{detail}; it is damaged, cut short, or not a video file"

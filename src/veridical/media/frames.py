@@ -1,0 +1,130 @@
+"""Frames of a video by presentation time: every frame, or the one on display at k/fps seconds.
+
+Time zero is the presentation of the first frame that the container says to show (edit lists applied). Colours follow the matrix and
+range that the file declares, BT.601 limited range when it declares none (as FFmpeg and OpenCV do). Pixel aspect ratio is ignored,
+rotation and mirroring flags are applied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from veridical.errors import UsageError
+from veridical.media.container import ROUNDING_S, Clock, decoded, frame_step_s, open_input, video_stream
+from veridical.media.errors import UnusableVideoError
+from veridical.media.orientation import orientation, upright
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """One picture and when it is shown."""
+
+    time_s: float
+    """Seconds from the start of the video: the sampling time k/fps, or `pts_s` when every frame is read."""
+    image: npt.NDArray[np.uint8]
+    """(H, W, 3) RGB, upright."""
+    pts_s: float
+    """When this picture came on display, seconds from the start of the video; at most `time_s` (plus 1 ms of rounding)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A decoded frame before its conversion to RGB, with its half-open time on display."""
+
+    start_s: float
+    duration_s: float
+    frame: av.VideoFrame
+
+    def at(self, time_s: float) -> VideoFrame:
+        image = self.frame.to_ndarray(format="rgb24", threads=1)
+        return VideoFrame(time_s, upright(image, orientation(self.frame)), self.start_s)
+
+
+def video_frames(
+    path: Path, *, fps: float | None = None, start_s: float = 0.0, stop_s: float | None = None, threads: int = 1
+) -> Iterator[VideoFrame]:
+    """Yield the frames of a video in order of presentation.
+
+    Args:
+        path: The video file.
+        fps: None for every frame; else the picture on display at k/fps seconds for k = 0, 1, …: the last that came on display at
+            or before that time (within 1 ms, the rounding of some containers). A slow video repeats pictures.
+        start_s: First time wanted, seconds from the start of the video.
+        stop_s: First time not wanted; None for the end, which is the last frame's start plus its duration.
+        threads: Decoder threads.
+
+    Raises:
+        UsageError: when fps is not above 0 or start_s is negative.
+        UnusableVideoError: `unreadable` or `no_video`; a video of which no picture can be decoded is unreadable.
+
+    Example:
+        >>> times = [frame.time_s for frame in video_frames(Path("talk.mp4"), fps=5)]  # doctest: +SKIP
+    """
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise UsageError(f"fps: expected a number above 0 or None, got {fps}")
+    if not start_s >= 0:
+        raise UsageError(f"start_s: expected 0 or more seconds, got {start_s}")
+    stop = math.inf if stop_s is None else stop_s
+    shown = _shown(Path(path), threads)
+    return _between(shown, start_s, stop) if fps is None else _sampled(shown, fps, start_s, stop)
+
+
+def video_origin_s(path: Path) -> float:
+    """Return when the first frame is shown, in seconds of the container's own timeline.
+
+    Raises:
+        UnusableVideoError: when there is no picture.
+    """
+    with open_input(path) as container:
+        stream = video_stream(container, path)
+        for frame in decoded(container, stream):
+            return Clock(frame_step_s(stream)).read(frame)
+    raise _nothing_decodes(path)
+
+
+def _shown(path: Path, threads: int) -> Iterator[_Shown]:
+    with open_input(path) as container:
+        stream = video_stream(container, path, threads)
+        clock = Clock(frame_step_s(stream))
+        origin_s: float | None = None
+        for frame in decoded(container, stream):
+            time_s = clock.read(frame)
+            origin_s = time_s if origin_s is None else origin_s
+            duration_s = float(frame.duration * frame.time_base) if frame.duration else clock.step_s
+            yield _Shown(time_s - origin_s, duration_s, frame)
+    if origin_s is None:
+        raise _nothing_decodes(path)
+
+
+def _between(shown: Iterator[_Shown], start_s: float, stop_s: float) -> Iterator[VideoFrame]:
+    for item in shown:
+        if item.start_s >= stop_s - ROUNDING_S:
+            return
+        if item.start_s >= start_s - ROUNDING_S:
+            yield item.at(item.start_s)
+
+
+def _sampled(shown: Iterator[_Shown], fps: float, start_s: float, stop_s: float) -> Iterator[VideoFrame]:
+    k = math.ceil((start_s - ROUNDING_S) * fps)
+    current: _Shown | None = None
+    for item in shown:
+        while current is not None and k / fps < min(item.start_s, stop_s) - ROUNDING_S:
+            yield current.at(k / fps)
+            k += 1
+        if k / fps >= stop_s - ROUNDING_S:
+            return
+        current = item
+    while current is not None and k / fps < min(current.start_s + current.duration_s, stop_s) - ROUNDING_S:
+        yield current.at(k / fps)
+        k += 1
+
+
+def _nothing_decodes(path: Path) -> UnusableVideoError:
+    return UnusableVideoError("unreadable", "has a video track of which no picture can be decoded", path)

@@ -1,0 +1,97 @@
+"""What a file says about itself, checked as far as opening it and decoding one picture can check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from veridical.media.container import decoded, frame_step_s, open_input, video_stream
+from veridical.media.errors import UnusableVideoError
+from veridical.media.orientation import IDENTITY, orientation, swaps_sides
+
+
+@dataclass(frozen=True)
+class MediaFacts:
+    """Container facts of one video; none of them may ever be a feature, they are for audits."""
+
+    duration_s: float
+    """Of the picture, as the container declares it; of the whole file when it declares none for the picture."""
+    fps: float
+    """Average frame rate."""
+    width: int
+    """Pixels, after rotation."""
+    height: int
+    """Pixels, after rotation."""
+    codec: str
+    """Of the picture, for example h264."""
+    pixel_format: str
+    """For example yuv420p."""
+    bitrate: int | None
+    """Bits per second of the video track, else of the file; None when neither is known."""
+    has_audio: bool
+    audio_codec: str | None
+    audio_rate_hz: int | None
+    container: str
+    """The demuxer's short name, for example mov or matroska."""
+
+
+def probe(path: Path) -> MediaFacts:
+    """Return the facts of a video file.
+
+    Raises:
+        UnusableVideoError: `unreadable` when it is missing, empty, cut short, not a video, or its first picture cannot be
+            decoded; `no_video` when it holds only sound.
+    """
+    path = Path(path)
+    with open_input(path) as container:
+        stream = video_stream(container, path)
+        _refuse_cut(container, path)
+        frame = next(decoded(container, stream), None)
+        if frame is None:
+            raise UnusableVideoError("unreadable", "has a video track of which no picture can be decoded", path)
+        matrix = orientation(frame) if isinstance(frame, av.VideoFrame) else IDENTITY
+        width, height = (frame.height, frame.width) if swaps_sides(matrix) else (frame.width, frame.height)
+        sound = next(iter(container.streams.audio), None)
+        sound_context = None if sound is None else sound.codec_context
+        return MediaFacts(
+            duration_s=_duration_s(container, stream),
+            fps=1.0 / frame_step_s(stream),
+            width=width,
+            height=height,
+            codec=stream.codec_context.name,
+            pixel_format=frame.format.name,
+            bitrate=_bitrate(container, stream),
+            has_audio=sound is not None,
+            audio_codec=None if sound_context is None else sound_context.name,
+            audio_rate_hz=None if sound_context is None else sound_context.sample_rate,
+            container=container.format.name.split(",")[0],
+        )
+
+
+def _duration_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    return float(container.duration or 0) / av.time_base
+
+
+def _bitrate(container: av.container.InputContainer, stream: av.VideoStream) -> int | None:
+    """Return the track's bit rate unless it is above the whole file's, as MPEG headers say for "variable"."""
+    whole, track = container.bit_rate, stream.codec_context.bit_rate
+    return track if track and (not whole or track <= whole) else whole or None
+
+
+def _refuse_cut(container: av.container.InputContainer, path: Path) -> None:
+    """Compare where the container's index says that data lie with the size of the file."""
+    size = path.stat().st_size
+    for stream in container.streams:
+        entries = stream.index_entries
+        end = max((entry.pos + entry.size for entry in entries), default=0) if entries is not None else 0
+        if end > size:
+            share = f"{size / end:.0%}" if end else "part"
+            raise UnusableVideoError(
+                "unreadable",
+                f"is cut short: its index names data up to byte {end}, the file has {size} ({share})",
+                path,
+            )

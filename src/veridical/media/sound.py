@@ -1,0 +1,93 @@
+"""The sound of a video as one mono array on the clock of its picture: gaps are silence, drift and rounding do not shift it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from veridical.errors import UsageError
+from veridical.media.container import Clock, decoded, open_input
+from veridical.media.errors import UnusableVideoError
+from veridical.media.frames import video_origin_s
+
+Samples = npt.NDArray[np.float32]
+
+JUMP_S = 0.02
+"""Timestamps that differ from the running count by less are rounding and are ignored; more is a gap or an overlap."""
+
+
+def audio_samples(path: Path, *, rate_hz: int = 16_000) -> Samples | None:
+    """Return the first audio track, mono, on the clock of `video_frames`.
+
+    Args:
+        path: The video file.
+        rate_hz: Samples per second wanted.
+
+    Returns:
+        (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first picture is shown. Sound that begins
+        later has silence before it, sound that begins earlier is cut, gaps are silence. S follows the sound, not the picture. None
+        when there is no audio track or it holds no sample. Channels are averaged.
+
+    Raises:
+        UnusableVideoError: `no_video` without picture; `unreadable` when the file or the codec of its sound is.
+    """
+    if rate_hz <= 0:
+        raise UsageError(f"rate_hz: expected samples per second above 0, got {rate_hz}")
+    path = Path(path)
+    origin_s = video_origin_s(path)
+    with open_input(path) as container:
+        stream = next(iter(container.streams.audio), None)
+        if stream is None:
+            return None
+        if stream.codec_context is None:
+            raise UnusableVideoError("unreadable", "the sound's codec is not known to the decoder", path)
+        pieces = list(_resampled(_contiguous(decoded(container, stream), origin_s), rate_hz))
+    return np.concatenate(pieces) if pieces else None
+
+
+def _contiguous(frames: Iterator[av.AudioFrame], origin_s: float) -> Iterator[tuple[int, Samples]]:
+    """Yield (sample rate, samples) without gaps or overlaps, beginning at the origin."""
+    clock = Clock(step_s=0.0)
+    position_s: float | None = None
+    for frame in frames:
+        rate_hz, samples = frame.sample_rate, _mono(frame)
+        time_s = clock.read(frame) - origin_s
+        clock.step_s = len(samples) / rate_hz
+        end_s = position_s if position_s is not None else 0.0
+        if position_s is None or time_s - position_s > JUMP_S:
+            yield rate_hz, np.zeros(max(round((time_s - max(end_s, 0.0)) * rate_hz), 0), np.float32)
+            position_s = time_s
+        elif position_s - time_s > JUMP_S:
+            samples = samples[round((position_s - time_s) * rate_hz) :]
+        yield rate_hz, samples[max(round(-position_s * rate_hz), 0) :]
+        position_s += len(samples) / rate_hz
+
+
+def _mono(frame: av.AudioFrame) -> Samples:
+    """Return the average of the channels as float32, full scale 1."""
+    data = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    data = data if frame.format.is_planar else data.reshape(-1, channels).T
+    if data.dtype.kind == "f":
+        return data.astype(np.float32).mean(axis=0, dtype=np.float32)
+    offset = 128.0 if data.dtype == np.uint8 else 0.0
+    full_scale = float(2 ** (8 * data.dtype.itemsize - 1))
+    return ((data.mean(axis=0, dtype=np.float64) - offset) / full_scale).astype(np.float32)
+
+
+def _resampled(pieces: Iterator[tuple[int, Samples]], rate_hz: int) -> Iterator[Samples]:
+    resampler: soxr.ResampleStream | None = None
+    current_hz = 0
+    for piece_hz, samples in pieces:
+        if resampler is None or piece_hz != current_hz:
+            if resampler is not None:
+                yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            resampler, current_hz = soxr.ResampleStream(piece_hz, rate_hz, 1, dtype="float32"), piece_hz
+        yield resampler.resample_chunk(samples)
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)

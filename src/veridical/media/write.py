@@ -1,0 +1,162 @@
+"""Writing videos: H.264 and AAC in MP4, whole or not at all, sound in step with the picture.
+
+AAC begins with a priming frame; the MP4 edit list says so and readers skip it, so that sample 0 is heard when picture 0 is seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace
+
+from veridical.artefacts.files import atomic_path
+from veridical.errors import UsageError
+
+Picture = npt.NDArray[np.uint8]
+Samples = npt.NDArray[np.float32]
+
+BT601 = 6
+LIMITED_RANGE = 1
+SOUND_CHUNK_S = 0.5
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[Picture],
+    *,
+    fps: float | Fraction,
+    samples: Samples | None = None,
+    sample_rate_hz: int = 16_000,
+    crf: int = 18,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    preset: str = "medium",
+    audio_codec: str = "aac",
+    audio_bitrate: int = 96_000,
+) -> None:
+    """Write pictures, and sound if given, to an MP4 file; frames are taken one at a time.
+
+    Args:
+        path: Where the file appears once it is whole; its suffix names the container.
+        frames: (H, W, 3) RGB pictures of one size. Odd sizes gain a repeated row or column where the pixel format needs it.
+        fps: Constant frame rate.
+        samples: (S,) mono, nominally in [-1, 1]; sample 0 is heard when the first picture is seen. None for no audio track.
+        sample_rate_hz: Of `samples`.
+        crf: Quality of x264: 0 lossless, 18 near transparent, 23 and 40 are the levels of FaceForensics++.
+        codec: An FFmpeg video encoder.
+        pixel_format: Of the encoded pictures.
+        preset: Effort of the encoder.
+        audio_codec: An FFmpeg audio encoder.
+        audio_bitrate: Bits per second.
+
+    Raises:
+        UsageError: when there is no frame, a frame is not (H, W, 3) uint8 or of another size, or the encoder refuses a setting.
+    """
+    pictures = iter(frames)
+    first = next(pictures, None)
+    if first is None:
+        raise UsageError(f"{path}: no frame to write")
+    rate = fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(1001)
+    if rate <= 0:
+        raise UsageError(f"fps: expected a number above 0, got {fps}")
+    with atomic_path(Path(path)) as temporary:
+        try:
+            with av.open(str(temporary), "w", format=_muxer(Path(path))) as container:
+                video = _video_track(container, first, rate, codec, pixel_format, {"crf": str(crf), "preset": preset})
+                sound = (
+                    None if samples is None else container.add_stream(audio_codec, rate=sample_rate_hz, layout="mono")
+                )
+                if sound is not None:
+                    sound.bit_rate = audio_bitrate
+                _mux(container, video, itertools.chain([first], pictures), sound, samples)
+        except (av.error.FFmpegError, av.error.UnknownCodecError) as error:
+            raise UsageError(f"{path}: cannot be encoded with {codec} {pixel_format} crf {crf} ({error})") from None
+
+
+def _muxer(path: Path) -> str:
+    known = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
+    if path.suffix.lower() not in known:
+        raise UsageError(f"{path}: cannot write {path.suffix or 'a name without suffix'}; valid: {', '.join(known)}")
+    return known[path.suffix.lower()]
+
+
+def _video_track(
+    container: av.container.OutputContainer,
+    first: Picture,
+    rate: Fraction,
+    codec: str,
+    pixel_format: str,
+    options: dict[str, str],
+) -> av.VideoStream:
+    height, width = _padded(_checked(first, first.shape), pixel_format).shape[:2]
+    track = container.add_stream(codec, rate=rate, options=options if codec.startswith("libx26") else {})
+    track.width, track.height, track.pix_fmt = width, height, pixel_format
+    track.codec_context.time_base = 1 / rate
+    track.codec_context.colorspace, track.codec_context.color_range = BT601, LIMITED_RANGE
+    return track
+
+
+def _mux(
+    container: av.container.OutputContainer,
+    video: av.VideoStream,
+    pictures: Iterator[Picture],
+    sound: av.AudioStream | None,
+    samples: Samples | None,
+) -> None:
+    rate = video.codec_context.framerate
+    shape: tuple[int, ...] | None = None
+    heard = 0
+    for index, picture in enumerate(pictures):
+        shape = shape or picture.shape
+        container.mux(video.encode(_yuv(_checked(picture, shape), video.pix_fmt, index)))
+        if sound is not None and samples is not None:
+            until = min(len(samples), int((float((index + 1) / rate) + SOUND_CHUNK_S) * sound.rate))
+            heard = _mux_sound(container, sound, samples, heard, until)
+    container.mux(video.encode(None))
+    if sound is not None and samples is not None:
+        _mux_sound(container, sound, samples, heard, len(samples))
+        container.mux(sound.encode(None))
+
+
+def _mux_sound(
+    container: av.container.OutputContainer, sound: av.AudioStream, samples: Samples, start: int, stop: int
+) -> int:
+    """Encode samples[start:stop] and return where to go on."""
+    if stop > start:
+        piece = np.ascontiguousarray(samples[None, start:stop], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = sound.rate, start, Fraction(1, sound.rate)
+        container.mux(sound.encode(frame))
+    return max(start, stop)
+
+
+def _checked(picture: Picture, shape: tuple[int, ...]) -> Picture:
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise UsageError(f"frames: expected (H, W, 3) uint8 RGB, got {picture.shape} {picture.dtype}")
+    if picture.shape != shape:
+        raise UsageError(f"frames: expected all of one size, got {shape} first and {picture.shape} later")
+    return picture
+
+
+def _padded(picture: Picture, pixel_format: str) -> Picture:
+    """Return the picture with its last column and row repeated where chroma subsampling needs an even size."""
+    pad_width = picture.shape[1] % 2 if "420" in pixel_format or "422" in pixel_format else 0
+    pad_height = picture.shape[0] % 2 if "420" in pixel_format else 0
+    if not pad_width and not pad_height:
+        return picture
+    return np.pad(picture, ((0, pad_height), (0, pad_width), (0, 0)), mode="edge")
+
+
+def _yuv(picture: Picture, pixel_format: str, pts: int) -> av.VideoFrame:
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(_padded(picture, pixel_format)), format="rgb24")
+    frame = rgb.reformat(
+        format=pixel_format, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG, threads=1
+    )
+    frame.pts = pts
+    return frame
