@@ -1,0 +1,19 @@
+"""Clips: the store of prepared windows, and how to read and write it."""
+
+from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip
+from veridical.clips.ledger import STATUSES, LedgerEntry, Status
+from veridical.clips.settings import StoreSettings
+from veridical.clips.store import ClipStore
+from veridical.clips.writer import ClipWriter
+
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "SPEECH_STEP_S",
+    "STATUSES",
+    "Clip",
+    "ClipStore",
+    "ClipWriter",
+    "LedgerEntry",
+    "Status",
+    "StoreSettings",
+]

@@ -23,7 +23,7 @@ class Clip:
     boxes: npt.NDArray[np.float32]
     """(T, 4) x0, y0, x1, y1 of the face in pixels of the source picture."""
     landmarks: npt.NDArray[np.float32]
-    """(T, 5, 2) left eye, right eye, nose, left and right mouth corner (as seen in the picture), in pixels of `frames`."""
+    """(T, 5, 2) left eye, right eye, nose, left and right mouth corner (as seen), in pixels of `frames`."""
     detector_score: npt.NDArray[np.float32]
     """(T,) score of the face detector; 0 where the face was not detected and the box is interpolated."""
     samples: npt.NDArray[np.int16] | None

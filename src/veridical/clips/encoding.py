@@ -1,0 +1,170 @@
+"""Clips as rows of a table and back: pictures as JPEG, sound as 16-bit samples, the rest as plain numbers.
+
+T frames, S samples. The rows carry a few cheap figures besides (speech share, loudness, smallest detector score, size
+of the face), so that clips can be chosen without decoding any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import simplejpeg
+
+from veridical.clips.clip import Clip
+from veridical.clips.settings import StoreSettings
+
+PAYLOAD_COLUMNS = ("video_id", "start_s", "faces", "boxes", "landmarks", "detector_score", "samples", "speech")
+INDEX_COLUMNS = (
+    "video_id", "start_s", "has_audio", "speech_share", "loudness_dbfs",
+    "min_detector_score", "num_interpolated", "mean_box_size_px",
+)  # fmt: skip
+
+
+def clip_schema(num_frames: int) -> pa.Schema:
+    """Return the schema of the table `clips` for T frames a window."""
+    return pa.schema(
+        [
+            pa.field("video_id", pa.string(), nullable=False),
+            pa.field("start_s", pa.float64(), nullable=False),
+            pa.field("faces", pa.list_(pa.binary()), nullable=False),
+            pa.field("boxes", pa.list_(pa.float32(), num_frames * 4), nullable=False),
+            pa.field("landmarks", pa.list_(pa.float32(), num_frames * 10), nullable=False),
+            pa.field("detector_score", pa.list_(pa.float32(), num_frames), nullable=False),
+            pa.field("samples", pa.binary()),
+            pa.field("speech", pa.binary()),
+            pa.field("has_audio", pa.bool_(), nullable=False),
+            pa.field("speech_share", pa.float32()),
+            pa.field("loudness_dbfs", pa.float32()),
+            pa.field("min_detector_score", pa.float32(), nullable=False),
+            pa.field("num_interpolated", pa.int16(), nullable=False),
+            pa.field("mean_box_size_px", pa.float32(), nullable=False),
+        ]
+    )
+
+
+def encode_frames(frames: npt.NDArray[np.uint8], quality: int) -> list[bytes]:
+    """Return (T, H, W, 3) RGB pictures as T JPEG files with full chroma."""
+    return [
+        simplejpeg.encode_jpeg(np.ascontiguousarray(frame), quality=quality, colorspace="RGB", colorsubsampling="444")
+        for frame in frames
+    ]
+
+
+def decode_frames(files: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """Return T JPEG files of one size as (T, H, W, 3) RGB pictures."""
+    first = simplejpeg.decode_jpeg(files[0], colorspace="RGB")
+    frames = np.empty((len(files), *first.shape), dtype=np.uint8)
+    frames[0] = first
+    for number in range(1, len(files)):
+        simplejpeg.decode_jpeg(files[number], colorspace="RGB", buffer=frames[number])
+    return frames
+
+
+def loudness_dbfs(samples: npt.NDArray[np.int16]) -> float:
+    """Return the root mean square in decibels below full scale; digital silence is -120."""
+    power = float(np.mean(np.square(samples.astype(np.float64) / 32768.0))) if len(samples) else 0.0
+    return max(10.0 * float(np.log10(power)), -120.0) if power > 0 else -120.0
+
+
+def encode_clips(clips: Sequence[Clip], settings: StoreSettings) -> pa.Table:
+    """Return clips as a table with the schema of the store.
+
+    Raises:
+        ValueError: when a clip is not what the settings say (frames, size, samples).
+    """
+    return pa.Table.from_pylist([_row(clip, settings) for clip in clips], schema=clip_schema(settings.num_frames))
+
+
+def _row(clip: Clip, settings: StoreSettings) -> dict[str, object]:
+    _check(clip, settings)
+    widths = clip.boxes[:, 2:] - clip.boxes[:, :2]
+    silent = clip.samples is None
+    return {
+        "video_id": clip.video_id,
+        "start_s": clip.start_s,
+        "faces": encode_frames(clip.frames, settings.jpeg_quality),
+        "boxes": clip.boxes.astype(np.float32).ravel(),
+        "landmarks": clip.landmarks.astype(np.float32).ravel(),
+        "detector_score": clip.detector_score.astype(np.float32),
+        "samples": None if clip.samples is None else clip.samples.astype("<i2").tobytes(),
+        "speech": None if clip.speech is None else clip.speech.astype(np.uint8).tobytes(),
+        "has_audio": not silent,
+        "speech_share": clip.speech_share,
+        "loudness_dbfs": None if clip.samples is None else loudness_dbfs(clip.samples),
+        "min_detector_score": float(clip.detector_score.min()),
+        "num_interpolated": int((clip.detector_score == 0).sum()),
+        "mean_box_size_px": float(np.sqrt(np.clip(widths[:, 0] * widths[:, 1], 0, None)).mean()),
+    }
+
+
+def _check(clip: Clip, settings: StoreSettings) -> None:
+    expected = (settings.num_frames, settings.crop_size, settings.crop_size, 3)
+    if clip.frames.shape != expected:
+        raise ValueError(f"{clip.video_id}: frames must have shape {expected} in this store, got {clip.frames.shape}")
+    if clip.samples is None or clip.speech is None:
+        return
+    if clip.samples.shape != (settings.num_samples,) or clip.speech.shape != (settings.num_speech_steps,):
+        raise ValueError(
+            f"{clip.video_id}: expected {settings.num_samples} samples and {settings.num_speech_steps} speech steps, "
+            f"got {clip.samples.shape} and {clip.speech.shape}"
+        )
+
+
+def decode_clips(table: pa.Table) -> list[Clip]:
+    """Return the rows of a table (at least PAYLOAD_COLUMNS) as clips, in row order."""
+    columns = {name: table[name].combine_chunks() for name in PAYLOAD_COLUMNS}
+    geometry = {name: _matrix(columns[name]) for name in ("boxes", "landmarks", "detector_score")}
+    clips = []
+    for row in range(table.num_rows):
+        samples, speech = columns["samples"][row], columns["speech"][row]
+        clips.append(
+            Clip(
+                video_id=columns["video_id"][row].as_py(),
+                start_s=columns["start_s"][row].as_py(),
+                frames=decode_frames(columns["faces"][row].as_py()),
+                boxes=geometry["boxes"][row].reshape(-1, 4),
+                landmarks=geometry["landmarks"][row].reshape(-1, 5, 2),
+                detector_score=geometry["detector_score"][row],
+                samples=np.frombuffer(samples.as_py(), dtype="<i2") if samples.is_valid else None,
+                speech=np.frombuffer(speech.as_py(), dtype=np.uint8).astype(np.bool_) if speech.is_valid else None,
+            )
+        )
+    return clips
+
+
+def _matrix(column: pa.FixedSizeListArray) -> npt.NDArray[np.float32]:
+    matrix: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
+    return matrix.reshape(len(column), column.type.list_size)
+
+
+def content_digest(table: pa.Table) -> str:
+    """Return 16 hex digits of the content of rows, whatever their order and their memory layout."""
+    digests = []
+    ordered = table.select(list(PAYLOAD_COLUMNS))
+    for row in ordered.to_batches(max_chunksize=16):
+        digests += [_row_digest(values) for values in row.to_pylist()]
+    return hashlib.blake2b(b"".join(sorted(digests)), digest_size=8).hexdigest()
+
+
+def _row_digest(values: dict[str, object]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in PAYLOAD_COLUMNS:
+        value = values[name]
+        parts = value if name == "faces" and isinstance(value, list) else [value]
+        for part in parts:
+            data = _plain_bytes(part)
+            digest.update(len(data).to_bytes(8, "little"))
+            digest.update(data)
+    return digest.digest()
+
+
+def _plain_bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    return b"null" if value is None else np.asarray(value, dtype="<f8").tobytes()

@@ -1,0 +1,57 @@
+"""The ledger of a clip store: what became of every video, so that nothing is lost in silence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+import pyarrow as pa
+
+Status = Literal["ok", "unreadable", "no_video", "no_face", "multiple_faces", "too_short", "timeout", "over_limit"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+LEDGER_SCHEMA = pa.schema(
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("num_clips", pa.int32(), nullable=False),
+        pa.field("num_dropped_windows", pa.int32(), nullable=False),
+        pa.field("has_audio", pa.bool_()),
+        pa.field("duration_s", pa.float64()),
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("digest", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What became of one video."""
+
+    video_id: str
+    status: Status
+    reason: str = ""
+    """Why not ok, or what is worth knowing (windows dropped); for people."""
+    num_clips: int = 0
+    num_dropped_windows: int = 0
+    """Whole windows without enough detected faces."""
+    has_audio: bool | None = None
+    """None when the video could not be opened."""
+    duration_s: float | None = None
+    seconds: float = 0.0
+    """Time the preparation took."""
+    digest: str = ""
+    """Of the clips' content; filled in by the writer."""
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {self.status!r}")
+        if self.status != "ok" and self.num_clips:
+            raise ValueError(f"{self.video_id}: status {self.status} cannot have {self.num_clips} clips")
+        if self.status != "ok" and not self.reason:
+            raise ValueError(f"{self.video_id}: status {self.status} needs a reason")
+
+    def to_row(self) -> dict[str, object]:
+        """Return the plain row of LEDGER_SCHEMA."""
+        return asdict(self)

@@ -1,0 +1,71 @@
+"""The facts of a clip store: how windows are cut, faces cropped and pictures kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S
+from veridical.settings import Settings
+
+FacePolicy = Literal["dominant", "largest", "single"]
+
+
+class StoreSettings(Settings):
+    """What a clip is. Written into `store.json`; a store is only ever continued with the settings it was begun with."""
+
+    fps: float = Field(default=5.0, gt=0, le=60)
+    """Pictures per second of presentation time."""
+    window_s: float = Field(default=1.0, gt=0, le=10)
+    """Length of a window in seconds; picture and sound come from the same window."""
+    hop_s: float = Field(default=1.0, gt=0)
+    """Distance between the starts of consecutive windows in seconds; equal to `window_s` means no overlap."""
+    crop_size: int = Field(default=256, ge=32, le=1024)
+    """Side of the aligned face crop in pixels."""
+    crop_scale: float = Field(default=1.3, ge=1.0, le=3.0)
+    """Side of the crop relative to the face: room for chin and forehead."""
+    jpeg_quality: int = Field(default=95, ge=50, le=100)
+    """Quality of the kept pictures; chroma is kept at full resolution."""
+    face_policy: FacePolicy = "dominant"
+    """Whom to follow: the face seen longest and largest, the largest, or only videos with a single face."""
+    detector: Literal["centerface"] = "centerface"
+    """Face detector."""
+    detector_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Smallest score that counts as a face; it belongs to the detector and comes from its precision/recall table."""
+    max_missing_faces: int = Field(default=1, ge=0)
+    """A window with more pictures without a detected face than this is dropped and counted."""
+    speech_threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Probability from which the voice activity detector's output counts as speech."""
+    silence_dbfs: float = Field(default=-60.0, le=0.0)
+    """Steps of sound weaker than this (root mean square, decibels below full scale) are never speech."""
+    max_duration_s: float = Field(default=3600.0, gt=0)
+    """Longer videos are not prepared (status over_limit)."""
+
+    @model_validator(mode="after")
+    def _check_window(self) -> StoreSettings:
+        if abs(self.fps * self.window_s - self.num_frames) > 1e-6 or self.num_frames < 1:
+            raise ValueError(f"fps x window_s must be a whole number of pictures, got {self.fps * self.window_s:g}")
+        if abs(self.fps * self.hop_s - round(self.fps * self.hop_s)) > 1e-6:
+            raise ValueError(f"fps x hop_s must be a whole number of pictures, got {self.fps * self.hop_s:g}")
+        steps = self.window_s / SPEECH_STEP_S
+        if abs(steps - round(steps)) > 1e-6:
+            raise ValueError(f"window_s must be a multiple of {SPEECH_STEP_S} s, got {self.window_s:g}")
+        if self.max_missing_faces >= self.num_frames:
+            raise ValueError(f"max_missing_faces must be below the {self.num_frames} pictures of a window")
+        return self
+
+    @property
+    def num_frames(self) -> int:
+        """T: pictures in a window."""
+        return round(self.fps * self.window_s)
+
+    @property
+    def num_samples(self) -> int:
+        """S: samples of sound in a window."""
+        return round(SAMPLE_RATE_HZ * self.window_s)
+
+    @property
+    def num_speech_steps(self) -> int:
+        """Steps of the speech mask in a window."""
+        return round(self.window_s / SPEECH_STEP_S)

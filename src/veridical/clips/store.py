@@ -1,0 +1,174 @@
+"""ClipStore: the folder of prepared windows, read by training, scoring and audits.
+
+A store is a Lance table `clips` (a row per window), a Lance table `ledger` (a row per video: what became of it), a copy
+of the manifest it was made from, and `store.json`, written last. It knows neither labels nor splits: join them from a
+manifest by `video_id`. Clips are numbered by (video_id, start_s), so row numbers do not depend on the order in which workers
+finished; `ClipStore` sees the store as it was when opened.
+
+Lance must not be used across a fork: start worker processes with `spawn` and open the store inside them (a ClipStore
+pickles as its path). Threads may share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from veridical.artefacts import Manifest, atomic_folder, fingerprint, read_json, write_json
+from veridical.clips.clip import Clip
+from veridical.clips.encoding import INDEX_COLUMNS, PAYLOAD_COLUMNS, clip_schema, decode_clips
+from veridical.clips.ledger import LEDGER_SCHEMA
+from veridical.clips.settings import StoreSettings
+from veridical.errors import ArtefactError, UsageError
+from veridical.settings import parse_settings
+
+SCHEMA_VERSION = 1
+CLIPS_TABLE = "clips.lance"
+LEDGER_TABLE = "ledger.lance"
+FACTS_FILE = "store.json"
+MANIFEST_FILE = "manifest.parquet"
+
+
+class ClipStore:
+    """A clip store opened for reading. Make one with `ClipStore.create` or `ClipStore.open`."""
+
+    def __init__(self, path: Path, settings: StoreSettings, facts: dict[str, Any]) -> None:
+        self.path = path
+        self.settings = settings
+        self.facts = facts
+        """What `store.json` says."""
+        self._clips = _open_table(path / CLIPS_TABLE)
+        self._ledger = _open_table(path / LEDGER_TABLE)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ClipStore.open, (self.path,)
+
+    def __repr__(self) -> str:
+        return f"ClipStore({str(self.path)!r}, {len(self)} clips)"
+
+    def __len__(self) -> int:
+        return int(self._clips.count_rows())
+
+    @classmethod
+    def create(cls, path: Path, settings: StoreSettings, manifest: Manifest) -> ClipStore:
+        """Make an empty store; `clips.ClipWriter` fills it.
+
+        Raises:
+            UsageError: when something is at that path already.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"{path}: exists already; choose another name, or prepare into it to continue it")
+        with atomic_folder(path) as folder:
+            lance.write_dataset(clip_schema(settings.num_frames).empty_table(), str(folder / CLIPS_TABLE))
+            lance.write_dataset(LEDGER_SCHEMA.empty_table(), str(folder / LEDGER_TABLE))
+            manifest.write(folder / MANIFEST_FILE)
+            write_facts(folder, settings, manifest)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> ClipStore:
+        """Open a store as it is now.
+
+        Raises:
+            ArtefactError: when it is missing, damaged, or of another schema version.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise ArtefactError(f"{path}: no such clip store; make one with `veridical prepare MANIFEST -o {path}`")
+        facts = read_json(path / FACTS_FILE)
+        if not isinstance(facts, dict) or facts.get("kind") != "clip store":
+            raise ArtefactError(f"{path / FACTS_FILE}: expected the facts of a clip store")
+        if facts.get("schema_version") != SCHEMA_VERSION:
+            raise ArtefactError(
+                f"{path}: schema version {facts.get('schema_version')} of clip store, "
+                f"this release reads {SCHEMA_VERSION}; prepare it again"
+            )
+        return cls(path, parse_settings(StoreSettings, facts["settings"], str(path / FACTS_FILE)), facts)
+
+    def manifest(self) -> Manifest:
+        """Return the copy of the manifest that the store was last prepared from."""
+        return Manifest.read(self.path / MANIFEST_FILE)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with the settings and with the content of any video's clips."""
+        ledger = self.ledger()[["video_id", "status", "digest"]]
+        rows = [list(row) for row in ledger.itertuples(index=False)]
+        return fingerprint({"settings": self.settings.model_dump(), "videos": rows})
+
+    def index(self) -> pd.DataFrame:
+        """Return a row per clip, ordered by (video_id, start_s), without decoding any.
+
+        Columns: row (for `take`), video_id, start_s, has_audio, speech_share (0 to 1, NaN without sound), loudness_dbfs
+        (NaN without sound), min_detector_score, num_interpolated (pictures), mean_box_size_px (in the source picture).
+        """
+        return self._index.copy()
+
+    @cached_property
+    def _index(self) -> pd.DataFrame:
+        frame: pd.DataFrame = self._clips.to_table(columns=list(INDEX_COLUMNS)).to_pandas()
+        frame["offset"] = np.arange(len(frame), dtype=np.int64)
+        frame = frame.sort_values(["video_id", "start_s"], kind="stable").reset_index(drop=True)
+        frame.insert(0, "row", np.arange(len(frame), dtype=np.int64))
+        self._offsets: npt.NDArray[np.int64] = frame.pop("offset").to_numpy()
+        return frame
+
+    def take_table(self, rows: Sequence[int], columns: Sequence[str] = PAYLOAD_COLUMNS) -> pa.Table:
+        """Return columns of clips as they are kept, in the order of `rows`; rows may repeat.
+
+        Raises:
+            IndexError: when a row is not in the store.
+        """
+        numbers = np.asarray(rows, dtype=np.int64)
+        total = len(self._index)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= total):
+            raise IndexError(f"rows must lie in [0, {total}), got {numbers.min()} to {numbers.max()}")
+        return self._clips.take(self._offsets[numbers].tolist(), columns=list(columns))
+
+    def take(self, rows: Sequence[int]) -> list[Clip]:
+        """Return clips by their row in `index`, decoded, in the order of `rows`; rows may repeat."""
+        return decode_clips(self.take_table(rows))
+
+    def rows_of(self, video_id: str) -> npt.NDArray[np.int64]:
+        """Return the rows of a video's clips in order of time; empty when it has none."""
+        ids = self._index["video_id"]
+        first, last = ids.searchsorted(video_id, side="left"), ids.searchsorted(video_id, side="right")
+        return np.arange(first, last, dtype=np.int64)
+
+    def ledger(self) -> pd.DataFrame:
+        """Return a row per video, ordered by video_id, with the columns of `LedgerEntry`."""
+        frame: pd.DataFrame = self._ledger.to_table().to_pandas()
+        return frame.sort_values("video_id", kind="stable").reset_index(drop=True)
+
+
+def write_facts(folder: Path, settings: StoreSettings, manifest: Manifest) -> None:
+    """Write `store.json`: the marker that a folder is a clip store, and what it was made with."""
+    values = settings.model_dump()
+    write_json(
+        folder / FACTS_FILE,
+        {
+            "kind": "clip store",
+            "schema_version": SCHEMA_VERSION,
+            "veridical_version": version("veridical"),
+            "settings": values,
+            "settings_fingerprint": fingerprint(values),
+            "manifest_fingerprint": manifest.fingerprint,
+        },
+    )
+
+
+def _open_table(path: Path) -> Any:
+    try:
+        return lance.dataset(str(path))
+    except (ValueError, OSError) as error:
+        raise ArtefactError(f"{path}: is missing or damaged ({str(error).split(', /')[0]})") from None

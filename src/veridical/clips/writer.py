@@ -1,0 +1,178 @@
+"""ClipWriter: the only way to change a store. One writer at a time, and commits that are whole or not there.
+
+A video's clips are committed before its row in the ledger. Whatever ends the process between the two, the next writer
+finds clips without a ledger row, deletes them, and the video is prepared again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+
+import lance
+import pyarrow as pa
+
+from veridical.artefacts import Manifest
+from veridical.clips.clip import Clip
+from veridical.clips.encoding import content_digest, encode_clips
+from veridical.clips.ledger import LEDGER_SCHEMA, LedgerEntry
+from veridical.clips.store import CLIPS_TABLE, LEDGER_TABLE, MANIFEST_FILE, ClipStore, write_facts
+from veridical.errors import ArtefactError, UsageError
+
+LOCK_FILE = ".writer.lock"
+COMMIT_BYTES = 64 * 2**20
+COMMIT_SECONDS = 10.0
+COMPACT_FRAGMENTS = 8
+ROWS_PER_FRAGMENT = 16_384
+
+
+class ClipWriter:
+    """Adds videos to a store; use it as a context manager.
+
+    Example:
+        with ClipWriter(path) as writer:
+            writer.add(LedgerEntry("a", "ok"), clips)
+    """
+
+    def __init__(self, path: Path, *, commit_bytes: int = COMMIT_BYTES, commit_seconds: float = COMMIT_SECONDS) -> None:
+        """Lock the store and delete what an interrupted writer left behind.
+
+        Raises:
+            UsageError: when another process is writing to the store.
+        """
+        self.path = Path(path)
+        self.settings = ClipStore.open(self.path).settings
+        self._commit_bytes, self._commit_seconds = commit_bytes, commit_seconds
+        self._lock = _lock(self.path / LOCK_FILE)
+        self._tables: list[pa.Table] = []
+        self._entries: list[LedgerEntry] = []
+        self._since = time.monotonic()
+        self.num_orphans = self._delete_orphans()
+        """Clips of an interrupted writer that were deleted."""
+
+    def __enter__(self) -> ClipWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if not isinstance(error, OSError | ArtefactError):
+                self.commit()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the store free for another writer, without committing."""
+        os.close(self._lock)
+
+    def add(self, entry: LedgerEntry, clips: Sequence[Clip] = ()) -> None:
+        """Add a video with its clips; it is on disk after the next commit."""
+        self.add_table(entry, encode_clips(clips, self.settings) if clips else None)
+
+    def add_table(self, entry: LedgerEntry, table: pa.Table | None) -> None:
+        """Add a video whose clips are encoded already.
+
+        Raises:
+            ValueError: when a clip is of another video.
+        """
+        rows = 0 if table is None else table.num_rows
+        if table is not None and rows:
+            others = set(table["video_id"].unique().to_pylist()) - {entry.video_id}
+            if others:
+                raise ValueError(f"clips of {sorted(others)} were given for {entry.video_id!r}")
+            self._tables.append(table)
+        digest = content_digest(table) if table is not None and rows else ""
+        self._entries.append(replace(entry, num_clips=rows, digest=digest))
+        waiting = sum(table.nbytes for table in self._tables)
+        if waiting >= self._commit_bytes or time.monotonic() - self._since >= self._commit_seconds:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what was added since the last commit: clips first, then the ledger.
+
+        Raises:
+            ArtefactError: when the disk is full or cannot be written; the store stays as it was and can be continued.
+        """
+        if not self._entries:
+            return
+        try:
+            if self._tables:
+                _append(pa.concat_tables(self._tables), self.path / CLIPS_TABLE)
+            rows = [entry.to_row() for entry in self._entries]
+            _append(pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA), self.path / LEDGER_TABLE)
+        except OSError as error:
+            raise ArtefactError(
+                f"{self.path}: cannot be written ({str(error).splitlines()[0][:200]}); make room and run the same "
+                f"command again, the videos committed before are kept"
+            ) from error
+        self._tables, self._entries, self._since = [], [], time.monotonic()
+
+    def forget(self, video_ids: Iterable[str]) -> None:
+        """Take videos out of the store, ledger row first, so that they are prepared again."""
+        ids = sorted(set(video_ids))
+        self.commit()
+        for name in (LEDGER_TABLE, CLIPS_TABLE):
+            _delete(self.path / name, ids)
+
+    def set_manifest(self, manifest: Manifest) -> None:
+        """Replace the store's copy of the manifest."""
+        manifest.write(self.path / MANIFEST_FILE)
+        write_facts(self.path, self.settings, manifest)
+
+    def compact(self) -> None:
+        """Merge small fragments and remove what is not needed any more; readers opened before must be opened again.
+
+        Raises:
+            OSError: when there is no room; the store is as good as before.
+        """
+        for name in (CLIPS_TABLE, LEDGER_TABLE):
+            table = lance.dataset(str(self.path / name))
+            if len(table.get_fragments()) > COMPACT_FRAGMENTS:
+                table.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
+            lance.dataset(str(self.path / name)).cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+
+    def _delete_orphans(self) -> int:
+        known = set(_column(self.path / LEDGER_TABLE, "video_id"))
+        ids = _column(self.path / CLIPS_TABLE, "video_id")
+        orphans = {video_id for video_id in ids if video_id not in known}
+        _delete(self.path / CLIPS_TABLE, sorted(orphans))
+        return sum(video_id in orphans for video_id in ids) if orphans else 0
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(handle, 200).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        raise UsageError(
+            f"{path.parent}: another process is writing to this store ({holder}); wait for it to end"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    return handle
+
+
+def _append(table: pa.Table, path: Path) -> None:
+    lance.write_dataset(table, str(path), mode="append")
+
+
+def _column(path: Path, name: str) -> list[str]:
+    values: list[str] = lance.dataset(str(path)).to_table(columns=[name])[name].to_pylist()
+    return values
+
+
+def _delete(path: Path, video_ids: Sequence[str]) -> None:
+    table = lance.dataset(str(path))
+    for first in range(0, len(video_ids), 500):
+        quoted = ", ".join("'" + video_id.replace("'", "''") + "'" for video_id in video_ids[first : first + 500])
+        table.delete(f"video_id IN ({quoted})")
