@@ -1,0 +1,136 @@
+"""Calibration against brute force, scikit-learn and known truths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+import sklearn.isotonic
+import sklearn.metrics
+
+from veridical.errors import NotEvaluableError
+from veridical.metrics import (
+    adaptive_ece,
+    brier,
+    ece,
+    ece_by_chance,
+    fit_beta,
+    fit_isotonic,
+    fit_temperature,
+    log_loss,
+    logit_of,
+    reliability,
+)
+from veridical.metrics.calibration import TEMPERATURE_BOUNDS, equal_count_edges, equal_width_edges
+
+
+def overconfident(seed: int, size: int = 4000, factor: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are `factor` times the true log odds."""
+    rng = np.random.default_rng(seed)
+    true_logit = rng.normal(0, 1.5, size)
+    labels = (rng.random(size) < scipy.special.expit(true_logit)).astype(int)
+    return labels, true_logit * factor
+
+
+def ece_by_hand(labels: np.ndarray, p_fake: np.ndarray, bins: int) -> float:
+    total = 0.0
+    for index in range(bins):
+        low, high = index / bins, (index + 1) / bins
+        inside = (p_fake >= low) & ((p_fake < high) | (index == bins - 1))
+        if inside.any():
+            total += inside.mean() * abs(p_fake[inside].mean() - labels[inside].mean())
+    return total
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ece_agrees_with_a_loop(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, p_fake = rng.integers(0, 2, 500), np.round(rng.random(500), 3)
+    assert ece(labels, p_fake) == pytest.approx(ece_by_hand(labels, p_fake, 10), abs=1e-12)
+
+
+def test_ece_of_known_cases() -> None:
+    assert ece([0, 1], [0.0, 1.0]) == 0.0
+    assert ece([0, 1], [1.0, 0.0]) == 1.0
+    assert ece([1, 1, 1, 0], [0.75] * 4) == 0.0
+
+
+def test_adaptive_bins_hold_equally_many_rows_and_keep_ties_together() -> None:
+    p_fake = np.random.default_rng(0).beta(0.3, 0.3, 1000)
+    counts = reliability(np.zeros(1000, int), p_fake, equal_count_edges(p_fake, 10)).count
+    assert counts.sum() == 1000
+    assert counts.min() >= 99
+    tied = np.repeat([0.2, 0.9], [990, 10])
+    assert adaptive_ece(np.repeat([0, 1], [990, 10]), tied) == pytest.approx(0.207 - 0.01)
+
+
+def test_brier_and_log_loss_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    labels, p_fake = rng.integers(0, 2, 300), rng.random(300)
+    assert brier(labels, p_fake) == pytest.approx(sklearn.metrics.brier_score_loss(labels, p_fake))
+    assert log_loss(labels, p_fake) == pytest.approx(sklearn.metrics.log_loss(labels, p_fake))
+
+
+def test_temperature_finds_the_factor_and_the_optimum() -> None:
+    labels, logits = overconfident(0)
+    fitted = fit_temperature(labels, logits)
+    assert fitted.temperature == pytest.approx(3.0, rel=0.1)
+    assert not fitted.at_bound
+
+    def loss(temperature: float) -> float:
+        return sklearn.metrics.log_loss(labels, scipy.special.expit(logits / temperature))
+
+    grid = scipy.optimize.brute(
+        lambda t: loss(float(t[0])), [(0.5, 10)], Ns=400, finish=scipy.optimize.fmin, disp=False
+    )
+    assert fitted.temperature == pytest.approx(float(grid[0]), rel=1e-3)
+    assert fitted.loss_after == pytest.approx(loss(fitted.temperature), abs=1e-9)
+    assert ece(labels, fitted(logits)) < ece(labels, scipy.special.expit(logits)) / 3
+
+
+def test_temperature_is_bounded_where_no_best_value_exists() -> None:
+    separated = fit_temperature([0, 0, 1, 1], [-1.0, -2.0, 1.0, 2.0])
+    assert separated.at_bound
+    assert separated.temperature == pytest.approx(TEMPERATURE_BOUNDS[0], rel=0.02)
+    reversed_scores = fit_temperature([0, 0, 1, 1], [1.0, 2.0, -1.0, -2.0])
+    assert reversed_scores.at_bound
+    assert reversed_scores.temperature == pytest.approx(TEMPERATURE_BOUNDS[1], rel=0.02)
+
+
+def test_isotonic_agrees_with_scikit_learn_and_beta_corrects_a_shift() -> None:
+    labels, logits = overconfident(2)
+    reference = sklearn.isotonic.IsotonicRegression(out_of_bounds="clip").fit(logits, labels)
+    at = np.linspace(-12, 12, 101)
+    assert np.allclose(fit_isotonic(labels, logits)(at), reference.predict(at))
+    shifted = logits + 4.0
+    fitted = fit_beta(labels, shifted)
+    assert ece(labels, fitted(shifted)) < 0.03 < ece(labels, fit_temperature(labels, shifted)(shifted))
+    assert (np.diff(fitted(at)) >= 0).all()
+
+
+@pytest.mark.parametrize("fit", [fit_temperature, fit_isotonic, fit_beta])
+def test_calibration_refuses_one_class(fit) -> None:
+    with pytest.raises(NotEvaluableError, match="one class only"):
+        fit([1, 1, 1], [0.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize("metric", [ece, adaptive_ece, brier, log_loss])
+def test_probabilities_outside_the_unit_interval_are_refused(metric) -> None:
+    for wrong in (1.2, -0.1, np.nan):
+        with pytest.raises(NotEvaluableError, match="1 of 2 probabilities"):
+            metric([0, 1], [0.5, wrong])
+
+
+def test_chance_alone_gives_what_calibrated_draws_give() -> None:
+    rng = np.random.default_rng(5)
+    p_fake = rng.random(150)
+    drawn = np.mean([ece((rng.random(150) < p_fake).astype(int), p_fake) for _ in range(400)])
+    assert ece_by_chance(p_fake) == pytest.approx(drawn, abs=0.006)
+    assert ece_by_chance(rng.random(15_000)) < ece_by_chance(p_fake) / 5
+
+
+def test_logit_of_inverts_the_sigmoid_and_survives_the_ends() -> None:
+    assert np.allclose(logit_of(scipy.special.expit(np.array([-9.0, 0.0, 4.0]))), [-9.0, 0.0, 4.0])
+    assert np.isfinite(logit_of([0.0, 1.0])).all()
+    assert len(equal_width_edges(10)) == 11

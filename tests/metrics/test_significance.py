@@ -1,0 +1,65 @@
+"""DeLong against its definition over all pairs; both tests keep their error rate; Holm against a worked example."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from veridical.errors import NotEvaluableError
+from veridical.metrics import delong_interval, delong_test, holm, paired_group_bootstrap, roc_auc
+from veridical.metrics.significance import delong_covariance
+
+
+def test_delong_agrees_with_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [25, 35])
+    scores = [np.round(rng.normal(labels, 1), 1) for _ in range(2)]
+    fake_parts, real_parts = [], []
+    for values in scores:
+        wins = (values[labels == 1][:, None] > values[labels == 0]) + 0.5 * (
+            values[labels == 1][:, None] == values[labels == 0]
+        )
+        fake_parts.append(wins.mean(axis=1))
+        real_parts.append(wins.mean(axis=0))
+    expected = np.cov(fake_parts) / 35 + np.cov(real_parts) / 25
+    areas, covariance = delong_covariance(labels, *scores)
+    assert np.allclose(covariance, expected)
+    assert areas == pytest.approx([roc_auc(labels, values) for values in scores])
+
+
+def test_equal_detectors_do_not_differ_and_better_ones_do() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.tile([0, 1], 150)
+    weak, strong = rng.normal(labels, 1.5), rng.normal(labels * 2, 0.7)
+    assert delong_test(labels, weak, weak).p_value == 1.0
+    better = delong_test(labels, weak, strong)
+    paired = paired_group_bootstrap(labels, weak, strong, np.arange(300) // 2)
+    for found in (better, paired):
+        assert found.value == pytest.approx(roc_auc(labels, strong) - roc_auc(labels, weak))
+        assert found.p_value < 0.01
+        assert 0 < found.interval.low < found.value < found.interval.high
+    assert delong_test(labels, strong, weak).value == pytest.approx(-better.value)
+
+
+def test_without_a_difference_p_values_are_small_as_rarely_as_they_say() -> None:
+    rng = np.random.default_rng(2)
+    labels = np.tile([0, 1], 60)
+    found = []
+    for _ in range(300):
+        common = rng.normal(labels, 1)
+        found.append(delong_test(labels, common + rng.normal(0, 0.8, 120), common + rng.normal(0, 0.8, 120)).p_value)
+    assert scipy.stats.kstest(found, "uniform").pvalue > 0.01
+
+
+def test_delong_interval_stays_in_range_and_refuses_single_rows() -> None:
+    value, interval = delong_interval([0, 0, 1, 1, 1], [0.1, 0.5, 0.4, 0.8, 0.9])
+    assert 0 <= interval.low < value <= interval.high <= 1
+    with pytest.raises(NotEvaluableError, match="two rows of each class"):
+        delong_interval([0, 1, 1], [0.1, 0.2, 0.3])
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.6]) == pytest.approx([1.0, 1.0])
+    assert holm([]).shape == (0,)
