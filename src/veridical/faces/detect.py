@@ -1,0 +1,142 @@
+"""Face detection with CenterFace: boxes, five landmarks and a score from one pass over the whole picture.
+
+Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point" (2019); weights and their file format from
+the authors' release (MIT). The network gives, at a quarter of the resolution, a map of face centres, the logarithm of box sizes,
+the sub-cell offset of the centre, and the landmarks relative to the box. Departures: pictures are brought to one size first, and
+boxes are not cut at the picture's edge.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from veridical import weights
+from veridical.errors import UsageError
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+DEFAULT_THRESHOLD = 0.5
+DETECTION_SIZE = 640
+MAX_ENLARGEMENT = 3.0
+STRIDE = 4
+MULTIPLE = 32
+MAX_OVERLAP = 0.3
+OUTPUTS = ("537", "538", "539", "540")
+"""Names of the network's outputs: centre map, log sizes, offsets, landmarks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One detected face, in pixels of the picture; the centre of the top left pixel is (0, 0)."""
+
+    box: Floats
+    """(4,) x0, y0, x1, y1."""
+    landmarks: Floats
+    """(5, 2) left eye, right eye, nose, left and right mouth corner, left and right as seen in the picture."""
+    score: float
+    """0 to 1, higher is surer; not a probability."""
+
+    def __post_init__(self) -> None:
+        if self.box.shape != (4,) or self.landmarks.shape != (5, 2):
+            raise ValueError(f"expected box (4,) and landmarks (5, 2), got {self.box.shape} and {self.landmarks.shape}")
+
+    @property
+    def area(self) -> float:
+        """Of the box, in square pixels."""
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+
+class FaceDetector:
+    """CenterFace on one thread; holds the network, so make one per process.
+
+    Args:
+        threshold: Lowest score of a face.
+        detection_size: Pixels of the longer side that a picture is brought to; small pictures grow by at most `MAX_ENLARGEMENT`.
+        threads: For the network; OpenCV keeps one number for the whole process, None leaves it as it is.
+    """
+
+    def __init__(
+        self, threshold: float = DEFAULT_THRESHOLD, *, detection_size: int = DETECTION_SIZE, threads: int | None = 1
+    ) -> None:
+        if not 0 < threshold < 1:
+            raise UsageError(f"threshold: expected a score between 0 and 1, got {threshold}")
+        if detection_size < MULTIPLE:
+            raise UsageError(f"detection_size: expected at least {MULTIPLE} pixels, got {detection_size}")
+        if threads is not None:
+            cv2.setNumThreads(threads)
+        self.threshold = threshold
+        self.detection_size = detection_size
+        self._network = cv2.dnn.readNetFromONNX(str(weights.locate("centerface")), engine=cv2.dnn.ENGINE_AUTO)
+
+    def detect(self, image: Picture) -> list[Face]:
+        """Return the faces of a (H, W, 3) RGB picture, surest first; an empty list when there is none."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
+        scale = min(self.detection_size / max(image.shape[:2]), MAX_ENLARGEMENT)
+        blob, scale_xy = _network_input(image, scale)
+        self._network.setInput(blob)
+        maps = [np.asarray(output)[0] for output in self._network.forward(list(OUTPUTS))]
+        faces = _read_maps(*maps, threshold=self.threshold)
+        return [_in_pixels(face, scale_xy) for face in _without_overlaps(faces)]
+
+
+def overlap(box: Floats, boxes: Floats) -> Floats:
+    """Return the intersection over union of one (4,) box with (N, 4) boxes."""
+    low = np.maximum(box[:2], boxes[:, :2])
+    high = np.minimum(box[2:], boxes[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    union = np.prod(box[2:] - box[:2]) + areas - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
+
+
+def _network_input(image: Picture, scale: float) -> tuple[Floats, tuple[float, float]]:
+    """Return the (1, 3, H', W') input, padded on the right and below, and the true scale in x and y."""
+    height, width = image.shape[:2]
+    new_width, new_height = max(round(width * scale), 1), max(round(height * scale), 1)
+    shrinks = scale < 1
+    resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    padded = np.zeros((_padded_to(new_height), _padded_to(new_width), 3), np.float32)
+    padded[:new_height, :new_width] = resized
+    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None]), (new_width / width, new_height / height)
+
+
+def _padded_to(length: int) -> int:
+    return math.ceil(length / MULTIPLE) * MULTIPLE
+
+
+def _read_maps(centres: Floats, log_sizes: Floats, offsets: Floats, points: Floats, *, threshold: float) -> list[Face]:
+    """Return the faces in network pixels, whose origin is the corner of the top left pixel, surest first."""
+    rows, columns = np.nonzero(centres[0] > threshold)
+    faces = []
+    for row, column in zip(rows, columns, strict=True):
+        height, width = np.exp(log_sizes[:, row, column]) * STRIDE
+        y = (row + offsets[0, row, column] + 0.5) * STRIDE - height / 2
+        x = (column + offsets[1, row, column] + 0.5) * STRIDE - width / 2
+        relative = points[:, row, column].reshape(5, 2)[:, ::-1]
+        landmarks = relative * (width, height) + (x, y)
+        box = np.array([x, y, x + width, y + height], np.float32)
+        faces.append(Face(box, landmarks.astype(np.float32), float(centres[0, row, column])))
+    return sorted(faces, key=lambda face: -face.score)
+
+
+def _without_overlaps(faces: list[Face]) -> list[Face]:
+    kept: list[Face] = []
+    for face in faces:
+        others = np.array([other.box for other in kept], np.float32).reshape(-1, 4)
+        if not np.any(overlap(face.box, others) > MAX_OVERLAP):
+            kept.append(face)
+    return kept
+
+
+def _in_pixels(face: Face, scale_xy: tuple[float, float]) -> Face:
+    """Return the face in pixels of the picture, moved to pixel-centre coordinates."""
+    scale = np.array(list(itertools.chain(scale_xy, scale_xy)), np.float32)
+    return Face(face.box / scale - 0.5, face.landmarks / scale[:2] - 0.5, face.score)

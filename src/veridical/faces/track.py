@@ -1,0 +1,249 @@
+"""Following faces through a video: detections linked by place and appearance, gaps filled, jitter smoothed.
+
+Only detections are kept, never pictures. A detection continues a track when their boxes overlap and the aligned faces look alike; after
+a scene cut or a gap both must hold more strictly, so that another person in the same place starts a new track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from veridical.errors import UsageError, unknown_name
+from veridical.faces.align import align_face
+from veridical.faces.detect import Face, overlap
+from veridical.media import UnusableVideoError
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Seconds = npt.NDArray[np.float64]
+Policy = Literal["dominant", "single", "largest"]
+
+MIN_OVERLAP = 0.15
+MIN_OVERLAP_AFTER_CUT = 0.3
+MIN_LIKENESS = 0.3
+MIN_LIKENESS_AFTER_CUT = 0.8
+CUT_DIFFERENCE = 0.12
+"""Mean absolute difference of 32 x 32 grey thumbnails (0 to 1) above which two pictures are of two scenes."""
+SMOOTHING_S = 0.05
+MINOR_SHARE = 0.1
+"""A track with fewer detections than this share of the dominant one's is not another person, but noise."""
+LOOKS_SIZE = 32
+
+
+class Detector(Protocol):
+    """Whatever finds faces in one picture."""
+
+    def detect(self, image: Picture) -> list[Face]:
+        """Return the faces of a (H, W, 3) RGB picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTrack:
+    """One face over N successive frames, from its first to its last detection; pixels of the picture."""
+
+    times: Seconds
+    """(N,) seconds, rising."""
+    boxes: Floats
+    """(N, 4) x0, y0, x1, y1; linear between detections where the face was not found."""
+    landmarks: Floats
+    """(N, 5, 2) as in `Face`, as detected; linear between detections where the face was not found."""
+    scores: Floats
+    """(N,) of the detector; 0 where the face was not found or not looked for."""
+    smoothed_landmarks: Floats
+    """(N, 5, 2) `landmarks` averaged over some 50 ms: for alignment without jitter."""
+
+    @property
+    def num_detections(self) -> int:
+        """Frames in which the face was found."""
+        return int((self.scores > 0).sum())
+
+    @property
+    def areas(self) -> Floats:
+        """(N,) of the boxes, in square pixels."""
+        return np.asarray(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1), np.float32)
+
+
+@dataclass(eq=False)
+class _Growing:
+    """A track while it is being built."""
+
+    indices: list[int] = field(default_factory=list)
+    faces: list[Face] = field(default_factory=list)
+    looks: Floats | None = None
+    last_s: float = 0.0
+
+    def add(self, index: int, time_s: float, face: Face, looks: Floats) -> None:
+        self.indices.append(index)
+        self.faces.append(face)
+        self.looks, self.last_s = looks, time_s
+
+
+def track_faces(
+    frames: Iterable[tuple[float, Picture]],
+    detector: Detector,
+    *,
+    every: int = 1,
+    max_gap_s: float = 2.0,
+    smoothing_s: float = SMOOTHING_S,
+) -> list[FaceTrack]:
+    """Find the faces of a video and link them to tracks, the earliest first.
+
+    Args:
+        frames: (time in seconds, (H, W, 3) RGB picture), times rising; taken one at a time and not kept.
+        detector: Finds faces in one picture.
+        every: Look for faces in every n-th frame only; the others are interpolated and have score 0.
+        max_gap_s: A face that was away longer than this starts a new track.
+        smoothing_s: Standard deviation of the Gaussian in time for `smoothed_landmarks`; 0 for none.
+
+    Raises:
+        UsageError: when `every` is below 1 or the times do not rise.
+    """
+    if every < 1:
+        raise UsageError(f"every: expected 1 or more, got {every}")
+    times: list[float] = []
+    tracks: list[_Growing] = []
+    thumbnail: Floats | None = None
+    for index, (time_s, image) in enumerate(frames):
+        if times and time_s <= times[-1]:
+            raise UsageError(f"frames: expected rising times, got {time_s} after {times[-1]}")
+        times.append(float(time_s))
+        if index % every:
+            continue
+        previous, thumbnail = thumbnail, _thumbnail(image)
+        is_cut = previous is not None and float(np.abs(thumbnail - previous).mean()) > CUT_DIFFERENCE
+        faces = detector.detect(image)
+        looks = [appearance(image, face) for face in faces]
+        _link(tracks, index, time_s, faces, looks, is_cut=is_cut, max_gap_s=max_gap_s)
+    return [_finished(track, np.array(times), smoothing_s) for track in tracks]
+
+
+def select_track(tracks: Sequence[FaceTrack], policy: Policy = "dominant") -> FaceTrack:
+    """Return the track of the person that a video is about.
+
+    Args:
+        tracks: All tracks of the video.
+        policy: `dominant`: the one seen longest, large faces counting more (sum of box sides over detections). `largest`: the one whose
+            median box is largest. `single`: the dominant one, refused when another track has a tenth of its detections or more.
+
+    Raises:
+        UnusableVideoError: `no_face` when there is no track; `multiple_faces` under `single`.
+        UsageError: for an unknown policy.
+    """
+    if policy not in POLICIES:
+        raise unknown_name("face policy", policy, POLICIES)
+    if not tracks:
+        raise UnusableVideoError("no_face", "no face was found in any frame")
+    return POLICIES[policy](tracks)
+
+
+def appearance(image: Picture, face: Face) -> Floats:
+    """Return what a face looks like: a small aligned crop as a vector of mean 0 and length 1."""
+    crop, _ = align_face(image, face.landmarks, size=LOOKS_SIZE, scale=1.0)
+    vector = cv2.GaussianBlur(crop, (3, 3), 0).astype(np.float32).ravel()
+    vector -= vector.mean()
+    return vector / max(float(np.linalg.norm(vector)), 1e-6)
+
+
+def _dominant(tracks: Sequence[FaceTrack]) -> FaceTrack:
+    return max(tracks, key=lambda track: float(np.sqrt(track.areas[track.scores > 0]).sum()))
+
+
+def _largest(tracks: Sequence[FaceTrack]) -> FaceTrack:
+    return max(tracks, key=lambda track: float(np.median(track.areas)))
+
+
+def _single(tracks: Sequence[FaceTrack]) -> FaceTrack:
+    chosen = _dominant(tracks)
+    count = sum(track.num_detections >= MINOR_SHARE * chosen.num_detections for track in tracks)
+    if count > 1:
+        raise UnusableVideoError("multiple_faces", f"{count} faces were found where the policy 'single' allows one")
+    return chosen
+
+
+POLICIES: dict[str, Callable[[Sequence[FaceTrack]], FaceTrack]] = {
+    "dominant": _dominant,
+    "single": _single,
+    "largest": _largest,
+}
+
+
+def _link(
+    tracks: list[_Growing],
+    index: int,
+    time_s: float,
+    faces: list[Face],
+    looks: list[Floats],
+    *,
+    is_cut: bool,
+    max_gap_s: float,
+) -> None:
+    """Give each face to the track it continues best, or to a new one."""
+    alive = [track for track in tracks if time_s - track.last_s <= max_gap_s]
+    boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+    affinity = np.full((len(alive), len(faces)), -1.0)
+    for row, track in enumerate(alive):
+        is_strict = is_cut or (bool(track.indices) and track.last_s < _previous_look(tracks))
+        shared = overlap(track.faces[-1].box, boxes)
+        alike = np.array([float(track.looks @ other) for other in looks]) if track.looks is not None else shared
+        least_shared = MIN_OVERLAP_AFTER_CUT if is_strict else MIN_OVERLAP
+        least_alike = MIN_LIKENESS_AFTER_CUT if is_strict else MIN_LIKENESS
+        affinity[row] = np.where((shared >= least_shared) & (alike >= least_alike), shared + alike, -1.0)
+    taken = set()
+    for row, column in zip(*linear_sum_assignment(-affinity), strict=True):
+        if affinity[row, column] > 0:
+            alive[row].add(index, time_s, faces[column], looks[column])
+            taken.add(int(column))
+    for column, face in enumerate(faces):
+        if column not in taken:
+            tracks.append(_Growing())
+            tracks[-1].add(index, time_s, face, looks[column])
+
+
+def _previous_look(tracks: list[_Growing]) -> float:
+    return max((track.last_s for track in tracks), default=0.0)
+
+
+def _thumbnail(image: Picture) -> Floats:
+    small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32).mean(axis=2) / 255
+
+
+def _finished(track: _Growing, times: Seconds, smoothing_s: float) -> FaceTrack:
+    start, stop = track.indices[0], track.indices[-1] + 1
+    own_times = times[start:stop]
+    known = np.array(track.indices) - start
+    boxes = _interpolated(own_times, known, np.array([face.box for face in track.faces]))
+    landmarks = _interpolated(own_times, known, np.array([face.landmarks.ravel() for face in track.faces]))
+    scores = np.zeros(stop - start, np.float32)
+    scores[known] = [face.score for face in track.faces]
+    smoothed = _smoothed(own_times, landmarks, smoothing_s)
+    return FaceTrack(own_times, boxes, landmarks.reshape(-1, 5, 2), scores, smoothed.reshape(-1, 5, 2))
+
+
+def _interpolated(times: Seconds, known: npt.NDArray[np.int64], values: Floats) -> Floats:
+    columns = [np.interp(times, times[known], column) for column in values.T]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _smoothed(times: Seconds, values: Floats, sigma_s: float) -> Floats:
+    """Return (N, D) values averaged with Gaussian weights in time; the ends use what there is."""
+    if sigma_s <= 0 or len(times) < 2:
+        return values.copy()
+    total, weight = values.astype(np.float64), np.ones(len(times))
+    for offset in range(1, len(times)):
+        apart = times[offset:] - times[:-offset]
+        if apart.min() > 3 * sigma_s:
+            break
+        factor = np.exp(-0.5 * (apart / sigma_s) ** 2)
+        total[offset:] += factor[:, None] * values[:-offset]
+        total[:-offset] += factor[:, None] * values[offset:]
+        weight[offset:] += factor
+        weight[:-offset] += factor
+    return np.asarray(total / weight[:, None], np.float32)
