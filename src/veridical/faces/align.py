@@ -1,7 +1,8 @@
 """Five-point alignment: the similarity transform that puts eyes, nose and mouth where a template has them.
 
-The template is the one of ArcFace (Deng et al., 2019) for 112 pixels; `scale` widens the view around its centre, so that 1.3 shows the
-chin and the forehead, which manipulations touch. The transform is the least-squares similarity (Umeyama, 1991).
+The template is the one of ArcFace (Deng et al., 2019) for 112 pixels; `scale` widens the view around its centre, so
+that 1.3 shows the chin and the forehead, which manipulations touch. The transform is the least-squares similarity
+(Umeyama, 1991).
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ def align_face(
         image: (H, W, 3) RGB.
         landmarks: (5, 2) in pixels of `image`.
         size: Side of the result in pixels.
-        scale: Width of the view relative to the tight face; 1 ends at brows and lips, 1.3 leaves room for forehead and chin.
+        scale: Width of the view relative to the tight face; 1 ends at brows and lips, 1.3 leaves room for forehead
+            and chin.
 
     Returns:
-        The (size, size, 3) picture, black where it reaches beyond the source, and the (2, 3) matrix from source pixels to its pixels.
+        The (size, size, 3) picture, black where it reaches beyond the source, and the (2, 3) matrix from source
+        pixels to its pixels.
 
     Raises:
         ValueError: when the landmarks are not (5, 2), not finite, or all in one place.

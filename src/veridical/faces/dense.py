@@ -1,11 +1,12 @@
 """468 landmarks of one face with MediaPipe's FaceMesh, and the groups of them that outline eyes, lips and face.
 
-Source: Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs" (2019); the weights are
-`face_landmark.tflite` (Apache-2.0). The network wants an upright square around the face: a first pass takes it from the detector's
-eyes and box, a second from the landmarks of the first, as MediaPipe does while tracking.
+Source: Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs" (2019); the weights
+are `face_landmark.tflite` (Apache-2.0). The network wants an upright square around the face: a first pass takes it
+from the detector's eyes and box, a second from the landmarks of the first, as MediaPipe does while tracking.
 
-The index groups are facts of MediaPipe's canonical face topology (`face_mesh_connections.py` and `canonical_face_model.obj` there).
-MediaPipe names sides as the person would; here left and right are as seen in the picture, so its RIGHT_EYE is LEFT_EYE.
+The index groups are facts of MediaPipe's canonical face topology (`face_mesh_connections.py` and
+`canonical_face_model.obj` there). MediaPipe names sides as the person would; here left and right are as seen in the
+picture, so its RIGHT_EYE is LEFT_EYE.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ MARGIN_OF_POINTS = 1.5
 """Side of the second view relative to the longer side of the landmarks' extent, MediaPipe's value."""
 MIN_PRESENCE = 0.5
 
-FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
-             150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
+FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176,
+             149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
 """Outline from the top of the forehead, first along the side that is right in the picture."""
 LEFT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 """Outline of the eye that is left in the picture, from its outer corner along the lower lid."""
@@ -52,7 +53,7 @@ class DenseLandmarker:
         self._outputs = list(self._network.getUnconnectedOutLayersNames())
 
     def landmarks(self, image: Picture, face: Face) -> Floats | None:
-        """Return the (468, 2) landmarks of a face in pixels of the (H, W, 3) RGB picture; None when the network sees no face."""
+        """Return the (468, 2) landmarks of a face in pixels of the (H, W, 3) RGB picture; None when no face is seen."""
         centre = face.box.reshape(2, 2).mean(axis=0)
         side = MARGIN_OF_BOX * float((face.box[2:] - face.box[:2]).max())
         points = self._pass(image, centre, side, _roll(face.landmarks[0], face.landmarks[1]))

@@ -1,9 +1,9 @@
 """Face detection with CenterFace: boxes, five landmarks and a score from one pass over the whole picture.
 
-Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point" (2019); weights and their file format from
-the authors' release (MIT). The network gives, at a quarter of the resolution, a map of face centres, the logarithm of box sizes,
-the sub-cell offset of the centre, and the landmarks relative to the box. Departures: pictures are brought to one size first, and
-boxes are not cut at the picture's edge.
+Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point" (2019); weights and their file
+format from the authors' release (MIT). The network gives, at a quarter of the resolution, a map of face centres, the
+logarithm of box sizes, the sub-cell offset of the centre, and the landmarks relative to the box. Departures: pictures
+are brought to one size first, and boxes are not cut at the picture's edge.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class FaceDetector:
 
     Args:
         threshold: Lowest score of a face.
-        detection_size: Pixels of the longer side that a picture is brought to; small pictures grow by at most `MAX_ENLARGEMENT`.
+        detection_size: Pixels of the longer side that a picture is brought to; small pictures grow by at most
+            `MAX_ENLARGEMENT`.
         threads: For the network; OpenCV keeps one number for the whole process, None leaves it as it is.
     """
 

@@ -1,7 +1,8 @@
 """Following faces through a video: detections linked by place and appearance, gaps filled, jitter smoothed.
 
-Only detections are kept, never pictures. A detection continues a track when their boxes overlap and the aligned faces look alike; after
-a scene cut or a gap both must hold more strictly, so that another person in the same place starts a new track.
+Only detections are kept, never pictures. A detection continues a track when their boxes overlap and the aligned faces
+look alike; after a scene cut or a gap both must hold more strictly, so that another person in the same place starts a
+new track.
 """
 
 from __future__ import annotations
@@ -129,8 +130,9 @@ def select_track(tracks: Sequence[FaceTrack], policy: Policy = "dominant") -> Fa
 
     Args:
         tracks: All tracks of the video.
-        policy: `dominant`: the one seen longest, large faces counting more (sum of box sides over detections). `largest`: the one whose
-            median box is largest. `single`: the dominant one, refused when another track has a tenth of its detections or more.
+        policy: `dominant`: the one seen longest, large faces counting more (sum of box sides over detections).
+            `largest`: the one whose median box is largest. `single`: the dominant one, refused when another track has
+            a tenth of its detections or more.
 
     Raises:
         UnusableVideoError: `no_face` when there is no track; `multiple_faces` under `single`.
@@ -148,7 +150,7 @@ def appearance(image: Picture, face: Face) -> Floats:
     crop, _ = align_face(image, face.landmarks, size=LOOKS_SIZE, scale=1.0)
     vector = cv2.GaussianBlur(crop, (3, 3), 0).astype(np.float32).ravel()
     vector -= vector.mean()
-    return vector / max(float(np.linalg.norm(vector)), 1e-6)
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6), np.float32)
 
 
 def _dominant(tracks: Sequence[FaceTrack]) -> FaceTrack:
@@ -212,7 +214,7 @@ def _previous_look(tracks: list[_Growing]) -> float:
 
 def _thumbnail(image: Picture) -> Floats:
     small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).mean(axis=2) / 255
+    return np.asarray(small.mean(axis=2) / 255, np.float32)
 
 
 def _finished(track: _Growing, times: Seconds, smoothing_s: float) -> FaceTrack:

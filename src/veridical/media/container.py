@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import av.error
@@ -16,14 +17,17 @@ import av.error
 from veridical.media.errors import UnusableVideoError
 
 CONTAINERS = (
-    "mov mp4 m4a 3gp 3g2 mj2 matroska webm avi mpeg mpegts mpegvideo m4v h264 hevc flv live_flv asf ogg mxf nut ivf wtv "
-    "gxf rm dv swf yuv4mpegpipe"
-).split()
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,live_flv,asf,ogg,mxf,nut,ivf,"
+    "wtv,gxf,rm,dv,yuv4mpegpipe"
+)
 """Demuxers that may be used; everything else, playlists first of all, is refused."""
 ROUNDING_S = 1e-3
 """Two times nearer than this are the same: Matroska, WebM and FLV round timestamps to milliseconds."""
 MAX_GAP_S = 3600.0
 """A timestamp that runs ahead by more than this is damaged and is not believed."""
+
+
+FrameT = TypeVar("FrameT", av.VideoFrame, av.AudioFrame)
 
 
 @contextmanager
@@ -38,7 +42,7 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
         raise UnusableVideoError("unreadable", "is a folder, not a video" if path.is_dir() else "no such file", path)
     if path.stat().st_size == 0:
         raise UnusableVideoError("unreadable", "the file is empty (0 bytes)", path)
-    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
         container = av.open(str(path), metadata_errors="replace", container_options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -64,8 +68,10 @@ def video_stream(container: av.container.InputContainer, path: Path, threads: in
     raise UnusableVideoError("no_video", f"has no video track, only: {held}", path)
 
 
-def decoded(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator[av.frame.Frame]:
-    """Yield what a stream decodes to; packets that cannot be decoded are passed over, as players do."""
+def decoded(
+    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream, kind: type[FrameT]
+) -> Iterator[FrameT]:
+    """Yield the frames that a stream decodes to; packets that cannot be decoded are passed over, as players do."""
     packets = container.demux(stream)
     while True:
         try:
@@ -78,7 +84,7 @@ def decoded(container: av.container.InputContainer, stream: av.stream.Stream) ->
             frames = packet.decode()
         except (av.error.FFmpegError, OSError):
             continue
-        yield from frames
+        yield from (frame for frame in frames if isinstance(frame, kind))
 
 
 @dataclass
@@ -92,11 +98,12 @@ class Clock:
     shift_s: float = field(default=0.0)
     """Added to all timestamps after one that jumped."""
 
-    def read(self, frame: av.frame.Frame) -> float:
+    def read(self, frame: av.VideoFrame | av.AudioFrame) -> float:
         """Return the presentation time of the next decoded frame in seconds of the container's timeline."""
-        dts_s = None if frame.dts is None else float(frame.dts * frame.time_base)
-        if frame.pts is not None:
-            time_s = float(frame.pts * frame.time_base) + self.shift_s
+        dts_s = seconds(frame.dts, frame)
+        pts_s = seconds(frame.pts, frame)
+        if pts_s is not None:
+            time_s = pts_s + self.shift_s
             if self.previous_s is not None and not -ROUNDING_S <= time_s - self.previous_s <= MAX_GAP_S:
                 self.shift_s += self.previous_s + self.step_s - time_s
                 time_s = self.previous_s + self.step_s
@@ -107,6 +114,11 @@ class Clock:
             time_s = self.previous_s + (advance_s if 0 < advance_s <= MAX_GAP_S else self.step_s)
         self.previous_s, self.previous_dts_s = time_s, dts_s
         return time_s
+
+
+def seconds(ticks: int | None, frame: av.VideoFrame | av.AudioFrame) -> float | None:
+    """Return ticks of a frame's time base in seconds; None for None."""
+    return None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
 
 
 def frame_step_s(stream: av.VideoStream) -> float:

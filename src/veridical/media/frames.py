@@ -1,8 +1,8 @@
 """Frames of a video by presentation time: every frame, or the one on display at k/fps seconds.
 
-Time zero is the presentation of the first frame that the container says to show (edit lists applied). Colours follow the matrix and
-range that the file declares, BT.601 limited range when it declares none (as FFmpeg and OpenCV do). Pixel aspect ratio is ignored,
-rotation and mirroring flags are applied.
+Time zero is the presentation of the first frame that the container says to show (edit lists applied). Colours follow
+the matrix and range that the file declares, BT.601 limited range when it declares none (as FFmpeg and OpenCV do).
+Pixel aspect ratio is ignored, rotation and mirroring flags are applied.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.errors import UsageError
-from veridical.media.container import ROUNDING_S, Clock, decoded, frame_step_s, open_input, video_stream
+from veridical.media.container import ROUNDING_S, Clock, decoded, frame_step_s, open_input, seconds, video_stream
 from veridical.media.errors import UnusableVideoError
 from veridical.media.orientation import orientation, upright
 
@@ -31,7 +31,8 @@ class VideoFrame:
     image: npt.NDArray[np.uint8]
     """(H, W, 3) RGB, upright."""
     pts_s: float
-    """When this picture came on display, seconds from the start of the video; at most `time_s` (plus 1 ms of rounding)."""
+    """When this picture came on display, seconds from the start of the video; at most `time_s` plus 1 ms of
+    rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class _Shown:
     frame: av.VideoFrame
 
     def at(self, time_s: float) -> VideoFrame:
-        image = self.frame.to_ndarray(format="rgb24", threads=1)
+        image = np.asarray(self.frame.to_ndarray(format="rgb24", threads=1), np.uint8)
         return VideoFrame(time_s, upright(image, orientation(self.frame)), self.start_s)
 
 
@@ -54,8 +55,9 @@ def video_frames(
 
     Args:
         path: The video file.
-        fps: None for every frame; else the picture on display at k/fps seconds for k = 0, 1, …: the last that came on display at
-            or before that time (within 1 ms, the rounding of some containers). A slow video repeats pictures.
+        fps: None for every frame; else the picture on display at k/fps seconds for k = 0, 1, …: the last that came on
+            display at or before that time (within 1 ms, the rounding of some containers). A slow video repeats
+            pictures.
         start_s: First time wanted, seconds from the start of the video.
         stop_s: First time not wanted; None for the end, which is the last frame's start plus its duration.
         threads: Decoder threads.
@@ -84,7 +86,7 @@ def video_origin_s(path: Path) -> float:
     """
     with open_input(path) as container:
         stream = video_stream(container, path)
-        for frame in decoded(container, stream):
+        for frame in decoded(container, stream, av.VideoFrame):
             return Clock(frame_step_s(stream)).read(frame)
     raise _nothing_decodes(path)
 
@@ -94,10 +96,10 @@ def _shown(path: Path, threads: int) -> Iterator[_Shown]:
         stream = video_stream(container, path, threads)
         clock = Clock(frame_step_s(stream))
         origin_s: float | None = None
-        for frame in decoded(container, stream):
+        for frame in decoded(container, stream, av.VideoFrame):
             time_s = clock.read(frame)
             origin_s = time_s if origin_s is None else origin_s
-            duration_s = float(frame.duration * frame.time_base) if frame.duration else clock.step_s
+            duration_s = (seconds(frame.duration, frame) if frame.duration else None) or clock.step_s
             yield _Shown(time_s - origin_s, duration_s, frame)
     if origin_s is None:
         raise _nothing_decodes(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return IDENTITY
-    values = struct.unpack("=9i", bytes(side_data)[:36])
+    values = struct.unpack_from("=9i", bytes(cast("Any", side_data)))
     a, b, c, d = (round(max(-1.0, min(1.0, values[i] / 65536))) for i in (0, 1, 3, 4))
     is_quarter_turn = abs(a * d - b * c) == 1 and abs(a) + abs(b) == 1
     return (a, b, c, d) if is_quarter_turn else IDENTITY

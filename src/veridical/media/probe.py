@@ -9,7 +9,7 @@ import av
 
 from veridical.media.container import decoded, frame_step_s, open_input, video_stream
 from veridical.media.errors import UnusableVideoError
-from veridical.media.orientation import IDENTITY, orientation, swaps_sides
+from veridical.media.orientation import orientation, swaps_sides
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ def probe(path: Path) -> MediaFacts:
     """Return the facts of a video file.
 
     Raises:
-        UnusableVideoError: `unreadable` when it is missing, empty, cut short, not a video, or its first picture cannot be
-            decoded; `no_video` when it holds only sound.
+        UnusableVideoError: `unreadable` when it is missing, empty, cut short, not a video, or its first picture cannot
+            be decoded; `no_video` when it holds only sound.
     """
     path = Path(path)
     with open_input(path) as container:
         stream = video_stream(container, path)
         _refuse_cut(container, path)
-        frame = next(decoded(container, stream), None)
+        frame = next(decoded(container, stream, av.VideoFrame), None)
         if frame is None:
             raise UnusableVideoError("unreadable", "has a video track of which no picture can be decoded", path)
-        matrix = orientation(frame) if isinstance(frame, av.VideoFrame) else IDENTITY
+        matrix = orientation(frame)
         width, height = (frame.height, frame.width) if swaps_sides(matrix) else (frame.width, frame.height)
         sound = next(iter(container.streams.audio), None)
         sound_context = None if sound is None else sound.codec_context
@@ -71,7 +71,7 @@ def probe(path: Path) -> MediaFacts:
 
 
 def _duration_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    if stream.duration:
+    if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return float(container.duration or 0) / av.time_base
 

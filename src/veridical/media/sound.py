@@ -1,4 +1,4 @@
-"""The sound of a video as one mono array on the clock of its picture: gaps are silence, drift and rounding do not shift it."""
+"""The sound of a video as one mono array on the clock of its picture: gaps are silence, rounding does not shift it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000) -> Samples | None:
         rate_hz: Samples per second wanted.
 
     Returns:
-        (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first picture is shown. Sound that begins
-        later has silence before it, sound that begins earlier is cut, gaps are silence. S follows the sound, not the picture. None
-        when there is no audio track or it holds no sample. Channels are averaged.
+        (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first picture is shown. Sound
+        that begins later has silence before it, sound that begins earlier is cut, gaps are silence. S follows the
+        sound, not the picture. None when there is no audio track or it holds no sample. Channels are averaged.
 
     Raises:
         UnusableVideoError: `no_video` without picture; `unreadable` when the file or the codec of its sound is.
@@ -46,7 +46,7 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000) -> Samples | None:
             return None
         if stream.codec_context is None:
             raise UnusableVideoError("unreadable", "the sound's codec is not known to the decoder", path)
-        pieces = list(_resampled(_contiguous(decoded(container, stream), origin_s), rate_hz))
+        pieces = list(_resampled(_contiguous(decoded(container, stream, av.AudioFrame), origin_s), rate_hz))
     return np.concatenate(pieces) if pieces else None
 
 
@@ -74,10 +74,10 @@ def _mono(frame: av.AudioFrame) -> Samples:
     channels = frame.layout.nb_channels
     data = data if frame.format.is_planar else data.reshape(-1, channels).T
     if data.dtype.kind == "f":
-        return data.astype(np.float32).mean(axis=0, dtype=np.float32)
+        return np.asarray(data.mean(axis=0, dtype=np.float64), np.float32)
     offset = 128.0 if data.dtype == np.uint8 else 0.0
     full_scale = float(2 ** (8 * data.dtype.itemsize - 1))
-    return ((data.mean(axis=0, dtype=np.float64) - offset) / full_scale).astype(np.float32)
+    return np.asarray((data.mean(axis=0, dtype=np.float64) - offset) / full_scale, np.float32)
 
 
 def _resampled(pieces: Iterator[tuple[int, Samples]], rate_hz: int) -> Iterator[Samples]:

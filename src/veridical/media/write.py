@@ -1,6 +1,7 @@
 """Writing videos: H.264 and AAC in MP4, whole or not at all, sound in step with the picture.
 
-AAC begins with a priming frame; the MP4 edit list says so and readers skip it, so that sample 0 is heard when picture 0 is seen.
+AAC begins with a priming frame; the MP4 edit list says so and readers skip it, so that sample 0 is heard when picture
+0 is seen.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -44,9 +46,10 @@ def write_video(
 
     Args:
         path: Where the file appears once it is whole; its suffix names the container.
-        frames: (H, W, 3) RGB pictures of one size. Odd sizes gain a repeated row or column where the pixel format needs it.
+        frames: (H, W, 3) RGB pictures of one size; an odd size gains a repeated row or column where the format needs
+            it.
         fps: Constant frame rate.
-        samples: (S,) mono, nominally in [-1, 1]; sample 0 is heard when the first picture is seen. None for no audio track.
+        samples: (S,) mono, nominally in [-1, 1]; sample 0 is heard with the first picture. None for no audio track.
         sample_rate_hz: Of `samples`.
         crf: Quality of x264: 0 lossless, 18 near transparent, 23 and 40 are the levels of FaceForensics++.
         codec: An FFmpeg video encoder.
@@ -56,7 +59,7 @@ def write_video(
         audio_bitrate: Bits per second.
 
     Raises:
-        UsageError: when there is no frame, a frame is not (H, W, 3) uint8 or of another size, or the encoder refuses a setting.
+        UsageError: when there is no frame, a frame is not (H, W, 3) uint8 or of another size, or a setting is refused.
     """
     pictures = iter(frames)
     first = next(pictures, None)
@@ -65,18 +68,16 @@ def write_video(
     rate = fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(1001)
     if rate <= 0:
         raise UsageError(f"fps: expected a number above 0, got {fps}")
-    with atomic_path(Path(path)) as temporary:
+    muxer = _muxer(Path(path))
+    with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format=muxer) as container:
         try:
-            with av.open(str(temporary), "w", format=_muxer(Path(path))) as container:
-                video = _video_track(container, first, rate, codec, pixel_format, {"crf": str(crf), "preset": preset})
-                sound = (
-                    None if samples is None else container.add_stream(audio_codec, rate=sample_rate_hz, layout="mono")
-                )
-                if sound is not None:
-                    sound.bit_rate = audio_bitrate
-                _mux(container, video, itertools.chain([first], pictures), sound, samples)
-        except (av.error.FFmpegError, av.error.UnknownCodecError) as error:
-            raise UsageError(f"{path}: cannot be encoded with {codec} {pixel_format} crf {crf} ({error})") from None
+            video = _video_track(container, first, rate, codec, pixel_format, {"crf": str(crf), "preset": preset})
+            sound = None if samples is None else _sound_track(container, audio_codec, sample_rate_hz, audio_bitrate)
+            container.start_encoding()
+        except (av.error.FFmpegError, ValueError) as error:
+            settings = f"{codec} {pixel_format} crf {crf}, sound {audio_codec} {sample_rate_hz} Hz"
+            raise UsageError(f"{path}: cannot be encoded with {settings} ({error})") from None
+        _mux(container, video, itertools.chain([first], pictures), sound, samples)
 
 
 def _muxer(path: Path) -> str:
@@ -95,10 +96,17 @@ def _video_track(
     options: dict[str, str],
 ) -> av.VideoStream:
     height, width = _padded(_checked(first, first.shape), pixel_format).shape[:2]
-    track = container.add_stream(codec, rate=rate, options=options if codec.startswith("libx26") else {})
+    track = cast("av.VideoStream", container.add_stream(codec, rate=rate))
+    track.options = {**options} if codec.startswith("libx26") else {}
     track.width, track.height, track.pix_fmt = width, height, pixel_format
     track.codec_context.time_base = 1 / rate
     track.codec_context.colorspace, track.codec_context.color_range = BT601, LIMITED_RANGE
+    return track
+
+
+def _sound_track(container: av.container.OutputContainer, codec: str, rate_hz: int, bitrate: int) -> av.AudioStream:
+    track = cast("av.AudioStream", container.add_stream(codec, rate=rate_hz, layout="mono"))
+    track.bit_rate = bitrate
     return track
 
 
@@ -114,7 +122,7 @@ def _mux(
     heard = 0
     for index, picture in enumerate(pictures):
         shape = shape or picture.shape
-        container.mux(video.encode(_yuv(_checked(picture, shape), video.pix_fmt, index)))
+        container.mux(video.encode(_yuv(_checked(picture, shape), video.pix_fmt or "yuv420p", index)))
         if sound is not None and samples is not None:
             until = min(len(samples), int((float((index + 1) / rate) + SOUND_CHUNK_S) * sound.rate))
             heard = _mux_sound(container, sound, samples, heard, until)
