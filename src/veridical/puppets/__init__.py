@@ -1,0 +1,23 @@
+"""Synthetic talking heads with speech: the corpora that need no download and show nobody's face, and the test bench."""
+
+from veridical.puppets.clip import FPS, PuppetClip, render_clip, render_puppet
+from veridical.puppets.corpus import render_corpus, sample_person
+from veridical.puppets.espeak import speech_available
+from veridical.puppets.identity import FAMILIES, Identity, sample_identity
+from veridical.puppets.renderer import Renderer
+from veridical.puppets.truth import Truth
+
+__all__ = [
+    "FAMILIES",
+    "FPS",
+    "Identity",
+    "PuppetClip",
+    "Renderer",
+    "Truth",
+    "render_clip",
+    "render_corpus",
+    "render_puppet",
+    "sample_identity",
+    "sample_person",
+    "speech_available",
+]

@@ -1,0 +1,379 @@
+"""Who a puppet is: everything that stays the same over the videos of one person, drawn from a seed.
+
+Lengths are in units of the distance between the eyes (63 mm in people); the origin is between the eyes, y points down.
+Colours are linear RGB in 0 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from veridical.errors import unknown_name
+from veridical.puppets.motion import Temperament
+from veridical.puppets.speech import LOW_VARIANTS, Voice, sample_voice
+from veridical.randomness import seed_from, stream
+
+Colour = tuple[float, float, float]
+HairStyle = Literal["short", "crop", "parted", "curly", "bob", "long", "receding", "bald"]
+HAIR_STYLES: tuple[HairStyle, ...] = get_args(HairStyle)
+FAMILIES = ("a", "b")
+
+
+@dataclass(frozen=True)
+class FaceShape:
+    """Geometry of the head."""
+
+    half_width: float
+    """At the cheekbones."""
+    jaw_power: float
+    """1.8 pointed to 3.2 square."""
+    chin_y: float
+    crown_y: float
+    depth: float
+    nose_y: float
+    """Height of the tip of the nose."""
+    nose_height: float
+    nose_half_width: float
+    mouth_y: float
+    mouth_half_width: float
+    upper_lip: float
+    """Thickness."""
+    lower_lip: float
+    eye_half_width: float
+    eye_opening: float
+    """Distance from the centre of the eye to the upper lid."""
+    eye_tilt: float
+    brow_y: float
+    brow_thickness: float
+    brow_arch: float
+    cheeks: float
+    """Fullness, -1 to 1."""
+    age: float
+    """0 young to 1 old: folds, bags, wrinkles."""
+
+
+@dataclass(frozen=True)
+class Skin:
+    """Skin and lips."""
+
+    colour: Colour
+    redness: float
+    freckles: float
+    mottling: float
+    shine: float
+    lip_colour: Colour
+    stubble: float
+    """0 none to 1 full beard."""
+    moustache: float
+
+
+@dataclass(frozen=True)
+class Hair:
+    """Hair of the head; brows and beard share the colour."""
+
+    style: HairStyle
+    colour: Colour
+    volume: float
+    hairline_y: float
+    parting_x: float
+    roughness: float
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Eyes, glasses and clothes."""
+
+    iris: Colour
+    lashes: float
+    glasses: Literal["none", "round", "square", "rimless"]
+    glasses_colour: Colour
+    clothes: Colour
+    clothes_pattern: Literal["plain", "stripes", "checks", "knit"]
+    collar: Literal["crew", "vee", "shirt"]
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Light, background and camera of one identity."""
+
+    key_direction: tuple[float, float, float]
+    """Unit vector from the face to the light; z points to the camera."""
+    key: Colour
+    ambient: Colour
+    rim: float
+    hardness: float
+    """0 soft light to 1 hard light with shadows."""
+    backdrop: str
+    backdrop_colours: tuple[Colour, Colour]
+    width: int
+    height: int
+    eye_distance_px: float
+    centre: tuple[float, float]
+    """Place of the point between the eyes, in shares of width and height."""
+    perspective: float
+    """0 long lens to .3 wide angle from near."""
+    exposure: float
+    gamma: float
+    tint: Colour
+    sharpness_px: float
+    """Standard deviation of the lens blur, pixels."""
+    noise: float
+    """Standard deviation of the sensor noise at mid grey, 8-bit levels."""
+    vignette: float
+    posterise: float
+    """0 smooth shading to 1 painted steps."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person with the surroundings in which they are filmed."""
+
+    name: str
+    seed: int
+    family: str
+    shape: FaceShape
+    skin: Skin
+    hair: Hair
+    extras: Extras
+    studio: Studio
+    temperament: Temperament
+    voice: Voice
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What a manifest records about the person."""
+        tone = float(np.mean(self.skin.colour))
+        return {
+            "family": self.family,
+            "hair": self.hair.style,
+            "glasses": self.extras.glasses,
+            "beard": "yes" if self.skin.stubble > 0.5 else "no",
+            "skin": "light" if tone > 0.42 else "medium" if tone > 0.2 else "dark",
+            "age": "old" if self.shape.age > 0.65 else "middle" if self.shape.age > 0.3 else "young",
+            "voice": "low" if self.voice.engine.variant in LOW_VARIANTS else "high",
+            "accent": self.voice.engine.language,
+        }
+
+
+def sample_identity(seed: int, family: str = "a", *, name: str | None = None) -> Identity:
+    """Draw a person.
+
+    Args:
+        seed: Decides everything; the same seed in two families gives two different people.
+        family: Rendering family, `a` or `b`.
+        name: What to call the person; made of family and seed by default.
+
+    Raises:
+        UsageError: when the family is not known.
+    """
+    if family not in FAMILIES:
+        raise unknown_name("rendering family", family, FAMILIES)
+    own = seed_from(seed, "identity", family)
+    low_voice = bool(stream(own, "sex").random() < 0.5)
+    shape = _sample_shape(own, low_voice)
+    hair = _sample_hair(own, low_voice, shape.age)
+    return Identity(
+        name=name or f"{family}{seed:04d}",
+        seed=own,
+        family=family,
+        shape=shape,
+        skin=_sample_skin(own, low_voice),
+        hair=hair,
+        extras=_sample_extras(own),
+        studio=STUDIOS[family](own),
+        temperament=_sample_temperament(own),
+        voice=sample_voice(own, family, low_voice),
+    )
+
+
+def _sample_shape(seed: int, low_voice: bool) -> FaceShape:
+    rng = stream(seed, "shape")
+    nose_y = rng.uniform(0.56, 0.72)
+    mouth_y = nose_y + rng.uniform(0.42, 0.54)
+    return FaceShape(
+        half_width=rng.uniform(1.04, 1.2),
+        jaw_power=rng.uniform(2.3, 3.3) if low_voice else rng.uniform(1.9, 2.7),
+        chin_y=mouth_y + rng.uniform(0.6, 0.82),
+        crown_y=-rng.uniform(1.65, 1.9),
+        depth=rng.uniform(0.95, 1.2),
+        nose_y=nose_y,
+        nose_height=rng.uniform(0.3, 0.5),
+        nose_half_width=rng.uniform(0.16, 0.25),
+        mouth_y=mouth_y,
+        mouth_half_width=rng.uniform(0.36, 0.46),
+        upper_lip=rng.uniform(0.06, 0.12),
+        lower_lip=rng.uniform(0.09, 0.16),
+        eye_half_width=rng.uniform(0.215, 0.255),
+        eye_opening=rng.uniform(0.075, 0.115),
+        eye_tilt=rng.uniform(-0.02, 0.045),
+        brow_y=-rng.uniform(0.3, 0.4),
+        brow_thickness=rng.uniform(0.045, 0.075) if low_voice else rng.uniform(0.025, 0.055),
+        brow_arch=rng.uniform(0.0, 0.09),
+        cheeks=rng.uniform(-1, 1),
+        age=float(rng.beta(1.3, 1.6)),
+    )
+
+
+_SKIN_TONES = np.array([[241, 205, 184], [228, 182, 152], [208, 158, 124], [178, 124, 90], [139, 92, 64], [98, 64, 46]])
+_HAIR_COLOURS = np.array(
+    [[28, 22, 20], [58, 40, 28], [96, 66, 42], [150, 110, 66], [196, 160, 104], [130, 62, 34], [120, 118, 116]]
+)
+_IRIS_COLOURS = np.array([[70, 44, 26], [98, 68, 38], [92, 104, 60], [86, 118, 138], [108, 122, 128]])
+_CLOTHES = np.array(
+    [
+        [40, 52, 84],
+        [120, 44, 48],
+        [60, 84, 66],
+        [190, 186, 176],
+        [48, 48, 52],
+        [96, 124, 150],
+        [168, 132, 74],
+        [110, 80, 120],
+    ]
+)
+
+
+def linear(colour: object) -> Colour:
+    """Return linear RGB of an 8-bit sRGB colour (by a gamma of 2)."""
+    values = (np.asarray(colour, np.float64) / 255.0) ** 2
+    return (float(values[0]), float(values[1]), float(values[2]))
+
+
+def _sample_skin(seed: int, low_voice: bool) -> Skin:
+    rng = stream(seed, "skin")
+    position = rng.uniform(0, len(_SKIN_TONES) - 1.001)
+    index = int(position)
+    tone = _SKIN_TONES[index] * (1 - position % 1) + _SKIN_TONES[index + 1] * (position % 1)
+    tone = tone * rng.uniform(0.95, 1.05, 3)
+    painted = not low_voice and rng.random() < 0.45
+    lip = tone * (0.92, 0.62, 0.62) * (rng.uniform(0.75, 1.0) if not painted else 1.0)
+    lip = lip * (0.9, 0.62, 0.72) if painted else lip
+    bearded = low_voice and rng.random() < 0.35
+    return Skin(
+        colour=linear(np.clip(tone, 0, 250)),
+        redness=rng.uniform(0.2, 1.0),
+        freckles=float(rng.random() < 0.25) * rng.uniform(0.3, 1.0) * float(position < 2.5),
+        mottling=rng.uniform(0.02, 0.07),
+        shine=rng.uniform(0.05, 0.3),
+        lip_colour=linear(lip),
+        stubble=rng.uniform(0.6, 1.0) if bearded else rng.uniform(0, 0.4) * float(low_voice),
+        moustache=rng.uniform(0.5, 1.0) if bearded or (low_voice and rng.random() < 0.15) else 0.0,
+    )
+
+
+def _sample_hair(seed: int, low_voice: bool, age: float) -> Hair:
+    rng = stream(seed, "hair")
+    styles = (
+        ("short", "crop", "parted", "curly", "receding", "bald")
+        if low_voice
+        else ("parted", "curly", "bob", "long", "short")
+    )
+    style: HairStyle = styles[int(rng.integers(len(styles)))]  # type: ignore[assignment]
+    colour = _HAIR_COLOURS[int(rng.integers(len(_HAIR_COLOURS)))] * rng.uniform(0.8, 1.2)
+    grey = np.clip((age - 0.55) * 2 + rng.normal(0, 0.15), 0, 1)
+    return Hair(
+        style=style,
+        colour=linear(np.clip(colour * (1 - grey) + 165 * grey, 0, 235)),
+        volume=rng.uniform(0.1, 0.22) if style != "crop" else 0.05,
+        hairline_y=-rng.uniform(0.85, 1.1),
+        parting_x=rng.uniform(0.15, 0.6) * rng.choice([-1, 1]),
+        roughness=rng.uniform(0.4, 1.0),
+    )
+
+
+def _sample_extras(seed: int) -> Extras:
+    rng = stream(seed, "extras")
+    clothes = _CLOTHES[int(rng.integers(len(_CLOTHES)))] * rng.uniform(0.75, 1.2)
+    frame = np.array([[20, 20, 24], [84, 48, 30], [120, 112, 100], [40, 30, 70]])[int(rng.integers(4))]
+    return Extras(
+        iris=linear(_IRIS_COLOURS[int(rng.integers(len(_IRIS_COLOURS)))] * rng.uniform(0.8, 1.25)),
+        lashes=rng.uniform(0.3, 1.0),
+        glasses=str(rng.choice(["none", "none", "none", "round", "square", "rimless"])),  # type: ignore[arg-type]
+        glasses_colour=linear(frame),
+        clothes=linear(np.clip(clothes, 0, 240)),
+        clothes_pattern=str(rng.choice(["plain", "stripes", "checks", "knit"])),  # type: ignore[arg-type]
+        collar=str(rng.choice(["crew", "vee", "shirt"])),  # type: ignore[arg-type]
+    )
+
+
+def _sample_temperament(seed: int) -> Temperament:
+    rng = stream(seed, "temperament")
+    return Temperament(
+        head=rng.uniform(0.6, 1.4),
+        articulation=rng.uniform(0.85, 1.2),
+        blinks_per_minute=rng.uniform(10, 26),
+        smile=rng.uniform(-0.2, 0.5),
+    )
+
+
+def _direction(azimuth_deg: float, elevation_deg: float) -> tuple[float, float, float]:
+    azimuth, elevation = np.radians(azimuth_deg), np.radians(elevation_deg)
+    flat = np.cos(elevation)
+    return (float(np.sin(azimuth) * flat), float(-np.sin(elevation)), float(np.cos(azimuth) * flat))
+
+
+def _pale(rng: np.random.Generator, low: float, high: float, chroma: float) -> Colour:
+    values = rng.uniform(low, high) * (1 + chroma * rng.uniform(-1, 1, 3))
+    return (float(values[0]), float(values[1]), float(values[2]))
+
+
+def _studio_a(seed: int) -> Studio:
+    """A quiet room filmed with a long lens and soft light: smooth shading, little noise."""
+    rng = stream(seed, "studio")
+    warm = rng.uniform(-0.06, 0.06)
+    power = rng.uniform(0.75, 1.0)
+    return Studio(
+        key_direction=_direction(rng.uniform(-55, 55), rng.uniform(15, 50)),
+        key=(power * (1 + warm), power, power * (1 - warm)),
+        ambient=_pale(rng, 0.38, 0.52, 0.06),
+        rim=rng.uniform(0.0, 0.15),
+        hardness=rng.uniform(0.1, 0.4),
+        backdrop=str(rng.choice(["gradient", "blobs", "window", "shelf"])),
+        backdrop_colours=(_pale(rng, 0.1, 0.6, 0.35), _pale(rng, 0.05, 0.4, 0.4)),
+        width=320,
+        height=320,
+        eye_distance_px=rng.uniform(56, 64),
+        centre=(rng.uniform(0.45, 0.55), rng.uniform(0.4, 0.45)),
+        perspective=rng.uniform(0.03, 0.08),
+        exposure=rng.uniform(0.9, 1.1),
+        gamma=rng.uniform(0.95, 1.05),
+        tint=_pale(rng, 0.98, 1.02, 0.02),
+        sharpness_px=rng.uniform(0.35, 0.6),
+        noise=rng.uniform(0.8, 2.2),
+        vignette=rng.uniform(0.0, 0.15),
+        posterise=0.0,
+    )
+
+
+def _studio_b(seed: int) -> Studio:
+    """A near wide-angle camera under hard coloured light, painted shading, grain: visibly another renderer."""
+    rng = stream(seed, "studio")
+    warm = rng.uniform(-0.25, 0.25)
+    power = rng.uniform(1.0, 1.35)
+    return Studio(
+        key_direction=_direction(rng.choice([-1, 1]) * rng.uniform(25, 70), rng.uniform(5, 45)),
+        key=(power * (1 + warm), power, power * (1 - warm)),
+        ambient=_pale(rng, 0.16, 0.3, 0.25),
+        rim=rng.uniform(0.2, 0.5),
+        hardness=rng.uniform(0.6, 1.0),
+        backdrop=str(rng.choice(["bricks", "stripes", "bokeh", "tiles"])),
+        backdrop_colours=(_pale(rng, 0.05, 0.4, 0.6), _pale(rng, 0.03, 0.3, 0.6)),
+        width=384,
+        height=288,
+        eye_distance_px=rng.uniform(52, 58),
+        centre=(rng.uniform(0.4, 0.6), rng.uniform(0.41, 0.45)),
+        perspective=rng.uniform(0.16, 0.28),
+        exposure=rng.uniform(0.85, 1.2),
+        gamma=rng.uniform(0.8, 1.2),
+        tint=_pale(rng, 0.97, 1.03, 0.06),
+        sharpness_px=rng.uniform(0.4, 0.9),
+        noise=rng.uniform(3.0, 6.0),
+        vignette=rng.uniform(0.2, 0.45),
+        posterise=rng.uniform(0.4, 0.8),
+    )
+
+
+STUDIOS = {"a": _studio_a, "b": _studio_b}
