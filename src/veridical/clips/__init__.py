@@ -2,8 +2,10 @@
 
 from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip
 from veridical.clips.ledger import STATUSES, LedgerEntry, Status
+from veridical.clips.loader import iter_batches, iter_clips
 from veridical.clips.settings import StoreSettings
 from veridical.clips.store import ClipStore
+from veridical.clips.verify import verify
 from veridical.clips.writer import ClipWriter
 
 __all__ = [
@@ -16,4 +18,7 @@ __all__ = [
     "LedgerEntry",
     "Status",
     "StoreSettings",
+    "iter_batches",
+    "iter_clips",
+    "verify",
 ]

@@ -31,8 +31,10 @@ class StoreSettings(Settings):
     """Whom to follow: the face seen longest and largest, the largest, or only videos with a single face."""
     detector: Literal["centerface"] = "centerface"
     """Face detector."""
-    detector_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    detector_threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
     """Smallest score that counts as a face; it belongs to the detector and comes from its precision/recall table."""
+    detection_size: int = Field(default=640, ge=32)
+    """Pixels that the longer side of a picture is brought to for detection."""
     max_missing_faces: int = Field(default=1, ge=0)
     """A window with more pictures without a detected face than this is dropped and counted."""
     speech_threshold: float = Field(default=0.5, gt=0, lt=1)
@@ -41,6 +43,8 @@ class StoreSettings(Settings):
     """Steps of sound weaker than this (root mean square, decibels below full scale) are never speech."""
     max_duration_s: float = Field(default=3600.0, gt=0)
     """Longer videos are not prepared (status over_limit)."""
+    max_megapixels: float = Field(default=40.0, gt=0)
+    """Videos of larger pictures are not prepared (status over_limit); 8K has 33."""
 
     @model_validator(mode="after")
     def _check_window(self) -> StoreSettings:

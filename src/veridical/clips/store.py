@@ -2,8 +2,8 @@
 
 A store is a Lance table `clips` (a row per window), a Lance table `ledger` (a row per video: what became of it), a copy
 of the manifest it was made from, and `store.json`, written last. It knows neither labels nor splits: join them from a
-manifest by `video_id`. Clips are numbered by (video_id, start_s), so row numbers do not depend on the order in which workers
-finished; `ClipStore` sees the store as it was when opened.
+manifest by `video_id`. Clips are numbered by (video_id, start_s), so row numbers do not depend on the order in which
+workers finished; `ClipStore` sees the store as it was when opened.
 
 Lance must not be used across a fork: start worker processes with `spawn` and open the store inside them (a ClipStore
 pickles as its path). Threads may share one.
@@ -36,6 +36,8 @@ CLIPS_TABLE = "clips.lance"
 LEDGER_TABLE = "ledger.lance"
 FACTS_FILE = "store.json"
 MANIFEST_FILE = "manifest.parquet"
+
+Rows = Sequence[int] | npt.NDArray[np.int64]
 
 
 class ClipStore:
@@ -123,7 +125,7 @@ class ClipStore:
         self._offsets: npt.NDArray[np.int64] = frame.pop("offset").to_numpy()
         return frame
 
-    def take_table(self, rows: Sequence[int], columns: Sequence[str] = PAYLOAD_COLUMNS) -> pa.Table:
+    def take_table(self, rows: Rows, columns: Sequence[str] = PAYLOAD_COLUMNS) -> pa.Table:
         """Return columns of clips as they are kept, in the order of `rows`; rows may repeat.
 
         Raises:
@@ -135,7 +137,7 @@ class ClipStore:
             raise IndexError(f"rows must lie in [0, {total}), got {numbers.min()} to {numbers.max()}")
         return self._clips.take(self._offsets[numbers].tolist(), columns=list(columns))
 
-    def take(self, rows: Sequence[int]) -> list[Clip]:
+    def take(self, rows: Rows) -> list[Clip]:
         """Return clips by their row in `index`, decoded, in the order of `rows`; rows may repeat."""
         return decode_clips(self.take_table(rows))
 

@@ -1,0 +1,301 @@
+"""From a file to clips: the one way there is, for preparing stores and for judging a single video alike.
+
+Two looks at the video. The first finds and follows the faces in pictures sampled by time; the second cuts one person's aligned
+face out of the windows worth keeping. Pictures of the first look are kept within a fixed budget of memory, so that a short
+video is decoded once and a long one does not fill the memory.
+
+Windows begin at multiples of `hop_s` from the start of the video. A window is whole when the video lasts to its end, and is
+kept when not more than `max_missing_faces` of its T pictures lack a detected face; a missing face is interpolated.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from veridical import faces, media
+from veridical.clips import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip, StoreSettings
+from veridical.clips.encoding import decode_frames, encode_frames
+from veridical.media import UnusableVideoError
+from veridical.preparation.tools import Tools
+
+CACHE_BYTES = 128 * 2**20
+MIN_SOUND_SHARE = 0.9
+"""Of a window, for the window to have sound; what is missing at its end is silence."""
+
+END_ROUNDING_S = 1e-3
+END_TOLERANCE = 0.5
+"""Of a picture's duration: a video that ends this much before a window's end still fills it."""
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass
+class _Count:
+    pictures: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """One aligned face."""
+
+    crop: Picture
+    box: Floats
+    landmarks: Floats
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """The sound of a whole video."""
+
+    samples: npt.NDArray[np.int16]
+    """(S,) mono, 16 kHz, from the start of the picture."""
+    speech: npt.NDArray[np.bool_]
+    """A value per 20 ms."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What the first look found: which windows to cut, of whose face."""
+
+    path: Path
+    video_id: str
+    settings: StoreSettings
+    duration_s: float
+    track: faces.FaceTrack
+    starts: tuple[int, ...]
+    """Number of the first sampled picture of each window kept."""
+    num_dropped_windows: int
+    """Whole windows without enough detected faces."""
+    sound: Sound | None
+    pictures: dict[int, Picture]
+    """The first sampled pictures, by number, as far as the budget went."""
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the file has an audio track that decodes."""
+        return self.sound is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """The clips of one video."""
+
+    video_id: str
+    clips: list[Clip]
+    """In order of time; pictures exactly as a store gives them back (they went through JPEG)."""
+    num_dropped_windows: int
+    """Whole windows without enough detected faces."""
+    has_audio: bool
+    duration_s: float
+
+
+def extract_clips(path: Path, video_id: str, settings: StoreSettings, tools: Tools | None = None) -> Extraction:
+    """Return all clips of a video file, equal to those that a store with these settings holds.
+
+    Args:
+        path: The video.
+        video_id: Name given to the clips.
+        settings: What a clip is.
+        tools: Detectors to use again; made from the settings when None.
+
+    Raises:
+        UnusableVideoError: with the ledger's status and the reason, when there is no clip in it.
+    """
+    plan = plan_clips(path, video_id, settings, tools or Tools(settings))
+    clips = [as_stored(clip, settings) for clip in cut_clips(plan)]
+    return Extraction(video_id, clips, plan.num_dropped_windows, plan.has_audio, plan.duration_s)
+
+
+def as_stored(clip: Clip, settings: StoreSettings) -> Clip:
+    """Return the clip as it comes back from a store."""
+    frames = decode_frames(encode_frames(clip.frames, settings.jpeg_quality))
+    return Clip(
+        clip.video_id, clip.start_s, frames, clip.boxes, clip.landmarks, clip.detector_score, clip.samples, clip.speech
+    )
+
+
+def plan_clips(path: Path, video_id: str, settings: StoreSettings, tools: Tools) -> Plan:
+    """Look through a video once and decide which windows to cut.
+
+    Raises:
+        UnusableVideoError: with the ledger's status and the reason, when there is no window to cut.
+    """
+    path = Path(path)
+    facts = media.probe(path)
+    _check_limits(facts, settings)
+    sound = _read_sound(path, tools) if facts.has_audio else None
+    pictures: dict[int, Picture] = {}
+    counted = _Count()
+    tracks = faces.track_faces(_watched(path, settings, pictures, counted), tools.detector)
+    whole, duration_s = _whole_windows(path, facts, counted.pictures, settings)
+    if not whole:
+        raise UnusableVideoError("too_short", f"lasts {duration_s:.2f} s, a window needs {settings.window_s:g} s")
+    track = faces.select_track(tracks, settings.face_policy)
+    starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
+    if not starts:
+        raise UnusableVideoError(
+            "no_face",
+            f"no window of {len(whole)} has a face in {settings.num_frames - settings.max_missing_faces} of its pictures",
+        )
+    return Plan(path, video_id, settings, duration_s, track, starts, len(whole) - len(starts), sound, pictures)
+
+
+def cut_clips(plan: Plan) -> Iterator[Clip]:
+    """Yield the clips of a plan in order of time, holding few pictures at once; the plan's pictures are used up."""
+    settings, track = plan.settings, plan.track
+    pending = deque(plan.starts)
+    cut: dict[int, _Cut] = {}
+    wanted = {number for start in plan.starts for number in range(start, start + settings.num_frames)}
+    for number, picture in _pictures(plan, wanted):
+        place = _place(track, number, settings.fps)
+        crop, matrix = faces.align_face(
+            picture, track.smoothed_landmarks[place], size=settings.crop_size, scale=settings.crop_scale
+        )
+        score = float(track.scores[place]) if _is_inside(track, number, settings.fps) else 0.0
+        cut[number] = _Cut(crop, track.boxes[place], faces.transform_points(matrix, track.landmarks[place]), score)
+        while pending and pending[0] + settings.num_frames - 1 <= number:
+            start = pending.popleft()
+            yield _clip(plan, start, [cut[start + offset] for offset in range(settings.num_frames)])
+        for old in [old for old in cut if not pending or old < pending[0]]:
+            del cut[old]
+
+
+def _check_limits(facts: media.MediaFacts, settings: StoreSettings) -> None:
+    if facts.duration_s > settings.max_duration_s:
+        raise UnusableVideoError(
+            "over_limit",
+            f"lasts {facts.duration_s:.0f} s, the limit is {settings.max_duration_s:.0f} s (max_duration_s)",
+        )
+    if facts.width * facts.height > settings.max_megapixels * 1e6:
+        raise UnusableVideoError(
+            "over_limit",
+            f"pictures of {facts.width}x{facts.height}, the limit is {settings.max_megapixels:g} megapixels",
+        )
+
+
+def _read_sound(path: Path, tools: Tools) -> Sound | None:
+    samples = media.audio_samples(path, rate_hz=SAMPLE_RATE_HZ)
+    if samples is None or not len(samples):
+        return None
+    speech = tools.speech.mask(samples)
+    return Sound(np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16), speech)
+
+
+def _watched(
+    path: Path, settings: StoreSettings, pictures: dict[int, Picture], counted: _Count
+) -> Iterator[tuple[float, Picture]]:
+    """Yield the sampled pictures for tracking, count them, and keep the first as far as the budget goes."""
+    room = CACHE_BYTES
+    for number, frame in enumerate(media.video_frames(path, fps=settings.fps)):
+        if frame.time_s > settings.max_duration_s:
+            raise UnusableVideoError(
+                "over_limit", f"lasts longer than {settings.max_duration_s:.0f} s (max_duration_s)"
+            )
+        counted.pictures = number + 1
+        room -= frame.image.nbytes
+        if room >= 0:
+            pictures[number] = frame.image
+        yield frame.time_s, frame.image
+
+
+def _pictures(plan: Plan, wanted: set[int]) -> Iterator[tuple[int, Picture]]:
+    """Yield the wanted pictures in order: those kept from the first look, then the others, decoded again."""
+    num_kept = len(plan.pictures)
+    for number in range(num_kept):
+        picture = plan.pictures.pop(number)
+        if number in wanted:
+            yield number, picture
+    last = max(wanted)
+    if last < num_kept:
+        return
+    fps = plan.settings.fps
+    again = media.video_frames(plan.path, fps=fps, start_s=num_kept / fps, stop_s=(last + 0.5) / fps)
+    for number, frame in enumerate(again, start=num_kept):
+        if number in wanted:
+            yield number, frame.image
+
+
+def _whole_windows(
+    path: Path, facts: media.MediaFacts, num_pictures: int, settings: StoreSettings
+) -> tuple[list[int], float]:
+    """Return the first picture of each window that the video lasts to the end of, and how long it lasts.
+
+    The sampled pictures say the end to within 1/fps. Where the last window hangs on it, the container's word is taken if it
+    is clear, and the last pictures are read one by one if it is not.
+    """
+    step = round(settings.hop_s * settings.fps)
+    starts = list(range(0, num_pictures - settings.num_frames + 1, step))
+    earliest_s, latest_s = (num_pictures - 1) / settings.fps, num_pictures / settings.fps
+    duration_s = min(max(facts.duration_s, earliest_s), latest_s)
+    hangs = num_pictures == (starts[-1] if starts else 0) + settings.num_frames
+    if hangs and facts.duration_s < latest_s - END_ROUNDING_S:
+        frame_s = 1.0 / facts.fps
+        for frame in media.video_frames(path, start_s=earliest_s):
+            duration_s = frame.time_s + frame_s
+        if duration_s < latest_s - END_TOLERANCE * frame_s:
+            starts.pop()
+    return starts, duration_s
+
+
+def _num_missing(track: faces.FaceTrack, start: int, settings: StoreSettings) -> int:
+    """Return in how many pictures of a window the face was not detected."""
+    numbers = range(start, start + settings.num_frames)
+    return sum(
+        not _is_inside(track, number, settings.fps) or track.scores[_place(track, number, settings.fps)] == 0
+        for number in numbers
+    )
+
+
+def _is_inside(track: faces.FaceTrack, number: int, fps: float) -> bool:
+    return 0 <= number - _first(track, fps) < len(track.times)
+
+
+def _place(track: faces.FaceTrack, number: int, fps: float) -> int:
+    """Return the track's frame for a sampled picture; before its start and after its end, the nearest."""
+    return min(max(number - _first(track, fps), 0), len(track.times) - 1)
+
+
+def _first(track: faces.FaceTrack, fps: float) -> int:
+    """Return the number of the sampled picture that a track begins with."""
+    return round(float(track.times[0]) * fps)
+
+
+def _clip(plan: Plan, start: int, cuts: list[_Cut]) -> Clip:
+    start_s = start / plan.settings.fps
+    samples, speech = _sound_between(plan.sound, start_s, plan.settings)
+    return Clip(
+        video_id=plan.video_id,
+        start_s=start_s,
+        frames=np.stack([cut.crop for cut in cuts]),
+        boxes=np.stack([cut.box for cut in cuts]).astype(np.float32),
+        landmarks=np.stack([cut.landmarks for cut in cuts]).astype(np.float32),
+        detector_score=np.array([cut.score for cut in cuts], dtype=np.float32),
+        samples=samples,
+        speech=speech,
+    )
+
+
+def _sound_between(
+    sound: Sound | None, start_s: float, settings: StoreSettings
+) -> tuple[npt.NDArray[np.int16] | None, npt.NDArray[np.bool_] | None]:
+    """Return the sound of a window, silence where it ends early; None where too much of it is missing."""
+    if sound is None:
+        return None, None
+    first, step = round(start_s * SAMPLE_RATE_HZ), round(start_s / SPEECH_STEP_S)
+    part = sound.samples[first : first + settings.num_samples]
+    if len(part) < MIN_SOUND_SHARE * settings.num_samples:
+        return None, None
+    samples = np.zeros(settings.num_samples, dtype=np.int16)
+    samples[: len(part)] = part
+    speech = np.zeros(settings.num_speech_steps, dtype=np.bool_)
+    mask = sound.speech[step : step + settings.num_speech_steps]
+    speech[: len(mask)] = mask
+    return samples, speech

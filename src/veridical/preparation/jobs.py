@@ -1,0 +1,141 @@
+"""What a worker does with one video: clips into a file beside the store, and a line for the ledger, whatever happens.
+
+This is one of the two places with a broad `except`: any failure of one video becomes its status and reason.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from veridical.clips import Clip, LedgerEntry, StoreSettings
+from veridical.clips.encoding import clip_schema, encode_clips
+from veridical.media import UnusableVideoError
+from veridical.preparation.engine import WorkerFailedError
+from veridical.preparation.extract import cut_clips, plan_clips
+from veridical.preparation.tools import Tools
+
+CLIPS_AT_ONCE = 8
+MAX_REASON = 300
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to prepare."""
+
+    number: int
+    """Unique within a run; names the file of encoded clips."""
+    video_id: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job."""
+
+    entry: LedgerEntry
+    spool: Path | None
+    """Arrow file with the encoded clips; None when there are none."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Makes the function from job to outcome inside a worker; picklable."""
+
+    settings: StoreSettings
+    folder: Path
+    """Where the files of encoded clips go."""
+
+    def __call__(self) -> Worker:
+        """Load the detectors.
+
+        Raises:
+            MissingWeightsError: when they cannot be had.
+        """
+        tools = Tools(self.settings)
+        tools.load()
+        return Worker(self.settings, self.folder, tools)
+
+
+class Worker:
+    """Prepares one video after the other."""
+
+    def __init__(self, settings: StoreSettings, folder: Path, tools: Tools) -> None:
+        self.settings, self.folder, self.tools = settings, folder, tools
+
+    def __call__(self, job: Job) -> Outcome:
+        """Return the video's ledger entry and the file of its clips.
+
+        Raises:
+            WorkerFailedError: when the file of clips cannot be written, which is no fault of the video.
+        """
+        began = time.monotonic()
+        spool = self.folder / f"{job.number}.arrow"
+        try:
+            entry = self._prepare(job, spool)
+        except WorkerFailedError:
+            raise
+        except UnusableVideoError as error:
+            entry = LedgerEntry(job.video_id, error.status, error.reason[:MAX_REASON])
+        except MemoryError:
+            entry = LedgerEntry(job.video_id, "over_limit", "needs more memory than there is")
+        except Exception as error:  # noqa: BLE001 (a damaged file must not end the preparation of the others)
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            entry = LedgerEntry(job.video_id, "unreadable", reason[:MAX_REASON])
+        entry = replace(entry, seconds=time.monotonic() - began)
+        if entry.status != "ok":
+            spool.unlink(missing_ok=True)
+        return Outcome(entry, spool if entry.status == "ok" else None)
+
+    def _prepare(self, job: Job, spool: Path) -> LedgerEntry:
+        plan = plan_clips(Path(job.path), job.video_id, self.settings, self.tools)
+        _write_spool(spool, cut_clips(plan), self.settings)
+        dropped = plan.num_dropped_windows
+        return LedgerEntry(
+            video_id=job.video_id,
+            status="ok",
+            reason=f"{dropped} windows dropped: too few faces detected" if dropped else "",
+            num_clips=len(plan.starts),
+            num_dropped_windows=dropped,
+            has_audio=plan.has_audio,
+            duration_s=plan.duration_s,
+        )
+
+
+def read_spool(path: Path) -> pa.Table:
+    """Return a file of encoded clips, mapped into memory, and delete its name."""
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    path.unlink()
+    return table
+
+
+def _write_spool(path: Path, clips: Iterator[Clip], settings: StoreSettings) -> None:
+    """Encode clips a few at a time into an Arrow file."""
+    with _no_fault_of_the_video(path):
+        sink = pa.OSFile(str(path), "wb")
+        writer = pa.ipc.new_file(sink, clip_schema(settings.num_frames))
+    try:
+        while some := list(itertools.islice(clips, CLIPS_AT_ONCE)):
+            table = encode_clips(some, settings)
+            with _no_fault_of_the_video(path):
+                writer.write_table(table)
+    finally:
+        with _no_fault_of_the_video(path):
+            writer.close()
+            sink.close()
+
+
+@contextmanager
+def _no_fault_of_the_video(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkerFailedError(
+            f"{path.parent}: cannot be written ({error}); make room and run the same command again"
+        ) from error

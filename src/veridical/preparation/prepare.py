@@ -1,0 +1,196 @@
+"""Preparing a manifest: every video becomes clips in a store or a counted reason why not, and any interruption can be continued.
+
+The ledger says which videos are done; all others are pending. Workers write a video's clips to a file beside the store, and this
+process, the only one that writes the store, commits them in batches. What an interruption leaves behind is deleted by the next
+run: files of encoded clips, and clips without a ledger row.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from veridical import progress
+from veridical.artefacts import Manifest
+from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.errors import UsageError, unknown_name
+from veridical.preparation.engine import Lost, run_jobs
+from veridical.preparation.jobs import Job, Outcome, Setup, read_spool
+
+INCOMING = ".incoming"
+DEFAULT_TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True, eq=False)
+class PrepareSummary:
+    """What a run did, and what is in the store for the videos of its manifest."""
+
+    store: Path
+    ledger: pd.DataFrame
+    """Ledger rows of the manifest's videos."""
+    num_prepared: int
+    """Videos done by this run, whatever became of them."""
+    num_pending: int
+    """Videos of the manifest that are still to be done (`limit`)."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Videos per status, in the order of the statuses; only those that occur."""
+        found = self.ledger["status"].value_counts()
+        return {status: int(found[status]) for status in STATUSES if status in found}
+
+    @property
+    def num_clips(self) -> int:
+        """Clips of the manifest's videos."""
+        return int(self.ledger["num_clips"].sum())
+
+    @property
+    def num_dropped_windows(self) -> int:
+        """Whole windows without enough detected faces, in videos that gave clips."""
+        return int(self.ledger["num_dropped_windows"].sum())
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """Video_id, status and reason of the videos that gave no clip."""
+        failed: pd.DataFrame = self.ledger.loc[self.ledger["status"] != "ok", ["video_id", "status", "reason"]]
+        return failed.reset_index(drop=True)
+
+
+def prepare(
+    manifest: Manifest,
+    store_path: Path,
+    settings: StoreSettings | None = None,
+    *,
+    workers: int | None = None,
+    limit: int | None = None,
+    only_status: Sequence[str] = (),
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> PrepareSummary:
+    """Prepare the videos of a manifest that a store does not have yet; the store is made if it is not there.
+
+    Args:
+        manifest: The videos; the store keeps a copy, which replaces the copy of earlier runs.
+        store_path: Folder of the store.
+        settings: What a clip is; None takes those of the store, or the defaults for a new one.
+        workers: Processes; None for one per core, 0 to work in this process (no time limit, for debugging).
+        limit: Prepare at most so many videos now.
+        only_status: Instead of pending videos, do those again whose ledger status is one of these.
+        timeout_s: Time limit of one video in seconds (status timeout).
+
+    Returns:
+        What was done; also when nothing was left to do.
+
+    Raises:
+        UsageError: when another run writes to the store, the settings are not the store's, or an argument is out of range.
+        ArtefactError: when the store cannot be written; run again to continue.
+        MissingWeightsError: when a detector cannot be loaded.
+    """
+    _check_arguments(workers, limit, only_status, timeout_s)
+    store_path = Path(store_path)
+    if not (store_path / "store.json").exists():
+        ClipStore.create(store_path, settings or StoreSettings(), manifest)
+    store = ClipStore.open(store_path)
+    _check_settings(store, settings)
+    with ClipWriter(store_path) as writer:
+        if manifest.fingerprint != store.facts["manifest_fingerprint"]:
+            writer.set_manifest(manifest)
+        jobs = _jobs(manifest, store_path, only_status)[:limit]
+        if only_status:
+            writer.forget(job.video_id for job in jobs)
+        if jobs:
+            _run(jobs, writer, _num_workers(workers, len(jobs)), timeout_s)
+            writer.commit()
+            _compact(writer)
+    return _summary(manifest, store_path, len(jobs))
+
+
+def _check_arguments(workers: int | None, limit: int | None, only_status: Sequence[str], timeout_s: float) -> None:
+    if workers is not None and workers < 0:
+        raise UsageError(f"workers: expected 0 or more, got {workers}")
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit: expected 1 or more videos, got {limit}")
+    if not timeout_s > 0:
+        raise UsageError(f"timeout_s: expected a time above 0 s, got {timeout_s}")
+    for status in only_status:
+        if status not in STATUSES:
+            raise unknown_name("status", status, STATUSES)
+
+
+def _check_settings(store: ClipStore, settings: StoreSettings | None) -> None:
+    if settings is None or settings == store.settings:
+        return
+    kept, asked = store.settings.model_dump(), settings.model_dump()
+    different = "; ".join(
+        f"{key}: {kept[key]!r} in the store, {asked[key]!r} asked" for key in kept if kept[key] != asked[key]
+    )
+    raise UsageError(f"{store.path} was prepared with other settings ({different}); use these, or another folder")
+
+
+def _jobs(manifest: Manifest, store_path: Path, only_status: Sequence[str]) -> list[Job]:
+    ledger = ClipStore.open(store_path).ledger()
+    done = set(ledger["video_id"])
+    chosen = set(ledger.loc[ledger["status"].isin(list(only_status)), "video_id"])
+    videos = manifest.frame(["video_id", "path"])
+    wanted = videos["video_id"].isin(chosen) if only_status else ~videos["video_id"].isin(done)
+    pending = videos[wanted]
+    return [Job(number, *row) for number, row in enumerate(zip(pending["video_id"], pending["path"], strict=True))]
+
+
+def _num_workers(workers: int | None, num_jobs: int) -> int:
+    wanted = len(os.sched_getaffinity(0)) if workers is None else workers
+    return min(wanted, num_jobs)
+
+
+def _run(jobs: list[Job], writer: ClipWriter, workers: int, timeout_s: float) -> None:
+    failed = clips = 0
+    with (
+        _incoming(writer.path) as folder,
+        progress.task("prepare", total=len(jobs), unit="video") as running,
+    ):
+        setup = Setup(writer.settings, folder)
+        for job, result in run_jobs(jobs, setup, workers=workers, timeout_s=timeout_s):
+            outcome = Outcome(_lost_entry(job, result), None) if isinstance(result, Lost) else result
+            writer.add_table(outcome.entry, read_spool(outcome.spool) if outcome.spool else None)
+            failed += outcome.entry.status != "ok"
+            clips += outcome.entry.num_clips
+            running.advance(clips=clips, failed=failed)
+
+
+def _lost_entry(job: Job, lost: Lost) -> LedgerEntry:
+    return LedgerEntry(
+        job.video_id, "timeout" if lost.kind == "timeout" else "unreadable", lost.reason, seconds=lost.seconds
+    )
+
+
+@contextmanager
+def _incoming(store_path: Path) -> Generator[Path]:
+    """Yield a folder for this run's files of encoded clips; what an interrupted run left is deleted first."""
+    parent = store_path / INCOMING
+    shutil.rmtree(parent, ignore_errors=True)
+    parent.mkdir()
+    try:
+        yield Path(tempfile.mkdtemp(dir=parent))
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+def _compact(writer: ClipWriter) -> None:
+    try:
+        writer.compact()
+    except OSError as error:
+        progress.say(
+            f"{writer.path}: small files were not merged ({str(error).splitlines()[0]}); the store is complete"
+        )
+
+
+def _summary(manifest: Manifest, store_path: Path, num_prepared: int) -> PrepareSummary:
+    ledger = ClipStore.open(store_path).ledger()
+    own = ledger[ledger["video_id"].isin(manifest.table["video_id"].to_pylist())].reset_index(drop=True)
+    return PrepareSummary(store_path, own, num_prepared, len(manifest) - len(own))
