@@ -1,0 +1,52 @@
+"""All forgeries by name."""
+
+from __future__ import annotations
+
+from veridical.forgery.face_swap import face_swap, face_swap_poisson
+from veridical.forgery.footage import Forgery
+from veridical.forgery.lip_dub import lip_dub, mouth_replaced
+from veridical.forgery.reenactment import reenactment
+from veridical.forgery.voices import desync, speech_spliced, voice_converted, voice_exchanged, voice_vocoded
+
+FORGERIES: dict[str, Forgery] = {
+    "face_swap": Forgery(
+        face_swap, "swap", "other_speaker", visual=True, audio=False, needs_sound=False,
+        summary="another person's face, warped by landmarks, colours matched, soft edge",
+    ),
+    "face_swap_poisson": Forgery(
+        face_swap_poisson, "swap", "other_speaker", visual=True, audio=False, needs_sound=False,
+        summary="another person's face, blended by Poisson's equation",
+    ),
+    "reenactment": Forgery(
+        reenactment, "reenactment", "other_speaker", visual=True, audio=False, needs_sound=False,
+        summary="the own face moved by another person's expressions",
+    ),
+    "lip_dub": Forgery(
+        lip_dub, "mouth", "same_speaker", visual=True, audio=False, needs_sound=True,
+        summary="mouth and sound of other speech of the same person",
+    ),
+    "mouth_replaced": Forgery(
+        mouth_replaced, "mouth", "same_speaker", visual=True, audio=False, needs_sound=False,
+        summary="mouth of other speech of the same person under the own sound",
+    ),
+    "voice_exchanged": Forgery(
+        voice_exchanged, "voice", "other_speaker", visual=False, audio=True, needs_sound=True,
+        summary="another person's speech under the own picture",
+    ),
+    "voice_converted": Forgery(
+        voice_converted, "voice", "other_speaker", visual=False, audio=True, needs_sound=True,
+        summary="the own words in another person's pitch and timbre",
+    ),
+    "voice_vocoded": Forgery(
+        voice_vocoded, "vocoder", "none", visual=False, audio=True, needs_sound=True,
+        summary="the own words through a mel vocoder with made-up phase",
+    ),
+    "speech_spliced": Forgery(
+        speech_spliced, "splice", "same_speaker", visual=False, audio=True, needs_sound=True,
+        summary="some words replaced by other words of the same person",
+    ),
+    "desync": Forgery(
+        desync, "desync", "none", visual=False, audio=False, needs_sound=True,
+        summary="genuine sound shifted against the genuine picture",
+    ),
+}  # fmt: skip

@@ -1,0 +1,134 @@
+"""Who is forged how and from whom: targets, methods and donors, per split, so that nobody crosses to another split."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from veridical.artefacts import Manifest, Video
+from veridical.errors import UsageError, unknown_name
+from veridical.forgery.catalogue import FORGERIES
+from veridical.randomness import seed_from, stream
+
+
+@dataclass(frozen=True)
+class Task:
+    """One forged video that is to be made."""
+
+    method: str
+    donor: Video | None
+    severity: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A forged video that cannot be made, and why."""
+
+    video_id: str
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to make of each real video."""
+
+    tasks: Mapping[str, tuple[Task, ...]]
+    """By video_id of the target; empty for a real video that only serves as donor or as real."""
+    missing: tuple[Missing, ...]
+
+
+def plan_forgeries(
+    manifest: Manifest,
+    methods: Sequence[str],
+    *,
+    per_video: int | None = None,
+    severity: tuple[float, float] = (0.25, 0.75),
+    seed: int = 0,
+) -> Plan:
+    """Choose methods, donors and severities; a pure function of its arguments.
+
+    Args:
+        manifest: Its videos with label 0 are targets and donors; a donor comes from the target's split.
+        methods: Names in `FORGERIES`.
+        per_video: Forged videos per real one, methods taken in turn so that each is equally frequent in each split;
+            None: every method once.
+        severity: Drawn uniformly between these two.
+        seed: Of all choices.
+
+    Raises:
+        UsageError: for unknown or repeated methods, numbers out of range, or a manifest without real videos.
+    """
+    _check(methods, per_video, severity)
+    reals = [video for video in manifest.videos() if video.label == 0]
+    if not reals:
+        raise UsageError("nothing to forge: the manifest has no video with label 0 (real)")
+    pools: defaultdict[str | None, list[Video]] = defaultdict(list)
+    for video in reals:
+        pools[video.split].append(video)
+    tasks: dict[str, tuple[Task, ...]] = {}
+    missing: list[Missing] = []
+    for pool in pools.values():
+        for turn, target in enumerate(pool):
+            made = []
+            for method in _methods_of(turn, methods, per_video):
+                task = _task(target, method, pool, severity, seed)
+                if isinstance(task, Task):
+                    made.append(task)
+                else:
+                    missing.append(task)
+            tasks[target.video_id] = tuple(made)
+    return Plan(tasks, tuple(missing))
+
+
+def _check(methods: Sequence[str], per_video: int | None, severity: tuple[float, float]) -> None:
+    if not methods:
+        raise UsageError(f"no method given; valid: {', '.join(FORGERIES)}")
+    for method in methods:
+        if method not in FORGERIES:
+            raise unknown_name("forgery", method, FORGERIES)
+    if len(set(methods)) != len(methods):
+        raise UsageError(f"methods: each at most once, got {', '.join(methods)}")
+    if per_video is not None and not 1 <= per_video <= len(methods):
+        raise UsageError(f"per_video: expected 1 to {len(methods)} (the number of methods), got {per_video}")
+    if not 0 <= severity[0] <= severity[1] <= 1:
+        raise UsageError(f"severity: expected 0 <= low <= high <= 1, got {severity[0]} and {severity[1]}")
+
+
+def _methods_of(turn: int, methods: Sequence[str], per_video: int | None) -> list[str]:
+    if per_video is None:
+        return list(methods)
+    return [methods[(turn * per_video + index) % len(methods)] for index in range(per_video)]
+
+
+def _task(
+    target: Video, method: str, pool: Sequence[Video], severity: tuple[float, float], seed: int
+) -> Task | Missing:
+    forgery = FORGERIES[method]
+    if forgery.needs_sound and target.has_audio is False:
+        return Missing(target.video_id, method, "no_sound: the video is silent")
+    choice = stream(seed, "forge", "choice", target.video_id, method)
+    donor = None
+    if forgery.donor != "none":
+        donors = [video for video in pool if _may_give(video, target, method)]
+        if not donors:
+            where = f"split {target.split}" if target.split else "the manifest"
+            return Missing(target.video_id, method, f"no_donor: no fitting {forgery.donor} in {where}")
+        donor = donors[int(choice.integers(len(donors)))]
+    drawn = float(choice.uniform(*severity))
+    return Task(method, donor, round(drawn, 3), seed_from(seed, "forge", target.video_id, method))
+
+
+def _may_give(video: Video, target: Video, method: str) -> bool:
+    forgery = FORGERIES[method]
+    if video.video_id == target.video_id or (forgery.needs_sound and video.has_audio is False):
+        return False
+    shared = bool(_who(video) & _who(target))
+    return shared == (forgery.donor == "same_speaker")
+
+
+def _who(video: Video) -> set[str]:
+    """Return the people in a video; one without identities counts as its group, or else as somebody of its own."""
+    return set(video.identities) or {f"group:{video.group}" if video.group else f"video:{video.video_id}"}
