@@ -74,7 +74,9 @@ def write_film(
         for start, samples in pieces:
             frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = sound_rate, start, Fraction(1, sound_rate)
-            resampler = av.AudioResampler(format=track.format, layout="mono", rate=sound_rate, frame_size=track.frame_size)
+            resampler = av.AudioResampler(
+                format=track.format, layout="mono", rate=sound_rate, frame_size=track.frame_size
+            )
             for piece in [*resampler.resample(frame), *resampler.resample(None)]:
                 packets += track.encode(piece)
         if track is not None:

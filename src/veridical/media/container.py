@@ -48,6 +48,7 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise UnusableVideoError("unreadable", _why_not_open(error), path) from None
     with container:
+        _refuse_cut(container, path)
         yield container
 
 
@@ -127,6 +128,17 @@ def frame_step_s(stream: av.VideoStream) -> float:
         if rate and 0 < rate < 1000:
             return float(1 / rate)
     return 0.04
+
+
+def _refuse_cut(container: av.container.InputContainer, path: Path) -> None:
+    """Compare where the container's index, if it has one, says that the last data lie with the size of the file."""
+    size = path.stat().st_size
+    for stream in container.streams:
+        entries = stream.index_entries
+        last = entries[-1] if entries is not None and len(entries) else None
+        if last is not None and last.pos + last.size > size:
+            reason = f"is cut short: its index names data up to byte {last.pos + last.size}, the file has {size}"
+            raise UnusableVideoError("unreadable", reason, path)
 
 
 def _why_not_open(error: Exception) -> str:

@@ -47,7 +47,6 @@ def probe(path: Path) -> MediaFacts:
     path = Path(path)
     with open_input(path) as container:
         stream = video_stream(container, path)
-        _refuse_cut(container, path)
         frame = next(decoded(container, stream, av.VideoFrame), None)
         if frame is None:
             raise UnusableVideoError("unreadable", "has a video track of which no picture can be decoded", path)
@@ -80,18 +79,3 @@ def _bitrate(container: av.container.InputContainer, stream: av.VideoStream) -> 
     """Return the track's bit rate unless it is above the whole file's, as MPEG headers say for "variable"."""
     whole, track = container.bit_rate, stream.codec_context.bit_rate
     return track if track and (not whole or track <= whole) else whole or None
-
-
-def _refuse_cut(container: av.container.InputContainer, path: Path) -> None:
-    """Compare where the container's index says that data lie with the size of the file."""
-    size = path.stat().st_size
-    for stream in container.streams:
-        entries = stream.index_entries
-        end = max((entry.pos + entry.size for entry in entries), default=0) if entries is not None else 0
-        if end > size:
-            share = f"{size / end:.0%}" if end else "part"
-            raise UnusableVideoError(
-                "unreadable",
-                f"is cut short: its index names data up to byte {end}, the file has {size} ({share})",
-                path,
-            )
