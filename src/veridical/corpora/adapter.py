@@ -1,0 +1,107 @@
+"""What every corpus adapter is made of: its options, its notes on what was odd, and what a scan returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from veridical.artefacts import Manifest, Video
+from veridical.settings import Settings
+
+_MAX_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a scan saw and did not guess about, counted."""
+
+    reason: str
+    """What was seen and what was done about it."""
+    count: int
+    examples: tuple[str, ...]
+    """The first few files or rows, for looking them up."""
+
+    @property
+    def line(self) -> str:
+        """One line for the terminal."""
+        shown = ", ".join(self.examples[:2])
+        return f"{self.count} × {self.reason}" + (f" (for example {shown})" if shown else "")
+
+
+@dataclass(frozen=True)
+class OfficialCount:
+    """How many videos of one kind the corpus should have, beside how many are there."""
+
+    name: str
+    expected: int
+    found: int
+
+    @property
+    def line(self) -> str:
+        """One line for the terminal: says what is missing or too many."""
+        difference = self.found - self.expected
+        verdict = (
+            "as published" if not difference else f"{-difference} missing" if difference < 0 else f"{difference} more"
+        )
+        return f"{self.name}: {self.found} of {self.expected} ({verdict})"
+
+
+class Notes:
+    """Collects notices and official counts while an adapter reads a tree."""
+
+    def __init__(self) -> None:
+        self._examples: dict[str, list[str]] = {}
+        self._counts: dict[str, int] = {}
+        self._official: list[OfficialCount] = []
+
+    def warn(self, reason: str, example: str = "", count: int = 1) -> None:
+        """Count one notice; `example` names the file or row."""
+        self._counts[reason] = self._counts.get(reason, 0) + count
+        examples = self._examples.setdefault(reason, [])
+        if example and len(examples) < _MAX_EXAMPLES:
+            examples.append(example)
+
+    def expect(self, name: str, expected: int, found: int) -> None:
+        """Put an official count beside what was found."""
+        self._official.append(OfficialCount(name, expected, found))
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """All notices in the order in which they first came up."""
+        return tuple(Notice(reason, count, tuple(self._examples[reason])) for reason, count in self._counts.items())
+
+    @property
+    def counts(self) -> tuple[OfficialCount, ...]:
+        """All official counts in the order given."""
+        return tuple(self._official)
+
+
+Reader = Callable[[Path, Any, Notes], Iterator[Video]]
+"""(root, options, notes) -> videos; the options are an instance of the adapter's settings model."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How one corpus, as it is downloaded, becomes rows of a manifest."""
+
+    title: str
+    read: Reader
+    options: type[Settings]
+    layout: str
+    """What the root is expected to look like, for error messages and help."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScanResult:
+    """A manifest and everything that was odd on the way to it."""
+
+    manifest: Manifest
+    notices: tuple[Notice, ...] = field(default=())
+    counts: tuple[OfficialCount, ...] = field(default=())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every official count is met (True when none is known)."""
+        return all(count.found == count.expected for count in self.counts)

@@ -1,0 +1,69 @@
+"""Perceptual hashes: find videos that show nearly the same pictures, whatever their encoding and size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+_SIDE = 8
+BITS_PER_PICTURE = _SIDE * _SIDE
+_MAX_BUCKET = 200
+
+
+def perceptual_hash(pictures: Sequence[npt.NDArray[np.uint8]]) -> str:
+    """Return the difference hash of some pictures of a video, 16 hex digits (64 bits) a picture.
+
+    A bit says whether brightness rises from one cell of an 8 × 9 grid to its right neighbour.
+
+    Args:
+        pictures: (H, W, 3) RGB arrays, taken at the same relative times in every video.
+    """
+    digits = []
+    for picture in pictures:
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        small = cv2.resize(grey, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
+        digits.append(np.packbits((np.diff(small, axis=1) > 0).ravel()).tobytes().hex())
+    return "".join(digits)
+
+
+def near_duplicate_keys(hashes: pa.Array, near: int) -> pa.Array:
+    """Return a key per hash (null stays null) such that hashes within `near` bits of each other get the same key.
+
+    Chains are merged: if a is near b and b near c, all three share a key. Candidates share one of near + 1 bands
+    exactly, which by the pigeonhole principle every pair within `near` bits does.
+    """
+    texts = hashes.to_pylist()
+    distinct = sorted({text for text in texts if text is not None})
+    parent = {text: text for text in distinct}
+
+    def root(text: str) -> str:
+        while parent[text] != text:
+            parent[text] = parent[parent[text]]
+            text = parent[text]
+        return text
+
+    for first, second in _candidates(distinct, near):
+        if len(first) == len(second) and (int(first, 16) ^ int(second, 16)).bit_count() <= near:
+            low, high = sorted((root(first), root(second)))
+            parent[high] = low
+    return pa.array([None if text is None else root(text) for text in texts], type=pa.string())
+
+
+def _candidates(distinct: Sequence[str], near: int) -> set[tuple[str, str]]:
+    buckets: dict[tuple[int, int, str], list[str]] = {}
+    for text in distinct:
+        edges = np.linspace(0, len(text), near + 2).astype(int)
+        for band, (start, stop) in enumerate(pairwise(edges)):
+            if stop > start:
+                buckets.setdefault((len(text), band, text[start:stop]), []).append(text)
+    pairs: set[tuple[str, str]] = set()
+    for members in buckets.values():
+        # A bucket this full is a band without information (dark pictures); comparing all its pairs would be quadratic.
+        if 1 < len(members) <= _MAX_BUCKET:
+            pairs.update((a, b) for i, a in enumerate(members) for b in members[i + 1 :])
+    return pairs

@@ -1,0 +1,119 @@
+"""Where one component of people is larger than any split: the people are split, and the videos that cross are left out.
+
+In FakeAVCeleb everyone is tied to everyone through face swaps. Sides are grown person by person, each time taking the
+one with the largest share of common videos inside the side, so that few videos cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix, csr_matrix
+
+from veridical.artefacts import Manifest
+from veridical.corpora.groups import LINKS, KeyEdges, attribute_column, components, key_edges
+
+Ints = npt.NDArray[np.int64]
+
+
+def split_people(manifest: Manifest, fractions: Sequence[float], rng: np.random.Generator) -> Ints:
+    """Return (N,) the side of each video; −1 for videos that cross sides and must be left out.
+
+    Args:
+        manifest: The videos.
+        fractions: Share of each side, summing to 1.
+        rng: Draws with whom each side begins.
+    """
+    edges = _people_edges(manifest)
+    member = coo_matrix(
+        (np.ones(len(edges.video)), (edges.video, edges.key)), shape=(len(manifest), int(edges.key.max()) + 1)
+    ).tocsr()
+    side_of_key = _grow(member, np.asarray(fractions), rng)
+    side = _agree(len(manifest), edges.video, side_of_key[edges.key])
+    for link in LINKS:
+        if link != "identity":
+            side = _one_side_per_key(key_edges(manifest, link), side)
+    return side
+
+
+def target_groups(manifest: Manifest) -> Ints:
+    """Return (N,) components that are tied by everything but the donors: the person shown, not the one put in."""
+    numbers, count = np.full(len(manifest), -1, dtype=np.int64), 0
+    edges = [key_edges(manifest, link) for link in LINKS if link != "identity"]
+    target = attribute_column(manifest, "target").dictionary_encode()
+    numbers = target.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    count = len(target.dictionary)
+    known = np.flatnonzero(numbers >= 0)
+    edges.append(KeyEdges("identity", known, numbers[known], target.dictionary))
+    # A video that does not name its target is tied through all its people.
+    rest = key_edges(manifest, "identity")
+    unnamed = numbers[rest.video] < 0
+    edges.append(KeyEdges("identity", rest.video[unnamed], rest.key[unnamed], rest.names))
+    assert count == len(edges[-2].names)
+    return components(len(manifest), edges)
+
+
+def _people_edges(manifest: Manifest) -> KeyEdges:
+    """Return identity edges, with a stand-in person for each component of videos that name nobody."""
+    edges = key_edges(manifest, "identity")
+    nameless = np.ones(len(manifest), dtype=bool)
+    nameless[edges.video] = False
+    others = [key_edges(manifest, link) for link in LINKS if link != "identity"]
+    stand_in = components(len(manifest), others)
+    rows = np.flatnonzero(nameless)
+    _, key = np.unique(stand_in[rows], return_inverse=True)
+    return KeyEdges(
+        "identity",
+        np.concatenate([edges.video, rows]),
+        np.concatenate([edges.key, key.astype(np.int64) + len(edges.names)]),
+        edges.names,
+    )
+
+
+def _grow(member: csr_matrix, fractions: npt.NDArray[np.float64], rng: np.random.Generator) -> Ints:
+    """Return (P,) the side of each person; sides are grown from the smallest to the largest, which takes the rest."""
+    share = member.multiply(1.0 / np.maximum(member.sum(axis=1), 1)).tocsr()
+    weight = np.asarray(share.sum(axis=0)).ravel()
+    together = (member.T @ member).tocsr()
+    degree = np.asarray(together.sum(axis=1)).ravel()
+    side = np.full(len(weight), int(np.argmax(fractions)), dtype=np.int64)
+    free = np.ones(len(weight), dtype=bool)
+    for index in np.argsort(fractions, kind="stable")[:-1]:
+        wanted = fractions[index] * weight.sum()
+        inside = np.zeros(len(weight))
+        while wanted > 0 and free.any():
+            # The seed decides between equals, at the start all are equal.
+            score = np.where(free, inside / np.maximum(degree, 1), -1.0) + 1e-9 * rng.random(len(weight))
+            person = int(np.argmax(score))
+            if weight[person] > 2 * wanted and inside.any():
+                break
+            side[person], free[person] = index, False
+            wanted -= weight[person]
+            inside += np.asarray(together[person].todense()).ravel()
+    return side
+
+
+def _agree(size: int, video: Ints, side: Ints) -> Ints:
+    """Return (size,) the side on which all people of a video are, −1 where they are not on one."""
+    low = np.full(size, np.iinfo(np.int64).max)
+    high = np.full(size, -1, dtype=np.int64)
+    np.minimum.at(low, video, side)
+    np.maximum.at(high, video, side)
+    return np.where(low == high, high, -1)
+
+
+def _one_side_per_key(edges: KeyEdges, side: Ints) -> Ints:
+    """Return `side` with −1 for videos whose key is held by another side with more videos."""
+    if not len(edges.names):
+        return side
+    kept = side[edges.video] >= 0
+    counts = np.zeros((len(edges.names), int(side.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (edges.key[kept], side[edges.video[kept]]), 1)
+    mixed = (counts > 0).sum(axis=1) > 1
+    holder = counts.argmax(axis=1)
+    wrong = kept & mixed[edges.key] & (holder[edges.key] != side[edges.video])
+    result = side.copy()
+    result[edges.video[wrong]] = -1
+    return result

@@ -1,0 +1,127 @@
+"""The proof that a split carries: what its parts share, link by link, and how many videos of each kind each has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from veridical.artefacts import Manifest
+from veridical.artefacts.manifest import SPLITS
+from veridical.corpora.groups import LINKS, codes, key_edges
+
+_MAX_EXAMPLES = 10
+
+Categories: TypeAlias = "pd.Categorical[Any]"
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What two splits share of one kind; `keys` 0 means: nothing, they are clean."""
+
+    link: str
+    first: str
+    second: str
+    keys: int
+    """How many persons, originals, files … are on both sides."""
+    videos: int
+    """How many videos of the two splits have such a key."""
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """Leaks between every two splits, and counts."""
+
+    leaks: tuple[Leak, ...]
+    """One per link and pair of splits, the clean ones too."""
+    counts: pd.DataFrame
+    """Columns dataset, generator, compression, label, train, val, test, unused."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether no two splits share anything."""
+        return not any(leak.keys for leak in self.leaks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "clean": self.clean,
+            "leaks": [vars(leak) | {"examples": list(leak.examples)} for leak in self.leaks],
+            "counts": self.counts.to_dict(orient="records"),
+        }
+
+
+def prove(manifest: Manifest, links: Sequence[str] = LINKS) -> Proof:
+    """Return the proof of a manifest whose `split` is filled (videos without a split take no part)."""
+    numbers, names = codes(manifest.table["split"])
+    position = np.array([SPLITS.index(name) for name in names] + [-1])
+    split = position[numbers]
+    present = [index for index in range(len(SPLITS)) if (split == index).any()]
+    leaks = [leak for link in links for leak in _leaks(manifest, link, split, present)]
+    return Proof(tuple(leaks), split_counts(manifest))
+
+
+def _leaks(manifest: Manifest, link: str, split: npt.NDArray[Any], present: Sequence[int]) -> list[Leak]:
+    edges = key_edges(manifest, link)
+    side = split[edges.video]
+    has = np.zeros((len(edges.names), len(SPLITS)), dtype=bool)
+    has[edges.key[side >= 0], side[side >= 0]] = True
+    found = []
+    for a, b in combinations(present, 2):
+        shared = has[:, a] & has[:, b]
+        keys = np.flatnonzero(shared)
+        touched = shared[edges.key] & ((side == a) | (side == b))
+        examples = edges.names.take(pa.array(keys[:_MAX_EXAMPLES])).to_pylist()
+        videos = len(np.unique(edges.video[touched]))
+        found.append(Leak(link, SPLITS[a], SPLITS[b], len(keys), videos, tuple(map(str, examples))))
+    return found
+
+
+def split_counts(manifest: Manifest) -> pd.DataFrame:
+    """Count the videos per dataset × generator × compression × label and split; real and unknown are spelled out."""
+    frame = pd.DataFrame({name: _category(manifest, name) for name in ("dataset", "compression", "split")})
+    frame["generator"] = generators(manifest)
+    label = manifest.table["label"].to_pandas()
+    frame["label"] = pd.Categorical(label.map({0: "real", 1: "fake"}).fillna("unknown"))
+    keys = ["dataset", "generator", "compression", "label"]
+    counted = frame.groupby([*keys, "split"], observed=True, sort=True).size().rename("videos").reset_index()
+    table = counted.pivot_table(
+        index=keys, columns="split", values="videos", fill_value=0, aggfunc="sum", observed=True
+    )
+    for name in (*SPLITS, "unused"):
+        if name not in table:
+            table[name] = 0
+    result: pd.DataFrame = table[[*SPLITS, "unused"]].reset_index()
+    result.columns.name = None
+    return result.astype({**dict.fromkeys(keys, object), **dict.fromkeys((*SPLITS, "unused"), int)})
+
+
+def _category(manifest: Manifest, name: str) -> Categories:
+    numbers, names = codes(manifest.table[name])
+    missing = {"compression": "unknown", "split": "unused"}.get(name, "unknown")
+    return _categorical(numbers, names, missing)
+
+
+def _categorical(numbers: npt.NDArray[np.int64], names: list[str], missing: str) -> Categories:
+    known = [*names] if missing in names else [*names, missing]
+    filled = np.where(numbers < 0, known.index(missing), numbers)
+    return pd.Categorical.from_codes(filled.astype(np.int64), categories=pd.Index(known, dtype=object))
+
+
+def generators(manifest: Manifest) -> Categories:
+    """Return the generator of each video: `real`, `unknown` for a fake that does not say, else its name."""
+    numbers, names = codes(manifest.table["generator"])
+    label = manifest.table["label"].to_pandas().fillna(-1).to_numpy()
+    # A generator that is itself called "real" or "unknown" falls together with these; the adapters make none.
+    known = list(dict.fromkeys([*names, "real", "unknown", "unlabelled"]))
+    filled = np.where(numbers < 0, known.index("unknown"), numbers)
+    filled = np.where(label == 0, known.index("real"), filled)
+    filled = np.where((label == -1) & (numbers < 0), known.index("unlabelled"), filled)
+    return pd.Categorical.from_codes(filled.astype(np.int64), categories=pd.Index(known, dtype=object))

@@ -1,0 +1,62 @@
+"""scan: a corpus as it was downloaded becomes a manifest; media facts are filled in when a probe is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from veridical.artefacts import Manifest, Video
+from veridical.artefacts.manifest import SCHEMA
+from veridical.corpora import folder, table
+from veridical.corpora.adapter import Adapter, Notes, ScanResult
+from veridical.errors import UsageError, unknown_name
+from veridical.settings import parse_settings
+
+CORPORA: dict[str, Adapter] = {
+    "folder": folder.ADAPTER,
+    "csv": table.ADAPTER,
+}
+"""Every corpus that can be scanned: a new one is one file and one line here."""
+
+_ROWS_AT_ONCE = 20_000
+
+
+def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
+    """Return the manifest of a corpus, with what was odd and the official counts beside those found.
+
+    Reads names and list files only; `probe_media` opens the videos.
+
+    Args:
+        corpus: A name in `CORPORA`.
+        root: The corpus's folder (for `csv`: the file).
+        **options: Options of the corpus's adapter; None means not given.
+
+    Raises:
+        UsageError: when the corpus or an option is unknown, the root is wrong, or a list is damaged.
+    """
+    if corpus not in CORPORA:
+        raise unknown_name("corpus", corpus, CORPORA)
+    adapter = CORPORA[corpus]
+    given = {name: value for name, value in options.items() if value is not None}
+    unknown = [name for name in given if name not in adapter.options.model_fields]
+    if unknown:
+        valid = ", ".join(adapter.options.model_fields) or "none"
+        raise UsageError(f"corpus {corpus!r} has no option {unknown[0]!r}; its options: {valid}")
+    settings = parse_settings(adapter.options, given, f"corpus {corpus}")
+    notes = Notes()
+    tables = [pa.Table.from_pylist(rows, schema=SCHEMA) for rows in _batches(adapter.read(Path(root), settings, notes))]
+    if not tables:
+        reasons = "; ".join(notice.line for notice in notes.notices)
+        raise UsageError(
+            f"{root}: no videos of {adapter.title}; expected {adapter.layout}{'; ' if reasons else ''}{reasons}"
+        )
+    return ScanResult(Manifest(pa.concat_tables(tables)), notes.notices, notes.counts)
+
+
+def _batches(videos: Iterator[Video]) -> Iterator[list[dict[str, Any]]]:
+    while rows := [video.to_row() for video in islice(videos, _ROWS_AT_ONCE)]:
+        yield rows

@@ -1,0 +1,318 @@
+"""split: which videos train, which choose, which judge. Every split carries its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from veridical.artefacts import Manifest
+from veridical.artefacts.manifest import SPLITS
+from veridical.corpora import people
+from veridical.corpora.allocation import allocate
+from veridical.corpora.groups import LINKS, codes, components, key_edges, set_column, with_group
+from veridical.corpora.official import official_sides, repaired_sides
+from veridical.corpora.proof import Proof, generators, prove
+from veridical.corpora.sides import LEFT_OUT, TEST, TRAIN, VAL, Sides
+from veridical.errors import UsageError, unknown_name
+from veridical.randomness import stream
+
+Ints = npt.NDArray[np.int64]
+
+GROUP_BY = ("component", "identity", "target")
+"""What must not be on two sides. `component`: whatever is tied by a chain of people, originals, files; where one
+component is larger than a split, as `identity`. `identity`: people are split, videos with people of two sides are
+left out. `target`: the person shown; donors may be on both sides, and the proof says how many are."""
+
+_LARGER_THAN_A_SPLIT = 1.1
+_HUGE = 0.5
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What was asked of `split`."""
+
+    manifest: Manifest
+    seed: int
+    fractions: tuple[float, ...]
+    held_out: str | None
+    fold: tuple[int, int] | None
+    group_by: str
+
+
+@dataclass(frozen=True, eq=False)
+class SplitResult:
+    """A manifest with `group` and `split` filled, and the proof."""
+
+    manifest: Manifest
+    """Videos that are in no split have a null split."""
+    scheme: str
+    proof: Proof
+    moved: pd.DataFrame
+    """video_id, from, to: what a repair moved."""
+    dropped: pd.DataFrame
+    """video_id, reason: what is in no split."""
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the proof as plain values; the lists of moved and dropped videos are counted by reason."""
+        reasons = {str(reason): int(count) for reason, count in self.dropped["reason"].value_counts().items()}
+        moved = self.moved.to_dict(orient="records")
+        return {
+            "scheme": self.scheme,
+            "notes": list(self.notes),
+            "dropped": reasons,
+            "moved": moved,
+            **self.proof.to_json(),
+        }
+
+
+def split(
+    manifest: Manifest,
+    scheme: str,
+    *,
+    seed: int = 0,
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    held_out: str | None = None,
+    fold: tuple[int, int] | str | None = None,
+    group_by: str = "component",
+) -> SplitResult:
+    """Return the manifest with splits.
+
+    Args:
+        manifest: The videos; their own `split` and `group` are replaced.
+        scheme: A name in `SCHEMES`.
+        seed: Draws which groups go where; another seed gives another split.
+        fractions: Shares of train, val and test, summing to 1 (stratified, leave-generator-out).
+        held_out: The generator that only test has (leave-generator-out).
+        fold: (k, n) or "k/n", k from 1: test is fold k, val the next one (kfold).
+        group_by: A name in `GROUP_BY`.
+
+    Raises:
+        UsageError: when a wish is unknown, missing, or cannot be met; the message says with which numbers.
+    """
+    if scheme not in SCHEMES:
+        raise unknown_name("scheme", scheme, SCHEMES)
+    if group_by not in GROUP_BY:
+        raise unknown_name("group-by", group_by, GROUP_BY)
+    if len(manifest) == 0:
+        raise UsageError("the manifest holds no videos: nothing to split")
+    _only_for("held-out", held_out, scheme, "leave-generator-out")
+    _only_for("fold", fold, scheme, "kfold")
+    wish = _Wish(manifest, seed, _shares(fractions), held_out, _fold(fold), group_by)
+    sides = SCHEMES[scheme](wish)
+    return _result(manifest, scheme, sides)
+
+
+def _stratified(wish: _Wish) -> Sides:
+    sides = _partition(wish, wish.fractions)
+    _check_generators(wish.manifest, sides.side, wish.fractions)
+    return sides
+
+
+def _leave_generator_out(wish: _Wish) -> Sides:
+    """Test: the held-out generator and the reals of the test groups; train and val: the others and their reals."""
+    names = generators(wish.manifest)
+    fakes = sorted(set(names[names.isin([*names.categories])]) - {"real", "unknown", "unlabelled"})
+    if wish.held_out is None:
+        raise UsageError(
+            f"leave-generator-out needs --held-out GENERATOR; the manifest has {', '.join(fakes) or 'none'}"
+        )
+    if wish.held_out not in fakes:
+        raise unknown_name("generator", wish.held_out, fakes)
+    if len(fakes) < 2:
+        raise UsageError(
+            f"leave-generator-out: {wish.held_out!r} is the only generator, nothing would be left to train on"
+        )
+    sides = _partition(wish, wish.fractions)
+    held, real = np.asarray(names == wish.held_out), np.asarray(names == "real")
+    side, left_out = sides.side.copy(), dict(sides.left_out)
+    outside = np.flatnonzero(held & (side >= 0) & (side != TEST))
+    inside = np.flatnonzero(~held & ~real & (side == TEST))
+    side[outside] = side[inside] = LEFT_OUT
+    left_out["held-out generator, but of a training or validation group"] = outside
+    left_out["other generator, but of a test group"] = inside
+    others = {SPLITS[index]: int(((side == index) & ~real).sum()) for index in (TRAIN, VAL, TEST)}
+    reals = {SPLITS[index]: int(((side == index) & real).sum()) for index in (TRAIN, VAL, TEST)}
+    for index in np.flatnonzero(np.asarray(wish.fractions) > 0):
+        if not others[SPLITS[index]] or not reals[SPLITS[index]]:
+            raise UsageError(
+                f"leave-generator-out {wish.held_out!r}: {SPLITS[index]} would hold {reals[SPLITS[index]]} real and "
+                f"{others[SPLITS[index]]} fake videos (all splits: real {reals}, fake {others}); change --fractions"
+            )
+    return Sides(side, left_out, group=sides.group, notes=sides.notes)
+
+
+def _kfold(wish: _Wish) -> Sides:
+    if wish.fold is None:
+        raise UsageError("kfold needs --fold K/N, for example 1/5")
+    k, n = wish.fold
+    parts = _partition(wish, (1 / n,) * n)
+    names = {index: f"fold {index + 1}" for index in range(n)}
+    _check_generators(wish.manifest, parts.side, (1 / n,) * n, names)
+    side = np.full(len(parts.side), TRAIN, dtype=np.int64)
+    side[parts.side == k - 1] = TEST
+    if n > 2:
+        side[parts.side == k % n] = VAL
+    side[parts.side < 0] = LEFT_OUT
+    note = () if n > 2 else ("two folds leave no validation split: nothing may be chosen on the test fold",)
+    return Sides(side, parts.left_out, group=parts.group, notes=(*parts.notes, *note))
+
+
+def _all_test(wish: _Wish) -> Sides:
+    return Sides(np.full(len(wish.manifest), TEST, dtype=np.int64))
+
+
+SCHEMES: dict[str, Callable[[_Wish], Sides]] = {
+    "official": lambda wish: official_sides(wish.manifest),
+    "repaired": lambda wish: repaired_sides(wish.manifest),
+    "stratified": _stratified,
+    "leave-generator-out": _leave_generator_out,
+    "kfold": _kfold,
+    "all-test": _all_test,
+}
+"""official: as published. repaired: as published, leaking groups put on one side. stratified: by generator and
+compression, group-disjoint. leave-generator-out: one generator only in test. kfold: test is one of n parts. all-test:
+a corpus that only judges."""
+
+
+def _partition(wish: _Wish, fractions: Sequence[float]) -> Sides:
+    """Return group-disjoint sides with these shares of every stratum."""
+    manifest, rng = wish.manifest, stream(wish.seed, "split")
+    labels = components(len(manifest), [key_edges(manifest, link) for link in LINKS])
+    largest, wanted = int(np.bincount(labels).max()), max(fractions) * len(manifest)
+    if wish.group_by == "target":
+        return _dealt(manifest, people.target_groups(manifest), fractions, rng)
+    if wish.group_by == "component" and largest <= _LARGER_THAN_A_SPLIT * wanted:
+        return _dealt(manifest, labels, fractions, rng)
+    side = people.split_people(manifest, fractions, rng)
+    rows = np.flatnonzero(side < 0)
+    note = (
+        f"one leak group holds {largest} of {len(manifest)} videos, the largest split {wanted:.0f}: people were "
+        "split and "
+        f"{len(rows)} videos with people of two splits left out (--group-by target keeps them, with donor leakage)"
+    )
+    notes = (
+        (note,)
+        if largest > _LARGER_THAN_A_SPLIT * wanted
+        else (f"{len(rows)} videos with people of two splits left out",)
+    )
+    return Sides(side, {"its people are in different splits": rows}, group=_kept_groups(manifest, side), notes=notes)
+
+
+def _dealt(manifest: Manifest, group: Ints, fractions: Sequence[float], rng: np.random.Generator) -> Sides:
+    return Sides(allocate(group, _strata(manifest), fractions, rng)[group], group=group)
+
+
+def _kept_groups(manifest: Manifest, side: Ints) -> Ints:
+    """Return groups by the person shown, for the videos in a split: the components are too large for use."""
+    kept = np.flatnonzero(side >= 0)
+    group = np.full(len(side), -1, dtype=np.int64)
+    if len(kept):
+        group[kept] = people.target_groups(Manifest(manifest.table.take(pa.array(kept))))
+    return group
+
+
+def _strata(manifest: Manifest) -> Ints:
+    """Return (N,) one number per combination of dataset, generator, compression and labels."""
+    stratum = np.asarray(generators(manifest).codes, dtype=np.int64)
+    for name in ("dataset", "compression", "visual_label", "audio_label"):
+        column = manifest.table[name].cast(pa.string())
+        numbers, names = codes(column)
+        stratum = stratum * (len(names) + 1) + numbers + 1
+    return np.unique(stratum, return_inverse=True)[1].astype(np.int64)
+
+
+def _check_generators(
+    manifest: Manifest, side: Ints, fractions: Sequence[float], names: dict[int, str] | None = None
+) -> None:
+    """Raise when a generator, or the reals, are missing from a split that should have some."""
+    names = names or dict(enumerate(SPLITS))
+    kinds = generators(manifest)
+    for code, kind in enumerate(kinds.categories):
+        rows = np.asarray(kinds.codes == code)
+        if kind == "unlabelled" or not rows.any():
+            continue
+        wanted = [index for index, share in enumerate(fractions) if share > 0]
+        counts = {names[index]: int((rows & (side == index)).sum()) for index in wanted}
+        lacking = [name for name, count in counts.items() if not count]
+        if lacking:
+            raise UsageError(
+                f"the {int(rows.sum())} videos of {kind!r} cannot be in every split: {', '.join(lacking)} would "
+                "have none "
+                f"({_text(counts)}, left out {int((rows & (side < 0)).sum())}); there are too few leak groups: ask for "
+                "fewer splits (--fractions 0.8,0,0.2), try --group-by target, or add videos"
+            )
+
+
+def _text(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _result(manifest: Manifest, scheme: str, sides: Sides) -> SplitResult:
+    ids = manifest.table["video_id"]
+    names = pa.array([*SPLITS, None], type=pa.string())
+    divided = set_column(manifest, "split", names.take(pa.array(np.where(sides.side < 0, len(SPLITS), sides.side))))
+    divided, notes = _grouped(divided, sides)
+    moved = pd.DataFrame({
+        "video_id": ids.take(pa.array(sides.moved_from[:, 0])).to_pylist(),
+        "from": [SPLITS[index] for index in sides.moved_from[:, 1]],
+        "to": [SPLITS[index] for index in sides.side[sides.moved_from[:, 0]]],
+    })  # fmt: skip
+    parts = [
+        pd.DataFrame({"video_id": ids.take(pa.array(rows)).to_pylist(), "reason": reason})
+        for reason, rows in sides.left_out.items() if len(rows)
+    ]  # fmt: skip
+    dropped = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"video_id": [], "reason": []})
+    return SplitResult(divided, scheme, prove(divided), moved, dropped, (*sides.notes, *notes))
+
+
+def _grouped(manifest: Manifest, sides: Sides) -> tuple[Manifest, tuple[str, ...]]:
+    """Fill `group`; where one component holds most videos, groups are the people shown, which resampling can use."""
+    if sides.group is None:
+        labels = components(len(manifest), [key_edges(manifest, link) for link in LINKS])
+        largest = int(np.bincount(labels).max())
+        if largest <= _HUGE * len(manifest) or largest == 1:
+            return with_group(manifest, labels), ()
+        note = (
+            f"one leak group holds {largest} of {len(manifest)} videos; the column group names the person shown instead"
+        )
+        return with_group(manifest, people.target_groups(manifest)), (note,)
+    kept = sides.group >= 0
+    labels = np.where(kept, sides.group, sides.group.max() + 1)
+    grouped = with_group(manifest, labels)
+    if kept.all():
+        return grouped, ()
+    names = grouped.table["group"].combine_chunks().take(pa.array(np.arange(len(kept)), mask=~kept))
+    return set_column(grouped, "group", names), ()
+
+
+def _only_for(name: str, value: object, scheme: str, owner: str) -> None:
+    if value is not None and scheme != owner:
+        raise UsageError(f"--{name} belongs to --scheme {owner}, not to {scheme}")
+
+
+def _shares(fractions: Sequence[float]) -> tuple[float, ...]:
+    shares = tuple(float(value) for value in fractions)
+    if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6 or shares[0] == 0:
+        raise UsageError(
+            f"fractions: expected shares of train, val, test that sum to 1 with some train, found {shares}"
+        )
+    return shares
+
+
+def _fold(fold: tuple[int, int] | str | None) -> tuple[int, int] | None:
+    if fold is None:
+        return None
+    parts = fold.split("/") if isinstance(fold, str) else [str(part) for part in fold]
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise UsageError(f"fold {fold!r}: expected K/N, for example 1/5")
+    k, n = (int(part) for part in parts)
+    if not (n >= 2 and 1 <= k <= n):
+        raise UsageError(f"fold {k}/{n}: expected N of 2 or more and K from 1 to N")
+    return k, n
