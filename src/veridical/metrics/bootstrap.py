@@ -33,6 +33,8 @@ from veridical.randomness import stream
 MAX_GROUPS = 20_000
 MAX_SCORE_BINS = 8_192
 _CHUNK = 250
+Rows = NDArray[np.bool_] | IntArray
+"""Which of the n units the rows at hand are: a mask (n,), or positions (m,), where a unit may occur often (clips of a video)."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +64,25 @@ class GroupBootstrap:
         """B."""
         return int(self.weights.shape[1])
 
-    def totals(self, values: FloatArray, rows: NDArray[np.bool_]) -> FloatArray:
+    def totals(self, values: FloatArray, rows: Rows) -> FloatArray:
         """Return weighted sums (B, C) of the values (m, C) of the selected m rows."""
-        cluster = self.cluster[rows]
-        per_group = np.stack(
-            [np.bincount(cluster, weights=column, minlength=self.num_clusters) for column in values.T], axis=1
-        )
-        return np.asarray(self.weights.T.astype(np.float64) @ per_group)
+        columns = np.arange(values.shape[1])
+        summed = [self.binned_totals(values[:, column], np.zeros(len(values), int), 1, rows) for column in columns]
+        return np.concatenate(summed, axis=1)
 
-    def curves(self, labels: IntArray, scores: FloatArray, rows: NDArray[np.bool_]) -> Iterator[RocCurves]:
+    def binned_totals(self, values: FloatArray, bins: IntArray, num_bins: int, rows: Rows) -> FloatArray:
+        """Return weighted sums (B, num_bins) of the values (m,) of the selected rows that fall into each bin (m,)."""
+        place = self.cluster[rows] * num_bins + bins
+        per_group = np.bincount(place, weights=values, minlength=self.num_clusters * num_bins)
+        return np.asarray(self.weights.T.astype(np.float32) @ per_group.reshape(self.num_clusters, num_bins))
+
+    def curves(self, labels: IntArray, scores: FloatArray, rows: Rows) -> Iterator[RocCurves]:
         """Yield ROC curves of the selected rows, up to 250 replicates at a time.
 
         Args:
             labels: (m,) of the selected rows.
             scores: (m,) of the selected rows.
-            rows: (n,) which rows they are.
+            rows: Which units they are.
         """
         thresholds, bins = score_bins(scores)
         shape = (len(thresholds), self.num_clusters)
@@ -128,7 +134,7 @@ def draw_groups(groups: ArrayLike, *, replicates: int = 1000, seed: int = 0) -> 
     return GroupBootstrap(cluster, weights)
 
 
-def smaller_class_groups(bootstrap: GroupBootstrap, labels: IntArray, rows: NDArray[np.bool_]) -> int:
+def smaller_class_groups(bootstrap: GroupBootstrap, labels: IntArray, rows: Rows) -> int:
     """Return in how many drawn units the rarer class occurs: the effective size behind an interval."""
     cluster = bootstrap.cluster[rows]
     return int(min(len(np.unique(cluster[labels == value])) for value in (0, 1)))

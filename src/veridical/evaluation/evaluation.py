@@ -1,0 +1,218 @@
+"""An evaluation: everything that was found, and the folder it is kept in.
+
+The folder holds `metrics.csv` and `risks.csv` (tidy tables), `evaluation.json` (settings, fingerprints, choices,
+sign-off, coverage, failures), `curves.json` (points of the plots) and `looks.jsonl` (one line for each time a test set
+was judged into this folder). `evaluation.json` is written last: a folder without it is not an evaluation.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from veridical import __version__
+from veridical.artefacts import (
+    Manifest,
+    ScoreTable,
+    read_figures,
+    read_json,
+    read_risks,
+    write_figures,
+    write_json,
+    write_risks,
+)  # fmt: skip
+from veridical.errors import ArtefactError
+from veridical.evaluation.coverage import coverage
+from veridical.evaluation.curves import curves
+from veridical.evaluation.evidence import Evidence, gather
+from veridical.evaluation.failures import failures
+from veridical.evaluation.figures import FigureTable
+from veridical.evaluation.looks import count_looks
+from veridical.evaluation.protocol import compute_figures
+from veridical.evaluation.risks import Findings, risk_register
+from veridical.evaluation.selection import Selection, select
+from veridical.evaluation.settings import EvaluationSettings
+from veridical.evaluation.signoff import decide, outcomes
+from veridical.evaluation.slices import Cell, cells
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an evaluation found."""
+
+    metrics: pd.DataFrame
+    """Columns `METRIC_COLUMNS`, a row per figure."""
+    risks: pd.DataFrame
+    """Columns `RISK_COLUMNS`, a row per risk."""
+    facts: Mapping[str, Any]
+    """What evaluation.json holds."""
+    curves: Mapping[str, Any]
+    """Points of the plots."""
+
+    @property
+    def ready(self) -> str:
+        """Ready for the next phase: yes, no, or not evaluable."""
+        return str(self.facts["decision"]["ready"])
+
+    @property
+    def flagged(self) -> pd.DataFrame:
+        """The risks with the verdict FLAG."""
+        return self.risks[self.risks["verdict"] == "FLAG"]
+
+    def value(self, metric: str, dataset: str, split: str = "test", **facts: str) -> float:
+        """Return one figure; by default of videos, mean logit, condition `joint`, all videos.
+
+        Raises:
+            KeyError: when no figure or several fit.
+        """
+        wanted = {"level": "video", "aggregation": "mean", "condition": "joint", "slice": "", "calibration": ""}
+        wanted |= {"operating_point": "", "metric": metric, "dataset": dataset, "split": split, **facts}
+        rows = self.metrics
+        for column, value in wanted.items():
+            rows = rows[rows[column] == value]
+        if len(rows) != 1:
+            raise KeyError(f"{len(rows)} figures fit {wanted}")
+        return float(rows["value"].iloc[0])
+
+    def write(self, folder: Path) -> None:
+        """Write the folder; the looks that it already counts are kept."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "evaluation.json").unlink(missing_ok=True)
+        write_figures(folder / "metrics.csv", self.metrics)
+        write_risks(folder / "risks.csv", self.risks)
+        write_json(folder / "curves.json", self.curves)
+        write_json(folder / "evaluation.json", self.facts)
+
+    @classmethod
+    def read(cls, folder: Path) -> Evaluation:
+        """Read an evaluation folder.
+
+        Raises:
+            ArtefactError: when it is missing, unfinished, or of another schema version.
+        """
+        folder = Path(folder)
+        if not (folder / "evaluation.json").is_file():
+            raise ArtefactError(
+                f"{folder}: is not an evaluation (no evaluation.json); make one with `veridical evaluate`"
+            )
+        facts = read_json(folder / "evaluation.json")
+        if facts.get("schema_version") != SCHEMA_VERSION:
+            found = facts.get("schema_version")
+            raise ArtefactError(f"{folder}: evaluation of schema version {found}, this release reads {SCHEMA_VERSION}")
+        tables = read_figures(folder / "metrics.csv"), read_risks(folder / "risks.csv")
+        return cls(*tables, facts, read_json(folder / "curves.json"))
+
+
+def evaluate(
+    scores: ScoreTable,
+    *,
+    manifest: Manifest | None = None,
+    settings: EvaluationSettings | None = None,
+    title: str = "",
+    looks: Path | None = None,
+) -> Evaluation:
+    """Judge the scores of a detector: figures with intervals, risks, sign-off.
+
+    Args:
+        scores: What the detector said; all conditions and data sets in one table.
+        manifest: All videos that were to be scored; without it coverage and facts of files are not evaluable.
+        settings: How to judge; the defaults are those of the documentation.
+        title: What was judged, for the report.
+        looks: File in which looks at the test sets are counted (a run's, or `looks.jsonl` of the output folder).
+
+    Raises:
+        UsageError: when nothing can be judged at all: no scores, no labels, no video of the manifest.
+    """
+    settings = settings or EvaluationSettings()
+    evidence = gather(scores, manifest)
+    parts = cells(evidence, settings)
+    selection = select(evidence, settings)
+    table = compute_figures(evidence, parts, selection, settings)
+    fingerprints = {"scores": scores.fingerprint, "manifest": manifest.fingerprint if manifest is not None else None}
+    seen = count_looks(looks, fingerprints, parts) if looks is not None else None
+    covered = [coverage(evidence, cell, settings) for cell in parts]
+    findings = Findings(evidence, parts, selection, settings, table, covered, seen)
+    risks = risk_register(findings)
+    facts = {
+        "schema_version": SCHEMA_VERSION,
+        "title": title,
+        "decision": asdict(decide(findings, risks)),
+        "outcomes": [asdict(outcome) for outcome in outcomes(findings)],
+        **_choices(selection),
+        "primary_condition": evidence.primary,
+        "conditions": list(evidence.clips),
+        "coverage": [asdict(item) for item in covered],
+        "not_in_manifest": evidence.not_in_manifest,
+        "rows_without_logit": evidence.rows_without_logit,
+        "looks_at_test": seen,
+        **_failures(evidence, parts, selection, settings),
+        "warnings": _warnings(evidence, parts, selection),
+        "settings": settings.model_dump(mode="json"),
+        "fingerprints": fingerprints,
+        "versions": _versions(),
+    }
+    return Evaluation(table.frame(), risks, facts, _curves(evidence, parts, selection, settings, table))
+
+
+def _choices(selection: Selection) -> dict[str, Any]:
+    return {
+        "reference": {"dataset": selection.dataset, "reason": selection.reason, "num_videos": selection.num_videos},
+        "temperatures": {name: asdict(item) for name, item in selection.temperatures.items()},
+        "operating_points": [asdict(point) for point in selection.operating_points],
+    }
+
+
+def _failures(
+    evidence: Evidence, parts: list[Cell], selection: Selection, settings: EvaluationSettings
+) -> dict[str, Any]:
+    worst, common = [], []
+    for cell in parts:
+        if cell.judged:
+            found, shared = failures(evidence, cell, selection, settings)
+            worst += [asdict(item) for item in found]
+            common += [asdict(item) for item in shared]
+    return {"failures": worst, "failures_in_common": common}
+
+
+def _curves(
+    evidence: Evidence, parts: list[Cell], selection: Selection, settings: EvaluationSettings, table: FigureTable
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"roc": [], "reliability": [], "histogram": []}
+    for cell in parts:
+        if cell.judged:
+            for name, items in curves(evidence, cell, selection, settings).items():
+                found[name] += items
+    return found
+
+
+def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> list[str]:
+    found = list(selection.warnings)
+    if selection.reason:
+        found.append(f"nothing was chosen on validation: {selection.reason}")
+    ungrouped = sum(cell.ungrouped for cell in parts)
+    if ungrouped:
+        found.append(
+            f"{ungrouped} of {len(evidence.videos)} videos have no leak group: each counts as a group of its own,"
+            " intervals may be too narrow"
+        )
+    if evidence.not_in_manifest:
+        found.append(f"{evidence.not_in_manifest} scored videos are not in the manifest")
+    unlabelled = int(np.isnan(evidence.videos["label"].to_numpy(dtype=float)).sum())
+    if unlabelled:
+        found.append(f"{unlabelled} videos have no label and are left out")
+    return found
+
+
+def _versions() -> dict[str, str]:
+    packages = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
+    return {"veridical": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -1,0 +1,222 @@
+"""What there is to judge: a score table and a manifest brought together, a row per video beside the rows of clips.
+
+Facts of a video come from the manifest where it knows them, else from the score table. A video is fake when its
+manifest row says so, or when any of its clips is labelled fake. No fact is read from a path. Everything is columnar:
+five million rows are fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from veridical.artefacts import Manifest, ScoreTable
+from veridical.errors import ArtefactError, UsageError
+from veridical.evaluation.settings import Aggregation
+from veridical.metrics.checks import FloatArray, IntArray
+
+TEXT_FACTS = ("dataset", "split", "generator", "compression", "group")
+LABELS = ("label", "visual_label", "audio_label")
+MEDIA_FACTS = ("duration_s", "fps", "width", "height", "bitrate", "audio_rate_hz")
+CONDITION_ORDER = ("joint", "audio_masked", "video_masked", "video_head", "audio_head")
+"""`audio_masked` leaves the picture, `video_masked` leaves the sound; the first that is present is the primary condition."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """The scored rows of one condition, n of them."""
+
+    video: IntArray
+    """(n,) position of the video in `Evidence.videos`."""
+    start_s: FloatArray
+    """(n,) seconds; NaN for the score of a whole video."""
+    logit: FloatArray
+    """(n,) finite."""
+    label: FloatArray
+    """(n,) 0, 1 or NaN."""
+    p_fake: FloatArray
+    """(n,) the model's own calibrated probability, NaN where it gave none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that an evaluation looks at."""
+
+    videos: pd.DataFrame
+    """A row per video: video_id, the text facts ('' unknown), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share,
+    attributes (a dict), in_manifest, and the media facts of the manifest (NaN unknown)."""
+    clips: Mapping[str, Clips]
+    """Condition → its scored rows; the primary condition comes first."""
+    rows_without_logit: int = 0
+    """Rows of the score table that hold no score."""
+    not_in_manifest: int = 0
+    """Scored videos that the manifest does not list."""
+    has_manifest: bool = False
+    _logits: dict[tuple[str, str], FloatArray] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> str:
+        """The condition that stands for the detector: `joint` where there is one."""
+        return next(iter(self.clips))
+
+    def video_logits(self, condition: str, aggregation: Aggregation, top_k: int) -> FloatArray:
+        """Return (V,) aggregated logits; NaN where a video has no score under the condition."""
+        key = (condition, aggregation)
+        if key not in self._logits:
+            clips = self.clips.get(condition)
+            found = np.full(len(self.videos), np.nan)
+            self._logits[key] = found if clips is None else aggregate(clips, len(self.videos), aggregation, top_k)
+        return self._logits[key]
+
+
+def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
+    """Bring scores and manifest together.
+
+    Raises:
+        UsageError: when nothing is scored, or no scored video is in the manifest.
+        ArtefactError: when the rows of one video disagree on its data set, split, generator, compression or group.
+    """
+    table = scores.table
+    scored = table.filter(pc.is_valid(table["logit"]))
+    if scored.num_rows == 0:
+        raise UsageError("the score table holds no score: every logit is null")
+    codes, names = _encode(scored["video_id"])
+    videos = _facts_of_scores(scored, codes, names)
+    not_in_manifest = 0
+    if manifest is not None:
+        not_in_manifest = int((~np.isin(names, manifest.table["video_id"].to_numpy(zero_copy_only=False))).sum())
+        if not_in_manifest == len(names):
+            raise UsageError(
+                f"none of the {len(names)} scored videos is in the manifest: found video_id {names[0]!r},"
+                f" the manifest has {_first_id(manifest)!r}; give the manifest that the scores were made with"
+            )
+        videos = _with_manifest(videos, manifest)
+    return Evidence(
+        videos=videos,
+        clips=_clips(scored, codes),
+        rows_without_logit=table.num_rows - scored.num_rows,
+        not_in_manifest=not_in_manifest,
+        has_manifest=manifest is not None,
+    )
+
+
+def aggregate(clips: Clips, num_videos: int, aggregation: Aggregation, top_k: int = 3) -> FloatArray:
+    """Return (V,) one logit per video: mean, max, median, or mean of the `top_k` highest; NaN without a clip."""
+    count = np.bincount(clips.video, minlength=num_videos)
+    result = np.full(num_videos, np.nan)
+    present = count > 0
+    if aggregation == "mean":
+        result[present] = np.bincount(clips.video, weights=clips.logit, minlength=num_videos)[present] / count[present]
+        return result
+    order = np.lexsort((-clips.logit, clips.video))
+    ordered = clips.logit[order]
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    if aggregation == "max":
+        result[present] = ordered[start[present]]
+    elif aggregation == "median":
+        low, high = start + np.maximum(count - 1, 0) // 2, start + count // 2
+        result[present] = (ordered[low[present]] + ordered[high[present]]) / 2
+    else:
+        rank = np.arange(len(ordered)) - np.repeat(start, count)
+        kept = rank < top_k
+        sums = np.bincount(clips.video[order][kept], weights=ordered[kept], minlength=num_videos)
+        result[present] = sums[present] / np.minimum(count, top_k)[present]
+    return result
+
+
+def _encode(column: pa.ChunkedArray) -> tuple[IntArray, np.ndarray]:
+    """Return (n,) codes in order of appearance and the (V,) names they stand for; null is the name ''."""
+    encoded = pc.dictionary_encode(pc.fill_null(column, "")).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_numpy(
+        zero_copy_only=False
+    )
+
+
+def _facts_of_scores(scored: pa.Table, codes: IntArray, names: np.ndarray) -> pd.DataFrame:
+    first = np.empty(len(names), dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    columns: dict[str, Any] = {"video_id": names}
+    for fact in TEXT_FACTS:
+        values, distinct = _encode(scored[fact])
+        unlike = np.flatnonzero(values != values[first][codes])
+        if len(unlike):
+            name = names[codes[unlike[0]]]
+            raise ArtefactError(f"score table: rows of video {name!r} disagree on its {fact}; video_id must be unique")
+        columns[fact] = distinct[values[first]].astype(object)
+    for label in LABELS:
+        columns[label] = _any_fake(_floats(scored[label]), codes, len(names))
+    share = _floats(scored["speech_share"])
+    known = np.isfinite(share)
+    heard = np.bincount(codes[known], minlength=len(names))
+    with np.errstate(invalid="ignore"):
+        columns["speech_share"] = np.bincount(codes[known], weights=share[known], minlength=len(names)) / heard
+    columns["has_audio"] = (heard > 0).astype(float) if known.any() else np.full(len(names), np.nan)
+    columns["attributes"] = [
+        dict(item) if item else {} for item in scored["attributes"].take(pa.array(first)).to_pylist()
+    ]
+    return pd.DataFrame(columns).assign(in_manifest=False, **dict.fromkeys(MEDIA_FACTS, np.nan))
+
+
+def _any_fake(labels: FloatArray, codes: IntArray, num_videos: int) -> FloatArray:
+    fakes = np.bincount(codes[labels == 1], minlength=num_videos)
+    reals = np.bincount(codes[labels == 0], minlength=num_videos)
+    return np.where(fakes > 0, 1.0, np.where(reals > 0, 0.0, np.nan))
+
+
+def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Let the manifest's facts take precedence, and add the videos that have no score."""
+    columns = ["video_id", *TEXT_FACTS, *LABELS, "has_audio", "attributes", *MEDIA_FACTS]
+    known = manifest.table.select(columns).to_pandas(maps_as_pydicts="strict").set_index("video_id")
+    scored = videos.set_index("video_id")
+    index = pd.Index([*scored.index, *known.index.difference(scored.index, sort=False)], name="video_id")
+    known, scored = known.reindex(index), scored.reindex(index)
+    merged = pd.DataFrame(index=index)
+    for fact in TEXT_FACTS:
+        stated = known[fact].astype(object).where(known[fact].notna(), scored[fact])
+        merged[fact] = stated.where(stated.notna(), "").astype(object)
+    for fact in (*LABELS, "has_audio"):
+        stated = pd.to_numeric(known[fact].astype(object), errors="coerce").astype(float)
+        merged[fact] = stated.where(stated.notna(), scored[fact].astype(float))
+    merged["speech_share"] = scored["speech_share"].astype(float)
+    pairs = zip(scored["attributes"], known["attributes"], strict=True)
+    merged["attributes"] = [{**_mapping(first), **_mapping(second)} for first, second in pairs]
+    merged["in_manifest"] = np.isin(
+        index.to_numpy(dtype=object), manifest.table["video_id"].to_numpy(zero_copy_only=False)
+    )
+    for fact in MEDIA_FACTS:
+        merged[fact] = known[fact].astype(float)
+    return merged.reset_index()
+
+
+def _mapping(value: object) -> dict[str, str]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _clips(scored: pa.Table, codes: IntArray) -> dict[str, Clips]:
+    conditions, names = _encode(scored["condition"])
+    values = {name: _floats(scored[name]) for name in ("start_s", "logit", "label", "p_fake")}
+    found: dict[str, Clips] = {}
+    for name in sorted(names, key=_condition_rank):
+        rows = np.flatnonzero(conditions == list(names).index(name))
+        found[str(name)] = Clips(video=codes[rows], **{key: column[rows] for key, column in values.items()})
+    return found
+
+
+def _condition_rank(name: str) -> tuple[int, str]:
+    return (CONDITION_ORDER.index(name) if name in CONDITION_ORDER else len(CONDITION_ORDER), name)
+
+
+def _floats(column: pa.ChunkedArray) -> FloatArray:
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _first_id(manifest: Manifest) -> str | None:
+    return manifest.table["video_id"][0].as_py() if len(manifest) else None

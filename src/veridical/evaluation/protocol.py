@@ -1,0 +1,255 @@
+"""The protocol: which figures are computed for which data set, split, level, condition and slice.
+
+Test splits (and videos without a split) are judged in full; training and validation splits get one line each, for
+comparison.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veridical.evaluation.evidence import Evidence
+from veridical.evaluation.figures import (
+    CALIBRATION_METRICS,
+    SLICE_METRICS,
+    Figure,
+    FigureTable,
+    Key,
+    Sample,
+    calibration_figures,
+    combine,
+    decision_figures,
+    difference,
+    not_evaluable,
+    rank_figures,
+    spread,
+)  # fmt: skip
+from veridical.evaluation.selection import Selection
+from veridical.evaluation.settings import EvaluationSettings
+from veridical.evaluation.slices import HEAD_TARGETS, Cell, clip_sample, fake_slices, slices, video_sample
+from veridical.metrics.calibration import logit_of
+from veridical.metrics.checks import FloatArray
+from veridical.metrics.threshold import DECISION_METRICS
+from veridical.progress import track
+
+MODALITY_CONDITIONS = ("audio_masked", "video_masked", "video_head", "audio_head")
+
+
+def compute_figures(
+    evidence: Evidence, parts: list[Cell], selection: Selection, settings: EvaluationSettings
+) -> FigureTable:
+    """Return all figures of an evaluation."""
+    table = FigureTable()
+    for cell in track(parts, "judge", unit="split"):
+        judge = Judge(evidence, cell, selection, settings, table)
+        judge.headline()
+        if cell.judged:
+            judge.in_full()
+    _gaps(table, parts, evidence.primary, selection, settings)
+    return table
+
+
+class Judge:
+    """Computes the figures of one cell and adds them to the table."""
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        cell: Cell,
+        selection: Selection,
+        settings: EvaluationSettings,
+        table: FigureTable,
+    ) -> None:
+        self.evidence, self.cell, self.selection, self.settings = evidence, cell, selection, settings
+        self.table = table
+
+    def headline(self) -> None:
+        """Rank metrics of the videos under the primary condition."""
+        self._add(rank_figures(self._videos(self.evidence.primary)), condition=self.evidence.primary)
+
+    def in_full(self) -> None:
+        """Everything else: clips, aggregations, decisions, calibration, slices, modalities, other conditions."""
+        primary = self.evidence.primary
+        for level, sample in (
+            ("video", self._videos(primary)),
+            ("clip", clip_sample(self.evidence, self.cell, self.settings, primary)),
+        ):
+            if level == "clip":
+                self._add(rank_figures(sample), condition=primary, level=level)
+            self._decisions(sample, level)
+            self._calibration(sample, level, primary)
+        self._own_probabilities()
+        for aggregation in self.settings.other_aggregations:
+            if aggregation != self.settings.aggregation:
+                logits = self.evidence.video_logits(primary, aggregation, self.settings.top_k)
+                figures = rank_figures(self._videos(primary, logits=logits), SLICE_METRICS)
+                self._add(figures, condition=primary, aggregation=aggregation)
+        self._slices(primary, slices(self.evidence, self.cell, self.settings))
+        self._modalities(primary)
+        for condition in self.evidence.clips:
+            if condition != primary and condition not in MODALITY_CONDITIONS:
+                self._add(rank_figures(self._videos(condition), SLICE_METRICS), condition=condition)
+                self._drop(primary, condition)
+
+    def _videos(
+        self,
+        condition: str,
+        *,
+        target: str = "label",
+        mask: NDArray[np.bool_] | None = None,
+        logits: FloatArray | None = None,
+    ) -> Sample:
+        if logits is None:
+            logits = self.evidence.video_logits(condition, self.settings.aggregation, self.settings.top_k)
+        return video_sample(
+            self.evidence, self.cell, self.settings, condition=condition, logits=logits, target=target, mask=mask
+        )
+
+    def _key(self, metric: str, **facts: str) -> Key:
+        aggregation = facts.pop("aggregation", self.settings.aggregation if facts.get("level") != "clip" else "")
+        return Key(self.cell.dataset, self.cell.split, metric, aggregation=aggregation, **facts)
+
+    def _add(self, figures: dict[str, Figure], **facts: str) -> None:
+        for metric, figure in figures.items():
+            self.table.add(self._key(metric, **facts), figure)
+
+    def _decisions(self, sample: Sample, level: str) -> None:
+        primary = self.evidence.primary
+        for point in self.selection.operating_points:
+            if point.level != level:
+                continue
+            if point.calibration == "none" and not self.settings.probabilistic:
+                reason = "the scores rank, they are not probabilities"
+                figures = {name: not_evaluable(sample, reason) for name in DECISION_METRICS}
+            else:
+                figures = decision_figures(sample, point.logit)
+            facts = {"level": level, "calibration": point.calibration, "operating_point": point.name}
+            self._add(figures, condition=primary, **facts)
+        chosen = {point.name for point in self.selection.operating_points if point.level == level}
+        for name in ("val_eer", "val_tpr"):
+            if name not in chosen:
+                figures = {metric: not_evaluable(sample, self.selection.reason) for metric in DECISION_METRICS}
+                self._add(figures, condition=primary, level=level, operating_point=name)
+
+    def _calibration(self, sample: Sample, level: str, condition: str, **facts: str) -> None:
+        bins, seed = self.settings.ece_bins, self.settings.seed
+        with np.errstate(over="ignore"):
+            raw = 1 / (1 + np.exp(-sample.logits))
+        figures = calibration_figures(sample, raw, bins, seed)
+        if not self.settings.probabilistic:
+            figures = {name: not_evaluable(sample, "the scores rank, they are not probabilities") for name in figures}
+        self._add(figures, level=level, condition=condition, calibration="none", **facts)
+        temperature = self.selection.temperatures.get(condition)
+        if temperature is not None:
+            figures = calibration_figures(sample, temperature(sample.logits), bins, seed)
+        else:
+            reason = self.selection.reason or f"no temperature could be fitted for {condition}"
+            figures = {name: not_evaluable(sample, reason) for name in (*CALIBRATION_METRICS, "ece_by_chance")}
+        self._add(figures, level=level, condition=condition, calibration="temperature", **facts)
+
+    def _own_probabilities(self) -> None:
+        """Judge the probabilities that the model itself gave, where it gave one for every clip."""
+        primary = self.evidence.primary
+        clips = self.evidence.clips[primary]
+        inside = self.cell.place[clips.video] >= 0
+        if not inside.any() or not np.isfinite(clips.p_fake[inside]).all():
+            return
+        count = np.bincount(clips.video[inside], minlength=len(self.evidence.videos))
+        total = np.bincount(clips.video[inside], weights=logit_of(clips.p_fake[inside]), minlength=len(count))
+        logits = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        sample = self._videos(primary, logits=logits)
+        figures = calibration_figures(
+            sample, 1 / (1 + np.exp(-sample.logits)), self.settings.ece_bins, self.settings.seed
+        )
+        self._add(figures, condition=primary, calibration="model", aggregation="mean")
+
+    def _slices(self, condition: str, masks: dict[str, NDArray[np.bool_]]) -> None:
+        for name, mask in masks.items():
+            figures = rank_figures(self._videos(condition, mask=mask), SLICE_METRICS)
+            self._add(figures, condition=condition, slice=name)
+        for prefix in dict.fromkeys(name.partition("=")[0] for name in masks):
+            if prefix in ("forged", "sound", "speech_share"):
+                continue
+            parts = self.table.slices(self._key("auc", condition=condition), prefix)
+            if len(parts) < 2:
+                figure = Figure(reason=f"fewer than two values of {prefix} can be judged")
+            else:
+                figure = spread(parts.values(), self.settings.confidence)
+            self.table.add(self._key("auc_spread", condition=condition, slice=prefix), figure)
+
+    def _modalities(self, primary: str) -> None:
+        """Score every modality condition against the video's label, and the heads against their own modality's too."""
+        masks = fake_slices(self.evidence.videos.iloc[self.cell.videos])
+        for condition in MODALITY_CONDITIONS:
+            if condition == primary:
+                continue
+            sample = self._videos(condition)
+            self._add(rank_figures(sample), condition=condition)
+            if condition not in self.evidence.clips:
+                continue
+            self._calibration(sample, "video", condition)
+            for name, mask in masks.items():
+                self._add(
+                    rank_figures(self._videos(condition, mask=mask), SLICE_METRICS), condition=condition, slice=name
+                )
+            if condition in HEAD_TARGETS:
+                target = HEAD_TARGETS[condition]
+                figures = rank_figures(self._videos(condition, target=target))
+                self._add(figures, condition=condition, slice=f"against={target}")
+        self._contributions(primary)
+
+    def _contributions(self, primary: str) -> None:
+        """Add Shapley values of picture and sound: their mean gain in AUC over .5, on the videos that have all scores."""
+        used = (primary, "audio_masked", "video_masked")
+        together = np.ones(len(self.cell.videos), dtype=bool)
+        for condition in used:
+            sample = self._videos(condition)
+            present = np.zeros(len(together), dtype=bool)
+            present[sample.rows] = True
+            together &= present
+        figures = [rank_figures(self._videos(condition, mask=together), ("auc",))["auc"] for condition in used]
+        gains = {
+            "contribution_picture": lambda auc: (auc[1] - 0.5 + auc[0] - auc[2]) / 2,
+            "contribution_sound": lambda auc: (auc[2] - 0.5 + auc[0] - auc[1]) / 2,
+        }
+        for metric, gain in gains.items():
+            self.table.add(self._key(metric, condition=primary), combine(figures, gain, self.settings.confidence))
+
+    def _drop(self, primary: str, condition: str) -> None:
+        """Add the loss of AUC under a degradation, control or attack, on the videos that have both scores."""
+        both = np.zeros(len(self.cell.videos), dtype=bool)
+        shared = np.intersect1d(self._videos(primary).rows, self._videos(condition).rows)
+        both[shared] = True
+        first, second = (rank_figures(self._videos(name, mask=both), ("auc",))["auc"] for name in (primary, condition))
+        self.table.add(self._key("auc_drop", condition=condition), difference(first, second, self.settings.confidence))
+
+
+def judged_cell(parts: list[Cell], dataset: str) -> Cell | None:
+    """Return the cell on which a data set is judged: its test split, else its videos without a split."""
+    candidates = {cell.split: cell for cell in parts if cell.dataset == dataset and cell.judged}
+    return candidates.get("test") or candidates.get("")
+
+
+def _gaps(
+    table: FigureTable, parts: list[Cell], primary: str, selection: Selection, settings: EvaluationSettings
+) -> None:
+    """Add AUC on the reference minus AUC on each other data set."""
+    source = judged_cell(parts, selection.dataset) if selection.dataset is not None else None
+    for dataset in dict.fromkeys(cell.dataset for cell in parts):
+        target = judged_cell(parts, dataset)
+        if dataset == selection.dataset or target is None:
+            continue
+        facts = {"condition": primary, "aggregation": settings.aggregation}
+        key = Key(f"{selection.dataset or '?'}->{dataset}", target.split, "auc_gap", **facts)
+        if source is None:
+            reason = selection.reason or f"the training corpus {selection.dataset} has no test split with scores"
+            table.add(key, Figure(reason=reason))
+            continue
+        first, second = (table.get(Key(cell.dataset, cell.split, "auc", **facts)) for cell in (source, target))
+        gap = difference(first, second, settings.confidence)
+        if gap.evaluable:
+            gap = Figure(
+                gap.value, gap.low, gap.high, second.n_real, second.n_fake, gap.reason, gap.replicates, gap.groups
+            )
+        table.add(key, gap)

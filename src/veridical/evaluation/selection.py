@@ -1,0 +1,167 @@
+"""What is chosen on validation videos: temperatures and thresholds. Nothing else can be given to these functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from veridical.errors import NotEvaluableError
+from veridical.evaluation.evidence import Evidence
+from veridical.evaluation.settings import EvaluationSettings
+from veridical.metrics.calibration import Temperature, fit_temperature
+from veridical.metrics.checks import FloatArray
+from veridical.metrics.threshold import threshold_at_eer, threshold_at_tpr
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationScores:
+    """Scores of validation rows of one condition at one level; refuses rows of any other split."""
+
+    dataset: str
+    labels: FloatArray
+    """(n,) 0 or 1."""
+    logits: FloatArray
+    """(n,) finite."""
+    splits: tuple[str, ...]
+    """The distinct splits of the rows."""
+
+    def __post_init__(self) -> None:
+        if set(self.splits) - {"val"}:
+            raise ValueError(
+                f"thresholds and temperatures are chosen on validation rows only, got splits {self.splits}"
+            )
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold: call fake what has at least this logit."""
+
+    name: str
+    level: str
+    logit: float
+    chosen_on: str
+    """Data set and split, or "fixed"."""
+    calibration: str = ""
+    """For a fixed probability: the map from logit to probability that it refers to."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """All that was chosen, and why not where it could not be."""
+
+    dataset: str | None
+    """Whose validation split was used."""
+    reason: str = ""
+    """Why nothing could be chosen."""
+    temperatures: dict[str, Temperature] = field(default_factory=dict)
+    """Condition → temperature, fitted on video logits."""
+    operating_points: tuple[OperatingPoint, ...] = ()
+    """Of the primary condition, for clips and videos."""
+    num_videos: int = 0
+    """Validation videos of the primary condition."""
+    warnings: tuple[str, ...] = ()
+
+
+def reference_dataset(evidence: Evidence, settings: EvaluationSettings) -> tuple[str | None, str]:
+    """Return the training corpus and, when there is none, the reason."""
+    names = sorted(set(evidence.videos["dataset"]))
+    if settings.reference is not None:
+        if settings.reference in names:
+            return settings.reference, ""
+        return None, f"no video of the reference data set {settings.reference!r}; there are: {', '.join(names)}"
+    validated = sorted(set(evidence.videos.loc[evidence.videos["split"] == "val", "dataset"]))
+    if len(validated) == 1:
+        return validated[0], ""
+    if len(names) == 1:
+        return names[0], ""
+    found = f"{len(validated)} data sets have a validation split" if validated else "no data set has a validation split"
+    return None, f"{found}; name the training corpus with the setting `reference`"
+
+
+def validation_scores(
+    evidence: Evidence, dataset: str, condition: str, level: str, top: EvaluationSettings
+) -> ValidationScores:
+    """Return the validation scores of a data set at level `clip` or `video`."""
+    chosen = ((evidence.videos["dataset"] == dataset) & (evidence.videos["split"] == "val")).to_numpy()
+    if level == "clip":
+        clips = evidence.clips[condition]
+        rows = chosen[clips.video] & np.isfinite(clips.label)
+        return ValidationScores(dataset, clips.label[rows], clips.logit[rows], _splits(evidence, clips.video[rows]))
+    logits = evidence.video_logits(condition, top.aggregation, top.top_k)
+    labels = evidence.videos["label"].to_numpy(dtype=float)
+    rows = chosen & np.isfinite(logits) & np.isfinite(labels)
+    return ValidationScores(dataset, labels[rows], logits[rows], _splits(evidence, np.flatnonzero(rows)))
+
+
+def _splits(evidence: Evidence, videos: np.ndarray) -> tuple[str, ...]:
+    return tuple(sorted(set(evidence.videos["split"].to_numpy()[videos])))
+
+
+def select(evidence: Evidence, settings: EvaluationSettings) -> Selection:
+    """Fit a temperature for each condition and choose the operating points, on the reference's validation split."""
+    dataset, reason = reference_dataset(evidence, settings)
+    fixed = tuple(
+        OperatingPoint(f"{threshold:g}", level, _logit(threshold), "fixed", "none")
+        for level in ("clip", "video")
+        for threshold in settings.probability_thresholds
+    )
+    if dataset is None:
+        return Selection(None, reason, operating_points=fixed)
+    primary = validation_scores(evidence, dataset, evidence.primary, "video", settings)
+    if len(primary.labels) == 0:
+        reason = f"{dataset} has no scored video with a label in its validation split"
+        return Selection(dataset, reason, operating_points=fixed)
+    temperatures, warnings = _temperatures(evidence, dataset, settings)
+    points = list(fixed)
+    for level in ("clip", "video"):
+        scores = validation_scores(evidence, dataset, evidence.primary, level, settings)
+        try:
+            points += chosen_points(scores, level, settings, temperatures.get(evidence.primary))
+        except NotEvaluableError as error:
+            reason = f"validation split of {dataset}: {error}"
+    return Selection(dataset, reason, temperatures, tuple(points), len(primary.labels), tuple(warnings))
+
+
+def chosen_points(
+    validation: ValidationScores, level: str, settings: EvaluationSettings, temperature: Temperature | None
+) -> list[OperatingPoint]:
+    """Return the thresholds chosen on validation scores, and the fixed probabilities after calibration.
+
+    Raises:
+        NotEvaluableError: when the validation scores have one class only.
+    """
+    where = f"{validation.dataset} val"
+    labels, logits = validation.labels, validation.logits
+    points = [
+        OperatingPoint("val_eer", level, threshold_at_eer(labels, logits), where),
+        OperatingPoint("val_tpr", level, threshold_at_tpr(labels, logits, settings.target_tpr), where),
+    ]
+    if temperature is not None:
+        for threshold in settings.probability_thresholds:
+            logit = _logit(threshold) * temperature.temperature
+            points.append(OperatingPoint(f"{threshold:g}", level, logit, "fixed", "temperature"))
+    return points
+
+
+def _temperatures(
+    evidence: Evidence, dataset: str, settings: EvaluationSettings
+) -> tuple[dict[str, Temperature], list[str]]:
+    found, warnings = {}, []
+    for condition in evidence.clips:
+        scores = validation_scores(evidence, dataset, condition, "video", settings)
+        try:
+            found[condition] = fit_temperature(scores.labels, scores.logits)
+        except NotEvaluableError as error:
+            warnings.append(f"no temperature for {condition}: {error} in the validation split of {dataset}")
+            continue
+        if found[condition].at_bound:
+            warnings.append(
+                f"the temperature of {condition} lies at the edge of what is allowed ({found[condition].temperature:.3g}):"
+                " the validation videos are separated perfectly, or not at all"
+            )
+    return found, warnings
+
+
+def _logit(probability: float) -> float:
+    return float(np.log(probability) - np.log1p(-probability))

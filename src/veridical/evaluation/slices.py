@@ -1,0 +1,156 @@
+"""Which videos a figure is about: data set and split, label to be judged against, and slices within.
+
+A slice of fakes (a generator, a forged modality) is judged against ALL reals of the same data set and split. A slice
+of videos (compression, attribute, sound, speech) takes reals and fakes alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from veridical.evaluation.evidence import Evidence
+from veridical.evaluation.figures import Sample
+from veridical.evaluation.settings import EvaluationSettings
+from veridical.metrics.bootstrap import GroupBootstrap, draw_groups
+from veridical.metrics.checks import FloatArray, IntArray
+from veridical.randomness import seed_from
+
+SOUND_CONDITIONS = ("video_masked", "audio_head")
+"""Conditions that see sound only: videos without sound are left out."""
+HEAD_TARGETS = {"video_head": "visual_label", "audio_head": "audio_label"}
+"""The label of its own modality, against which a head is judged as well."""
+FORGED = {"picture": (1.0, 0.0), "sound": (0.0, 1.0), "both": (1.0, 1.0), "neither": (0.0, 0.0)}
+"""visual_label and audio_label of a fake; `neither`: real face and real voice that do not belong together."""
+UNSPLIT = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """The videos of one data set and split, with one draw of group weights for all figures about them."""
+
+    dataset: str
+    split: str
+    """'' where videos have no split."""
+    videos: IntArray
+    """(n,) positions in `Evidence.videos`."""
+    place: IntArray
+    """(V,) the inverse: position in this cell, -1 for other videos."""
+    bootstrap: GroupBootstrap
+    ungrouped: int
+    """Videos without a leak group; each is a group of its own."""
+
+    @property
+    def judged(self) -> bool:
+        """True for a test split, and for videos without a split: the full evaluation is made there."""
+        return self.split in ("test", UNSPLIT)
+
+
+def cells(evidence: Evidence, settings: EvaluationSettings) -> list[Cell]:
+    """Return a cell for each data set and split, in order of name."""
+    videos = evidence.videos
+    found = []
+    names, splits = videos["dataset"].to_numpy(), videos["split"].to_numpy()
+    for dataset, split in sorted(set(zip(names, splits, strict=True))):
+        rows = np.flatnonzero((names == dataset) & (splits == split))
+        group = videos["group"].to_numpy()[rows]
+        unit = np.where(group == "", "\x00" + videos["video_id"].to_numpy().astype(object)[rows], group)
+        place = np.full(len(videos), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        seed = seed_from(settings.seed, "cell", dataset, split)
+        bootstrap = draw_groups(pd.factorize(unit)[0], replicates=settings.replicates, seed=seed)
+        found.append(Cell(str(dataset), str(split), rows, place, bootstrap, int((group == "").sum())))
+    return found
+
+
+def video_sample(
+    evidence: Evidence,
+    cell: Cell,
+    settings: EvaluationSettings,
+    *,
+    condition: str,
+    logits: FloatArray,
+    target: str = "label",
+    mask: NDArray[np.bool_] | None = None,
+) -> Sample:
+    """Return the videos of a cell that can be judged under a condition.
+
+    Args:
+        evidence: Everything.
+        cell: Data set and split.
+        settings: For the confidence of intervals.
+        condition: Under which the scores were made.
+        logits: (V,) video logits; NaN where there is none.
+        target: Label column to judge against.
+        mask: (n,) of the cell's videos: the slice.
+    """
+    facts = evidence.videos
+    labels = facts[target].to_numpy(dtype=float)[cell.videos]
+    scores = logits[cell.videos]
+    chosen = np.ones(len(cell.videos), dtype=bool) if mask is None else mask.copy()
+    reason = "" if condition in evidence.clips else f"no scores under the condition {condition!r}"
+    if condition in SOUND_CONDITIONS or target == "audio_label":
+        heard = facts["has_audio"].to_numpy(dtype=float)[cell.videos] != 0
+        if not (chosen & heard).any() and chosen.any():
+            reason = f"none of the {int(chosen.sum())} videos has sound"
+        chosen &= heard
+    scored = chosen & np.isfinite(scores)
+    if not reason and not scored.any():
+        reason = f"no video has a score under the condition {condition!r}"
+    rows = np.flatnonzero(scored & np.isfinite(labels))
+    if not reason and len(rows) == 0:
+        reason = f"{target} is unknown for all {int(scored.sum())} scored videos"
+    return Sample(labels[rows].astype(np.int64), scores[rows], rows, cell.bootstrap, settings.confidence, reason)
+
+
+def clip_sample(evidence: Evidence, cell: Cell, settings: EvaluationSettings, condition: str) -> Sample:
+    """Return the scored clips of a cell that have a label; clips of one group are drawn together."""
+    clips = evidence.clips[condition]
+    place = cell.place[clips.video]
+    rows = np.flatnonzero((place >= 0) & np.isfinite(clips.label))
+    reason = "" if len(rows) else f"no clip with a label has a score under the condition {condition!r}"
+    return Sample(
+        clips.label[rows].astype(np.int64), clips.logit[rows], place[rows], cell.bootstrap, settings.confidence, reason
+    )
+
+
+def slices(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> dict[str, NDArray[np.bool_]]:
+    """Return slice name → mask (n,) of the cell's videos; a fact with one value only makes no slice."""
+    facts = evidence.videos.iloc[cell.videos]
+    found = {**fake_slices(facts)}
+    compression = facts["compression"].to_numpy()
+    found |= _by_value("compression", compression, settings.max_slice_values)
+    names = sorted({name for attributes in facts["attributes"] for name in attributes})
+    for name in names:
+        values = np.array([attributes.get(name, "") for attributes in facts["attributes"]], dtype=object)
+        found |= _by_value(name, values, settings.max_slice_values)
+    heard = facts["has_audio"].to_numpy(dtype=float)
+    found |= _by_value("sound", np.select([heard == 1, heard == 0], ["yes", "no"], "").astype(object), 2)
+    speech = facts["speech_share"].to_numpy(dtype=float)
+    found |= _by_value("speech_share", np.select([speech < 0.5, speech >= 0.5], ["<.5", ">=.5"], "").astype(object), 2)
+    return found
+
+
+def fake_slices(facts: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+    """Return the slices of fakes, each with all reals: `generator=…` and `forged=…`."""
+    real = (facts["label"] == 0).to_numpy()
+    fake = (facts["label"] == 1).to_numpy()
+    generator = facts["generator"].to_numpy()
+    found = {f"generator={name}": real | (fake & (generator == name)) for name in sorted(set(generator[fake]) - {""})}
+    visual, audio = (facts[name].to_numpy(dtype=float) for name in ("visual_label", "audio_label"))
+    audio = np.where(np.isnan(audio) & (facts["has_audio"].to_numpy(dtype=float) == 0), 0.0, audio)
+    for name, (visual_label, audio_label) in FORGED.items():
+        part = fake & (visual == visual_label) & (audio == audio_label)
+        if part.any():
+            found[f"forged={name}"] = real | part
+    return found
+
+
+def _by_value(name: str, values: np.ndarray, limit: int) -> dict[str, NDArray[np.bool_]]:
+    distinct = sorted(set(values) - {""})
+    if not 2 <= len(distinct) <= limit:
+        return {}
+    return {f"{name}={value}": values == value for value in distinct}
