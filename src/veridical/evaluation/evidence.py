@@ -159,10 +159,10 @@ def _facts_of_scores(scored: pa.Table, codes: IntArray, names: np.ndarray) -> pd
     with np.errstate(invalid="ignore"):
         columns["speech_share"] = np.bincount(codes[known], weights=share[known], minlength=len(names)) / heard
     columns["has_audio"] = (heard > 0).astype(float) if known.any() else np.full(len(names), np.nan)
-    columns["attributes"] = [
-        dict(item) if item else {} for item in scored["attributes"].take(pa.array(first)).to_pylist()
-    ]
-    return pd.DataFrame(columns).assign(in_manifest=False, **dict.fromkeys(MEDIA_FACTS, np.nan))
+    videos = pd.DataFrame(columns)
+    attributes = scored["attributes"].take(pa.array(first)).to_pylist()
+    videos["attributes"] = pd.Series([dict(item or ()) for item in attributes], dtype=object)
+    return videos.assign(in_manifest=False, **dict.fromkeys(MEDIA_FACTS, np.nan))
 
 
 def _any_fake(labels: FloatArray, codes: IntArray, num_videos: int) -> FloatArray:
@@ -187,7 +187,8 @@ def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
         merged[fact] = stated.where(stated.notna(), scored[fact].astype(float))
     merged["speech_share"] = scored["speech_share"].astype(float)
     pairs = zip(scored["attributes"], known["attributes"], strict=True)
-    merged["attributes"] = [{**_mapping(first), **_mapping(second)} for first, second in pairs]
+    attributes = [{**_mapping(first), **_mapping(second)} for first, second in pairs]
+    merged["attributes"] = pd.Series(attributes, index=index, dtype=object)
     merged["in_manifest"] = np.isin(
         index.to_numpy(dtype=object), manifest.table["video_id"].to_numpy(zero_copy_only=False)
     )

@@ -8,7 +8,7 @@ risk; a function may return several rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import pandas as pd
 from veridical.artefacts import RISK_COLUMNS
 from veridical.evaluation.coverage import Coverage
 from veridical.evaluation.evidence import MEDIA_FACTS, Evidence
-from veridical.evaluation.figures import Figure, FigureTable, Key, Sample, difference, rank_figures
+from veridical.evaluation.figures import Figure, FigureTable, Key, difference, rank_figures
 from veridical.evaluation.protocol import judged_cell
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
@@ -233,8 +233,8 @@ def leaks_across_splits(findings: Findings) -> Iterator[Risk]:
     name, mitigation = "identity leak across splits", "split again over leak groups: veridical split --scheme repaired"
     videos = findings.evidence.videos
     videos = videos[videos["group"] != ""]
-    splits = videos.groupby("split")["group"].agg(lambda groups: set(groups))
-    if "test" not in splits or not set(splits.index) & {"train", "val"}:
+    splits = {str(split): set(rows["group"]) for split, rows in videos.groupby("split")}
+    if "test" not in splits or not set(splits) & {"train", "val"}:
         reason = "a manifest with leak groups in a training or validation split and in a test split is needed"
         yield _without(name, 0.0, reason, mitigation)
         return
@@ -259,12 +259,14 @@ def unequal_coverage(findings: Findings) -> Iterator[Risk]:
             yield _without(name, limit, reason, mitigation)
             continue
         shares = item.real_without_score / item.num_real, item.fake_without_score / item.num_fake
-        spread = float(
-            np.hypot(*(np.sqrt(p * (1 - p) / n) for p, n in zip(shares, (item.num_real, item.num_fake), strict=True)))
-        )
+        variances = [p * (1 - p) / n for p, n in zip(shares, (item.num_real, item.num_fake), strict=True)]
+        reach = 1.96 * float(np.sqrt(sum(variances)))
         value = abs(shares[0] - shares[1])
-        figure = Figure(value, max(value - 1.96 * spread, 0.0), value + 1.96 * spread)
-        note = f"without a score: {item.real_without_score} of {item.num_real} reals, {item.fake_without_score} of {item.num_fake} fakes"
+        figure = Figure(value, max(value - reach, 0.0), value + reach)
+        note = (
+            f"without a score: {item.real_without_score} of {item.num_real} reals,"
+            f" {item.fake_without_score} of {item.num_fake} fakes"
+        )
         yield verdict(name, figure, limit, mitigation, note=note)
 
 
@@ -286,7 +288,7 @@ def container_shortcut(findings: Findings) -> Iterator[Risk]:
 def ignored_cues(findings: Findings) -> Iterator[Risk]:
     """A control that destroys a cue (frame order, sound, synchrony) must cost AUC."""
     limit = findings.settings.thresholds.control_drop
-    mitigation = "the cue is not used: longer windows or denser frames for order, modality dropout and desynchronised fakes for sound"
+    mitigation = "the cue is not used: denser frames for order; modality dropout and desynchronised fakes for sound"
     drops = [(key, figure) for key, figure in findings.table.items() if key.metric == "auc_drop"]
     controls = [(key, figure) for key, figure in drops if key.condition.startswith("control:")]
     for key, figure in controls:
@@ -336,9 +338,7 @@ def _property_auc(findings: Findings, cell: Cell, fact: str) -> tuple[Figure, st
         return Figure(reason=f"{fact} is not known for any video"), ""
     figure = rank_figures(sample, ("auc",))["auc"]
     if figure.evaluable and figure.value < 0.5:
-        figure = rank_figures(
-            Sample(sample.labels, -sample.logits, sample.rows, sample.bootstrap, sample.confidence), ("auc",)
-        )["auc"]
+        figure = rank_figures(replace(sample, logits=-sample.logits), ("auc",))["auc"]
     if len(set(sample.logits)) == 1 and figure.evaluable:
         return figure, f"{fact} is the same for all {len(sample.logits)} videos"
     return figure, f"AUC of {fact} alone" if figure.evaluable else ""

@@ -132,7 +132,8 @@ def _compare(name: str, expectation: Expectation, dataset: str, figure: Figure) 
 def _grade(name: str, expectation: Expectation, value: float) -> str:
     low = expectation.low if expectation.low is not None else (-np.inf if name in LOWER_IS_BETTER else None)
     high = expectation.high if expectation.high is not None else (np.inf if name not in LOWER_IS_BETTER else None)
-    assert low is not None and high is not None
+    assert low is not None, name
+    assert high is not None, name
     if low == high:
         low, high = low - ABOUT, high + ABOUT
     if low <= value <= high:
@@ -151,7 +152,8 @@ def decide(findings: Findings, risks: pd.DataFrame) -> Decision:
     if not judged:
         reason = gaps[0][1].reason if gaps else "no second corpus was scored"
         return Decision("not evaluable", (f"the primary criterion is the AUC on another corpus: {reason}",))
-    against, beside = [], []
+    against: list[str] = []
+    beside: list[str] = []
     least = EXPECTATIONS["cross_auc"].low or 0.0
     for key, gap in judged:
         dataset = key.dataset.partition("->")[2]
@@ -166,4 +168,4 @@ def decide(findings: Findings, risks: pd.DataFrame) -> Decision:
         (against if gap.value > limit else beside).append(line)
     sure = risks[(risks["verdict"] == "FLAG") & (risks["certain"] == True)]  # noqa: E712
     against += [f"{row.risk}: {row.figure:.3f} against {row.threshold:.2f}, certain" for row in sure.itertuples()]
-    return Decision("no" if against else "yes", tuple([*against, *beside]))
+    return Decision("no" if against else "yes", (*against, *beside))
