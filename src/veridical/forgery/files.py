@@ -143,7 +143,7 @@ def forge(
     if workers < 1:
         raise UsageError(f"workers: expected 1 or more, got {workers}")
     plan = plan_forgeries(manifest, methods, per_video=per_video, severity=severity, seed=seed)
-    output = Output(Path(folder), crf, preset, max_seconds, max_side, masks)
+    output = Output(Path(folder).absolute(), crf, preset, max_seconds, max_side, masks)
     reals = [video for video in manifest.videos() if video.label == 0]
     jobs = [_Job(video, plan.tasks[video.video_id], reencode_reals, output) for video in reals]
     outcomes = {job.target.video_id: made for job, made in _run(jobs, workers)}

@@ -70,8 +70,9 @@ def plan_forgeries(
         pools[video.split].append(video)
     tasks: dict[str, tuple[Task, ...]] = {}
     missing: list[Missing] = []
-    for pool in pools.values():
-        for turn, target in enumerate(pool):
+    for split, pool in pools.items():
+        for turn, index in enumerate(stream(seed, "forge", "turn", split).permutation(len(pool))):
+            target = pool[index]
             made = []
             for method in _methods_of(turn, methods, per_video):
                 task = _task(target, method, pool, severity, seed)
