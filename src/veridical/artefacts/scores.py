@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,7 +109,7 @@ class ScoreTable:
         return frame
 
 
-def _plain(column: pd.Series[object], kind: pa.DataType) -> object:
+def _plain(column: Any, kind: pa.DataType) -> Any:
     if pa.types.is_map(kind):
         return [list(value.items()) if isinstance(value, dict) else value for value in column]
     return column

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from veridical import weights
@@ -28,7 +29,7 @@ class AudioEncoderSettings(Settings):
     """Family of the encoder."""
     weights: str = "facebook/wav2vec2-base"
     """A hub name, a local folder or file, a packaged name (`whisper_tiny_en`), or `random`."""
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default_factory=dict)
     """Changes to the library's configuration (sizes), for weights that are `random`."""
     trainable_blocks: int = 4
     """How many of the last transformer blocks fine-tune; all earlier ones stay frozen."""
@@ -49,7 +50,9 @@ class AudioEncoder(nn.Module):
     def check_blocks(self) -> None:
         """Refuse a cut that the stack does not have."""
         if not 0 <= self.trainable_blocks <= len(self.blocks):
-            raise UsageError(f"audio.trainable_blocks: {self.trainable_blocks} of {len(self.blocks)} blocks cannot be trained")
+            raise UsageError(
+                f"audio.trainable_blocks: {self.trainable_blocks} of {len(self.blocks)} blocks cannot be trained"
+            )
 
     @property
     def cut(self) -> int:
@@ -79,7 +82,8 @@ class AudioEncoder(nn.Module):
 
 
 def _tensor(output: Any) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
+    tensor: Tensor = output[0] if isinstance(output, tuple) else output
+    return tensor
 
 
 class Wav2Vec2Family(AudioEncoder):
@@ -96,14 +100,17 @@ class Wav2Vec2Family(AudioEncoder):
         self.num_features = int(model.config.hidden_size)
 
     def embed(self, samples_BS: Tensor) -> Tensor:
+        """Sound to the input of the first block (B, A, D); zero mean and unit variance per clip, as in pretraining."""
         centred = samples_BS - samples_BS.mean(1, keepdim=True)
         normalised = centred / torch.sqrt(samples_BS.var(1, keepdim=True, unbiased=False) + 1e-7)
         projected = self.feature_projection(self.feature_extractor(normalised).transpose(1, 2))
         hidden = projected[0] if isinstance(projected, tuple) else projected
         hidden = hidden + self.position(hidden)
-        return hidden if self.pre_norm else self.norm(hidden)
+        start: Tensor = hidden if self.pre_norm else self.norm(hidden)
+        return start
 
     def final(self, hidden_BAD: Tensor) -> Tensor:
+        """Normalise after the last block where the blocks do not."""
         return self.norm(hidden_BAD) if self.pre_norm else hidden_BAD
 
 
@@ -122,7 +129,9 @@ class WhisperFamily(AudioEncoder):
         self.blocks = encoder.layers
         self.norm = encoder.layer_norm
         self.num_features = int(encoder.config.d_model)
-        filters = mel_filter_bank(201, encoder.config.num_mel_bins, 0.0, 8000.0, 16000, norm="slaney", mel_scale="slaney")
+        filters = mel_filter_bank(
+            201, encoder.config.num_mel_bins, 0.0, 8000.0, 16000, norm="slaney", mel_scale="slaney"
+        )
         self.register_buffer("mel_filters", torch.tensor(filters, dtype=torch.float32), persistent=False)
         self.register_buffer("window", torch.hann_window(400), persistent=False)
 
@@ -134,12 +143,14 @@ class WhisperFamily(AudioEncoder):
         return (torch.maximum(mel_BMA, floor) + 4.0) / 4.0
 
     def embed(self, samples_BS: Tensor) -> Tensor:
+        """Sound to the input of the first block (B, A, D), 50 steps a second."""
         x = self.log_mel(samples_BS).to(self.conv1.weight.dtype)
         x = nn.functional.gelu(self.conv2(nn.functional.gelu(self.conv1(x)))).transpose(1, 2)
         hidden: Tensor = x + self.position.weight[: x.shape[1]]
         return hidden
 
     def final(self, hidden_BAD: Tensor) -> Tensor:
+        """Normalise after the last block."""
         normed: Tensor = self.norm(hidden_BAD)
         return normed
 
@@ -201,7 +212,9 @@ def _build_whisper(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
     if load and settings.weights != "random":
         path = weights.locate(settings.weights) if settings.weights in weights.WEIGHTS else Path(settings.weights)
         if not path.is_file():
-            raise MissingWeightsError(f"audio.weights: no file {path}; valid: random, a CTranslate2 file, {', '.join(weights.WEIGHTS)}")
+            raise MissingWeightsError(
+                f"audio.weights: no file {path}; valid: random, a CTranslate2 file, {', '.join(weights.WEIGHTS)}"
+            )
         encoder.load_state_dict(read_whisper_encoder(path, positions))
     return WhisperFamily(encoder, settings.trainable_blocks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,7 @@ class DetectorSettings(Settings):
     head_dropout: float = 0.2
 
 
-@dataclass(frozen=True)
-class Features:
+class Features(NamedTuple):
     """What the (usually frozen) early parts give: all that the trainable parts need."""
 
     video: Tensor
@@ -45,19 +44,19 @@ class Features:
 
     def masked(self, *, video: Tensor | None = None, audio: Tensor | None = None) -> Features:
         """Return features with more clips masked; True in the (B,) arguments hides that modality."""
-        return replace(
-            self,
+        return self._replace(
             has_video=self.has_video if video is None else self.has_video & ~video,
             has_audio=self.has_audio if audio is None else self.has_audio & ~audio,
         )
 
     def to(self, device: torch.device) -> Features:
         """Return the features on a device."""
-        return Features(self.video.to(device), self.audio.to(device), self.has_video.to(device), self.has_audio.to(device))
+        return Features(
+            self.video.to(device), self.audio.to(device), self.has_video.to(device), self.has_audio.to(device)
+        )
 
 
-@dataclass(frozen=True)
-class DetectorOutput:
+class DetectorOutput(NamedTuple):
     """Raw logits (higher = more fake) and the embeddings that losses look at."""
 
     logit: Tensor
@@ -103,7 +102,18 @@ class Detector(nn.Module):
             has_audio_B: False where the sound must not be used.
         """
         has_video_B = torch.ones(len(frames_BTCHW), dtype=torch.bool, device=frames_BTCHW.device)
-        return Features(self.video(frames_BTCHW), self.audio.frozen_part(samples_BS), has_video_B, has_audio_B)
+        return Features(self.video(frames_BTCHW), self._hidden_audio(samples_BS, has_audio_B), has_video_B, has_audio_B)
+
+    def _hidden_audio(self, samples_BS: Tensor, has_audio_B: Tensor) -> Tensor:
+        """Encode the clips with sound; the others get zeros, which are masked later."""
+        if has_audio_B.all():
+            return self.audio.frozen_part(samples_BS)
+        heard = samples_BS[has_audio_B] if has_audio_B.any() else samples_BS[:1]
+        hidden = self.audio.frozen_part(heard)
+        result = hidden.new_zeros(len(samples_BS), *hidden.shape[1:])
+        if has_audio_B.any():
+            result[has_audio_B] = hidden
+        return result
 
     def forward(self, features: Features, follow: bool = False) -> DetectorOutput:
         """Judge clips.

@@ -34,7 +34,12 @@ class CrossModalAttention(nn.Module):
         self.null_frame = nn.Parameter(torch.randn(1, 1, frame_width) * 0.02)
         self.null_clip = nn.Parameter(torch.randn(1, clip_width) * 0.02)
         self.attention = nn.MultiheadAttention(
-            settings.width, settings.heads, dropout=settings.dropout, batch_first=True, kdim=audio_width, vdim=audio_width
+            settings.width,
+            settings.heads,
+            dropout=settings.dropout,
+            batch_first=True,
+            kdim=audio_width,
+            vdim=audio_width,
         )
         self.norm = nn.LayerNorm(settings.width)
 

@@ -8,7 +8,13 @@ from torch import nn
 
 from veridical.models.detector import Detector
 
-EXPECTED_MILLIONS = {"video backbone": 12.0, "temporal encoder": 0.5, "audio encoder": 95.0, "fusion": 1.0, "heads": 0.1}
+EXPECTED_MILLIONS = {
+    "video backbone": 12.0,
+    "temporal encoder": 0.5,
+    "audio encoder": 95.0,
+    "fusion": 1.0,
+    "heads": 0.1,
+}
 """The strategy's figures for EfficientNet-B3 and wav2vec2-base; the backbone's true figure is 10.7 without its classifier."""
 
 
@@ -26,7 +32,9 @@ class PartSummary:
 def summarise(detector: Detector) -> list[PartSummary]:
     """Count the parameters of each part; the last row is the total."""
     settings = detector.settings
-    is_contract = settings.video.backbone == "efficientnet_b3" and settings.audio.kind == "wav2vec2" and not settings.audio.config
+    is_contract = (
+        settings.video.backbone == "efficientnet_b3" and settings.audio.kind == "wav2vec2" and not settings.audio.config
+    )
     parts: dict[str, list[nn.Module]] = {
         "video backbone": [detector.video],
         "temporal encoder": [detector.temporal],

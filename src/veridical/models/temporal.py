@@ -37,7 +37,8 @@ class _ConvBlock(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         y = self.conv(self.norm(x_BTD).transpose(1, 2)).transpose(1, 2)
-        return x_BTD + self.dropout(nn.functional.gelu(y))
+        result: Tensor = x_BTD + self.dropout(nn.functional.gelu(y))
+        return result
 
 
 class _AttentionBlocks(nn.Module):

@@ -105,7 +105,9 @@ def _build_backbone(settings: VideoEncoderSettings, load: bool) -> tuple[Any, tu
 def _load_file(model: Any, source: str) -> None:
     path = weights.locate(source) if source in weights.WEIGHTS else Path(source)
     if not path.is_file():
-        raise MissingWeightsError(f"video.weights: no file {path}; valid: pretrained, random, a path, {', '.join(weights.WEIGHTS)}")
+        raise MissingWeightsError(
+            f"video.weights: no file {path}; valid: pretrained, random, a path, {', '.join(weights.WEIGHTS)}"
+        )
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -126,7 +128,9 @@ def _renamed(found: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) ->
         a.shape == b.shape for a, b in zip(candidates, wanted.values(), strict=True)
     )
     if not shapes_agree:
-        raise MissingWeightsError(f"{path}: holds other layers than the backbone ({len(candidates)} against {len(wanted)})")
+        raise MissingWeightsError(
+            f"{path}: holds other layers than the backbone ({len(candidates)} against {len(wanted)})"
+        )
     return dict(zip(wanted, candidates, strict=True))
 
 

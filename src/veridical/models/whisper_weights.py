@@ -49,7 +49,9 @@ def read_whisper_encoder(path: Path, positions: int) -> dict[str, Tensor]:
         found = _read_variables(path.read_bytes())
         return _to_transformers(found, positions)
     except (struct.error, KeyError, ValueError, UnicodeDecodeError) as error:
-        raise MissingWeightsError(f"{path}: is not a CTranslate2 Whisper model ({type(error).__name__}: {error})") from None
+        raise MissingWeightsError(
+            f"{path}: is not a CTranslate2 Whisper model ({type(error).__name__}: {error})"
+        ) from None
 
 
 def _read_variables(data: bytes) -> dict[str, Tensor]:

@@ -1,0 +1,99 @@
+"""From clips to what a detector takes: the one place where training, validation, scoring and prediction prepare tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from veridical.clips.augment import Augmentation, augment_audio, augment_video, centre_crop
+from veridical.clips.clip import SAMPLE_RATE_HZ, Clip
+from veridical.randomness import stream
+from veridical.settings import Settings
+
+# B clips, T frames, C colours, H height, W width, S samples
+
+FULL_SCALE = 32768.0
+
+
+class InputSettings(Settings):
+    """What a model takes in; part of the model's file, so that every later use prepares clips alike."""
+
+    fps: float = 5.0
+    window_s: float = 1.0
+    frame_size: int = 224
+    """Side of a frame in pixels, cut from the middle of the stored crop."""
+    crop_scale: float = 1.3
+    """Margin around the face in the store."""
+    min_speech_share: float = 0.2
+    """A window with less speech is judged without its sound."""
+    min_loudness_dbfs: float = -60.0
+    """A window that is quieter (root mean square) is judged without its sound."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames per clip."""
+        return round(self.fps * self.window_s)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples per clip."""
+        return round(SAMPLE_RATE_HZ * self.window_s)
+
+
+@dataclass(frozen=True)
+class ClipInputs:
+    """A batch."""
+
+    frames: Tensor
+    """(B, T, C, H, W) uint8 RGB."""
+    samples: Tensor
+    """(B, S) float32 in [-1, 1]; zeros where there is no usable sound."""
+    has_audio: Tensor
+    """(B,) bool."""
+
+
+def usable_sound(clip: Clip, settings: InputSettings) -> npt.NDArray[np.float32] | None:
+    """Return the samples (S,) as floats, or None where the sound is missing, near-silent, or hardly speech."""
+    if clip.samples is None or (clip.speech_share or 0.0) < settings.min_speech_share:
+        return None
+    samples = clip.samples.astype(np.float32) / FULL_SCALE
+    loudness = 10 * np.log10(float(np.mean(samples**2)) + 1e-12)
+    return samples if loudness >= settings.min_loudness_dbfs else None
+
+
+def clip_inputs(clips: Sequence[Clip], settings: InputSettings) -> ClipInputs:
+    """Prepare clips for judging: middle crop, no variation."""
+    return _stack(
+        [centre_crop(clip.frames, settings.frame_size) for clip in clips],
+        [usable_sound(clip, settings) for clip in clips],
+        settings,
+    )
+
+
+def view_inputs(
+    clips: Sequence[Clip], settings: InputSettings, augmentation: Augmentation, seed: int, view: int
+) -> ClipInputs:
+    """Prepare the `view`-th fixed variant of each clip for training; the same whatever the batch or the worker."""
+    pictures, sounds = [], []
+    for clip in clips:
+        randomness = stream(seed, "view", view, clip.video_id, f"{clip.start_s:.3f}")
+        pictures.append(augment_video(clip.frames, settings.frame_size, augmentation.video, randomness))
+        sound = usable_sound(clip, settings)
+        sounds.append(None if sound is None else augment_audio(sound, augmentation.audio, randomness))
+    return _stack(pictures, sounds, settings)
+
+
+def _stack(
+    pictures: Sequence[npt.NDArray[np.uint8]], sounds: Sequence[npt.NDArray[np.float32] | None], settings: InputSettings
+) -> ClipInputs:
+    silence = np.zeros(settings.num_samples, np.float32)
+    return ClipInputs(
+        frames=torch.from_numpy(np.stack(pictures)).permute(0, 1, 4, 2, 3).contiguous(),
+        samples=torch.from_numpy(np.stack([silence if sound is None else sound for sound in sounds])),
+        has_audio=torch.tensor([sound is not None for sound in sounds]),
+    )

@@ -1,0 +1,111 @@
+"""From a video file to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from veridical.clips import Clip
+from veridical.clips.inputs import clip_inputs
+from veridical.inference.bundle import Bundle, load_bundle
+from veridical.inference.conditions import condition_logits
+from veridical.preparation import Tools, extract_clips
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """One window of a video."""
+
+    start_s: float
+    logit: float
+    """Raw joint logit, higher = more fake."""
+    p_fake: float | None
+    """Calibrated probability; None when the model is not calibrated."""
+    video_logit: float
+    """Picture alone."""
+    audio_logit: float | None
+    """Sound alone; None without usable speech."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a detector says of a video."""
+
+    path: Path
+    logit: float
+    """Mean joint logit of all windows."""
+    p_fake: float | None
+    """Calibrated probability that anything about the video is forged."""
+    video_logit: float
+    audio_logit: float | None
+    clips: tuple[ClipScore, ...]
+    num_dropped_windows: int
+    """Windows that could not be judged because the face was not found in them."""
+
+
+class LoadedDetector:
+    """A detector ready to judge files. Make one with `load_detector`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._tools: Tools | None = None
+
+    def score_clips(self, clips: Sequence[Clip]) -> list[ClipScore]:
+        """Judge clips, in order."""
+        inputs = clip_inputs(clips, self.bundle.facts.inputs)
+        with torch.inference_mode():
+            features = self.bundle.detector.features(inputs.frames, inputs.samples, inputs.has_audio)
+        found = condition_logits(self.bundle.detector, features, ("joint", "video_head", "audio_head"))
+        rows = zip(clips, found["joint"], found["video_head"], found["audio_head"], strict=True)
+        return [
+            ClipScore(clip.start_s, float(joint), self._probability(joint), float(video), _number(audio))
+            for clip, joint, video, audio in rows
+        ]
+
+    def predict(self, path: str | Path) -> Prediction:
+        """Judge a video file.
+
+        Args:
+            path: Any file that can be decoded, with a face in it, at least one window long.
+
+        Raises:
+            UnusableVideoError: with a status and a reason, when nothing in it can be judged.
+        """
+        path = Path(path)
+        if self._tools is None:
+            self._tools = Tools(self.bundle.facts.preparation)
+        found = extract_clips(path, path.name, self.bundle.facts.preparation, self._tools)
+        scores = [score for i in range(0, len(found.clips), 16) for score in self.score_clips(found.clips[i : i + 16])]
+        logit = float(np.mean([score.logit for score in scores]))
+        heard = [score.audio_logit for score in scores if score.audio_logit is not None]
+        return Prediction(
+            path=path,
+            logit=logit,
+            p_fake=self._probability(logit),
+            video_logit=float(np.mean([score.video_logit for score in scores])),
+            audio_logit=float(np.mean(heard)) if heard else None,
+            clips=tuple(scores),
+            num_dropped_windows=found.num_dropped_windows,
+        )
+
+    def _probability(self, logit: float) -> float | None:
+        calibration = self.bundle.facts.calibration
+        return None if calibration is None else float(expit(logit / calibration.temperature))
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def load_detector(path: str | Path) -> LoadedDetector:
+    """Load a trained detector from a run or its `model` folder.
+
+    Raises:
+        ArtefactError: when there is none, or it is damaged.
+    """
+    return LoadedDetector(load_bundle(Path(path)))

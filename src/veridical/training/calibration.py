@@ -1,0 +1,66 @@
+"""The end of a run: temperature and operating points from validation, and the model folder."""
+
+from __future__ import annotations
+
+import pandas as pd
+from scipy.special import expit
+
+from veridical.artefacts import fingerprint
+from veridical.inference.bundle import (
+    Bundle,
+    Calibration,
+    ModelFacts,
+    current_version,
+    describe_pretrained,
+    save_bundle,
+)
+from veridical.metrics import ece, fit_temperature, threshold_at_eer, threshold_at_tpr
+from veridical.models import Detector
+from veridical.training.data import TrainingData
+from veridical.training.features import FeatureSource
+from veridical.training.recipe import Recipe
+from veridical.training.run import Run, comparable
+from veridical.training.validation import validate
+
+LICENCE = "weights: as the training data and the pretrained weights allow; code: Apache-2.0"
+
+
+def finish_model(
+    detector: Detector,
+    source: FeatureSource,
+    validation_clips: pd.DataFrame,
+    data: TrainingData,
+    recipe: Recipe,
+    run: Run,
+) -> None:
+    """Fit the temperature and the operating points on validation videos and write the model folder.
+
+    Guo et al. 2017, arXiv:1706.04599: one temperature, here on the mean logit of each video, the level that is reported.
+    """
+    found = validate(detector, source, validation_clips, "joint", recipe.losses, recipe.runtime.score_batch)
+    labels, logits = found.videos["target"].to_numpy(), found.videos["logit"].to_numpy()
+    temperature = fit_temperature(labels, logits).temperature
+    calibration = Calibration(
+        temperature=temperature,
+        fitted_on="val, mean logit per video",
+        num_videos=len(labels),
+        ece_before=ece(labels, expit(logits)),
+        ece_after=ece(labels, expit(logits / temperature)),
+    )
+    facts = ModelFacts(
+        name=recipe.name,
+        veridical_version=current_version(),
+        inputs=recipe.inputs,
+        preparation=data.store.settings,
+        detector=recipe.model,
+        calibration=calibration,
+        operating_points={"eer": threshold_at_eer(labels, logits), "tpr95": threshold_at_tpr(labels, logits)},
+        fingerprints={
+            "store": data.store.fingerprint,
+            "manifest": data.manifest.fingerprint,
+            "recipe": fingerprint(comparable(recipe)),
+        },
+        licence=LICENCE,
+        pretrained=describe_pretrained(recipe.model),
+    )
+    save_bundle(run.model_folder, Bundle(detector.eval(), facts))

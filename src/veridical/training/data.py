@@ -1,0 +1,109 @@
+"""Training data: the clips of a store joined with the labels and splits of a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from veridical.artefacts import Manifest
+from veridical.clips import ClipStore
+from veridical.clips.inputs import InputSettings
+from veridical.errors import UsageError
+from veridical.training.recipe import DataSettings, Objective
+
+TARGETS: dict[Objective, str] = {"video": "visual_label", "audio": "audio_label", "joint": "label"}
+_MANIFEST_COLUMNS = ["video_id", "dataset", "split", "generator", "group", "label", "visual_label", "audio_label"]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A store, and a row per clip: row, video_id, start_s, usable_sound, dataset, split, generator, group and labels."""
+
+    store: ClipStore
+    manifest: Manifest
+    clips: pd.DataFrame
+
+    def for_objective(self, objective: Objective, split: str) -> pd.DataFrame:
+        """Return the clips of a split whose target label is known, with a column `target` (0 or 1).
+
+        For the audio objective only clips with usable sound count.
+
+        Raises:
+            UsageError: when there are none, or all are of one class.
+        """
+        target = TARGETS[objective]
+        clips = self.clips[(self.clips["split"] == split) & self.clips[target].notna()]
+        if objective == "audio":
+            clips = clips[clips["usable_sound"]]
+        counts = clips.drop_duplicates("video_id")[target].value_counts()
+        num_real, num_fake = int(counts.get(0, 0)), int(counts.get(1, 0))
+        if not num_real or not num_fake:
+            sound = " with usable sound" if objective == "audio" else ""
+            raise UsageError(
+                f"the {objective} objective needs real and fake videos{sound} by {target} in split {split!r}, found "
+                f"{num_real} real and {num_fake} fake; add such videos, split anew, or leave the stage out of the recipe"
+            )
+        return clips.assign(target=clips[target].astype(int)).reset_index(drop=True)
+
+
+def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
+    """Open the store, check that it was prepared as the model wants it, and join labels and splits.
+
+    Raises:
+        UsageError: when no store is named, it was prepared otherwise, or no clip belongs to a split.
+    """
+    if settings.store is None:
+        raise UsageError("data.store is not set: name the clip store to learn from, for example --set data.store=store")
+    store = ClipStore.open(settings.store)
+    check_inputs(store, inputs)
+    manifest = Manifest.read(settings.manifest) if settings.manifest else store.manifest()
+    clips = join_labels(store, manifest, inputs)
+    if settings.clips_per_video is not None:
+        clips = _evenly(clips, settings.clips_per_video)
+    if not clips["split"].notna().any():
+        raise UsageError(
+            f"{settings.store}: no clip belongs to a split; run `veridical split` and name its manifest in data.manifest"
+        )
+    return TrainingData(store, manifest, clips)
+
+
+def check_inputs(store: ClipStore, inputs: InputSettings) -> None:
+    """Refuse a store whose clips differ from what the model takes in.
+
+    Raises:
+        UsageError: naming the fact that differs, both values, and what to do.
+    """
+    for name, wanted in (("fps", inputs.fps), ("window_s", inputs.window_s), ("crop_scale", inputs.crop_scale)):
+        found = getattr(store.settings, name)
+        if abs(found - wanted) > 1e-9:
+            raise UsageError(
+                f"{store.path}: prepared with {name}={found:g}, the model takes {wanted:g}; prepare anew or change inputs.{name}"
+            )
+    if store.settings.crop_size < inputs.frame_size:
+        raise UsageError(
+            f"{store.path}: crops of {store.settings.crop_size} pixels are smaller than inputs.frame_size={inputs.frame_size}"
+        )
+
+
+def join_labels(store: ClipStore, manifest: Manifest, inputs: InputSettings) -> pd.DataFrame:
+    """Return a row per clip of the store that the manifest knows, in store order."""
+    index = store.index()
+    facts = manifest.frame(_MANIFEST_COLUMNS)
+    clips = index.merge(facts, on="video_id", how="inner", validate="many_to_one").sort_values("row")
+    loud = clips["loudness_dbfs"].fillna(-np.inf) >= inputs.min_loudness_dbfs
+    clips["usable_sound"] = (
+        clips["has_audio"].astype(bool) & loud & (clips["speech_share"].fillna(0) >= inputs.min_speech_share)
+    )
+    return clips.reset_index(drop=True)
+
+
+def _evenly(clips: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Keep `count` clips of each training video, evenly spread in time; other splits keep all."""
+    position = clips.groupby("video_id").cumcount()
+    size = clips.groupby("video_id")["row"].transform("size")
+    slot = (position * count) // size
+    previous = ((position - 1) * count) // size
+    keep = (clips["split"] != "train") | (size <= count) | (slot != previous) | (position == 0)
+    return clips[keep].reset_index(drop=True)

@@ -1,0 +1,95 @@
+"""The run folder: where a training run keeps what it did, and what is read back from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from veridical.artefacts import atomic_path
+from veridical.errors import ArtefactError, UsageError
+from veridical.training.recipe import Recipe, read_recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """Names inside a run folder."""
+
+    path: Path
+
+    @property
+    def recipe_path(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def metrics_path(self) -> Path:
+        """A JSON object per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def model_folder(self) -> Path:
+        """The finished model; it exists only when training ended well."""
+        return self.path / "model"
+
+    @property
+    def state_folder(self) -> Path:
+        """What is needed to resume."""
+        return self.path / "state"
+
+    @property
+    def tensorboard_folder(self) -> Path:
+        """TensorBoard events."""
+        return self.path / "tensorboard"
+
+    def stage_folder(self, number: int, name: str) -> Path:
+        """Best weights of a stage and what they reached."""
+        return self.path / "stages" / f"{number + 1}-{name}"
+
+    def start(self, recipe: Recipe, resume: bool) -> None:
+        """Make the folder, or check that it continues the same recipe.
+
+        Raises:
+            UsageError: when the folder holds a run and `resume` is False, or the recipe differs.
+        """
+        if self.recipe_path.exists():
+            if not resume:
+                raise UsageError(
+                    f"{self.path}: holds a run already; add --resume to continue it, or choose another name"
+                )
+            if comparable(self.recipe()) != comparable(recipe):
+                raise UsageError(f"{self.path}: was started with another recipe; resume with {self.recipe_path}")
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        with atomic_path(self.recipe_path) as temporary:
+            temporary.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+    def recipe(self) -> Recipe:
+        """Return the resolved recipe."""
+        return read_recipe(self.recipe_path)
+
+    def write_history(self, history: list[dict[str, Any]]) -> None:
+        """Write metrics.jsonl anew."""
+        with atomic_path(self.metrics_path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in history), encoding="utf-8")
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the rows of metrics.jsonl.
+
+        Raises:
+            ArtefactError: when there is none yet.
+        """
+        if not self.metrics_path.exists():
+            raise ArtefactError(f"{self.metrics_path}: not found; is {self.path} a run?")
+        return [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
+
+
+def comparable(recipe: Recipe) -> dict[str, Any]:
+    """Return what must agree when a run is resumed: everything but where data lie and how it runs."""
+    values = recipe.model_dump(mode="json")
+    for name in ("data", "runtime"):
+        values.pop(name)
+    return values

@@ -1,0 +1,61 @@
+"""Batches: balance, coverage, purity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from veridical.training.batches import epoch_batches
+from veridical.training.recipe import BatchSettings
+
+
+def fabricate_index(num_real: int, fakes: dict[str, int], clips: int) -> pd.DataFrame:
+    videos = [(f"real{i}", 0, None) for i in range(num_real)]
+    videos += [(f"{name}{i}", 1, name) for name, count in fakes.items() for i in range(count)]
+    rows = [(video, target, generator) for video, target, generator in videos for _ in range(clips)]
+    frame = pd.DataFrame(rows, columns=["video_id", "target", "generator"])
+    return frame.assign(row=np.arange(len(frame)))
+
+
+@given(
+    num_real=st.integers(1, 12),
+    fakes=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 9), min_size=1),
+    clips=st.integers(1, 7),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_balanced_batches(num_real: int, fakes: dict[str, int], clips: int, seed: int) -> None:
+    index = fabricate_index(num_real, fakes, clips)
+    choice = BatchSettings(videos=8, clips=4)
+    batches = epoch_batches(index, choice, seed, "joint", 0)
+    assert len(batches) == max(1, round(len(index) / 32))
+    facts = index.set_index("row")
+    for batch in batches:
+        drawn = facts.loc[batch]
+        assert len(batch) == 32
+        assert drawn["target"].mean() == 0.5, "half of the clips are real, half fake"
+        videos = drawn["video_id"].to_numpy().reshape(8, 4)
+        assert (videos == videos[:, :1]).all(), "a video's clips stand next to each other"
+        if clips >= 4:
+            assert all(len(set(part)) == 4 for part in batch.reshape(8, 4)), "no clip twice where there are enough"
+    names = facts.loc[np.concatenate(batches)].query("target == 1")["generator"].value_counts()
+    assert names.max() - names.reindex(list(fakes), fill_value=0).min() <= 4, "fakes go round the generators"
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
+    index = fabricate_index(10, {"a": 10}, 5)
+    choice = BatchSettings()
+
+    def draw(seed: int, stage: str, epoch: int) -> list[int]:
+        return np.concatenate(epoch_batches(index.sample(frac=1, random_state=7), choice, seed, stage, epoch)).tolist()
+
+    assert draw(0, "video", 0) == draw(0, "video", 0)
+    assert len({tuple(draw(*key)) for key in ((0, "video", 0), (1, "video", 0), (0, "joint", 0), (0, "video", 1))}) == 4
+
+
+def test_unbalanced_batches_draw_every_video_once() -> None:
+    index = fabricate_index(6, {"a": 10}, 4)
+    batches = epoch_batches(index, BatchSettings(videos=8, clips=4, balanced=False), 0, "joint", 0)
+    assert sorted(np.concatenate(batches).tolist()) == index["row"].tolist()

@@ -1,0 +1,217 @@
+"""Training end to end on fabricated clips: it learns, freezes, resumes, stops, and refuses."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import fabricate_store, tiny_recipe, tiny_values
+
+from veridical.clips import ClipStore
+from veridical.errors import DivergedError, UsageError
+from veridical.inference import load_bundle, score_store
+from veridical.metrics import roc_auc
+from veridical.models import Detector
+from veridical.randomness import seed_from
+from veridical.training import Run, TrainSummary, train
+from veridical.training.data import load_data
+from veridical.training.features import DirectFeatures, ReusedFeatures
+from veridical.training.stages import cosine_lr, open_parts
+
+ROWS = np.array([3, 40, 7, 7])
+
+
+def test_the_planted_visual_cue_is_found_in_unseen_people(store: ClipStore, summary: TrainSummary) -> None:
+    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    picture = scores[scores["condition"] == "video_head"].groupby("video_id").mean(numeric_only=True)
+    assert len(picture) == 12
+    assert roc_auc(picture["visual_label"], picture["logit"]) > 0.95
+
+
+def test_without_a_cue_nothing_is_found(tmp_path: Path) -> None:
+    store = fabricate_store(tmp_path / "store", cue=False, people=40, clips=2)
+    summary = train(tiny_recipe(store.path), tmp_path / "run")
+    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    joint = scores[scores["condition"] == "joint"].groupby("video_id").mean(numeric_only=True)
+    assert 0.2 < roc_auc(joint["label"], joint["logit"]) < 0.8
+
+
+def test_a_run_has_all_its_parts(summary: TrainSummary) -> None:
+    run = Run(summary.run)
+    assert run.recipe().name == "tiny"
+    assert [stage.name for stage in summary.stages] == ["video", "audio", "joint"]
+    for number, stage in enumerate(summary.stages):
+        assert (run.stage_folder(number, stage.name) / "model.safetensors").exists()
+    history = run.history()
+    assert len(history) == sum(stage.epochs for stage in summary.stages)
+    for number, stage in enumerate(summary.stages):
+        best = max(row["val_auc"] for row in history if row["stage"] == stage.name)
+        assert best == stage.best_auc, number
+    facts = json.loads((run.model_folder / "model.json").read_text())
+    assert facts["calibration"]["temperature"] > 0
+    assert set(facts["operating_points"]) == {"eer", "tpr95"}
+    assert list(run.tensorboard_folder.glob("events.*"))
+
+
+def test_frozen_parts_do_not_move(store: ClipStore, summary: TrainSummary) -> None:
+    first, last = (load_file(summary.run / "stages" / name / "model.safetensors") for name in ("1-video", "3-joint"))
+    frozen = [name for name in first if name.startswith(("video.backbone", "audio.blocks.0", "audio.conv"))]
+    assert any("running_mean" in name for name in frozen)
+    recipe = tiny_recipe(store.path)
+    torch.manual_seed(seed_from(recipe.seed, "weights"))
+    start = Detector(recipe.model).state_dict()
+    for name in frozen:
+        assert torch.equal(start[name], last[name]), f"{name} moved although frozen"
+    moved = [name for name in first if name.startswith("audio.blocks.1") and not torch.equal(first[name], last[name])]
+    assert moved, "the late audio block was to be trained"
+
+
+def test_the_first_stage_leaves_the_audio_alone(summary: TrainSummary) -> None:
+    first, second = (load_file(summary.run / "stages" / name / "model.safetensors") for name in ("1-video", "2-audio"))
+    changed = {name.split(".")[0] for name in first if not torch.equal(first[name], second[name])}
+    assert changed == {"audio", "audio_projection", "audio_head"}
+
+
+def test_reuse_equals_the_direct_path(store: ClipStore, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.path)
+    detector = Detector(recipe.model).eval()
+    direct = DirectFeatures(detector, store, recipe)
+    reused = ReusedFeatures(direct, tmp_path)
+    for view in (None, 0, 1):
+        for _ in range(2):
+            kept, fresh = reused.batch(ROWS, view), direct.batch(ROWS, view)
+            for name in ("video", "audio"):
+                torch.testing.assert_close(getattr(kept, name), getattr(fresh, name), rtol=1e-4, atol=1e-5)
+            assert torch.equal(kept.has_audio, fresh.has_audio)
+    again = ReusedFeatures(direct, tmp_path)
+    assert torch.equal(again.batch(ROWS, 1).video, reused.batch(ROWS, 1).video), "kept on disk"
+
+
+def test_training_with_and_without_reuse_reach_the_same(
+    store: ClipStore, summary: TrainSummary, tmp_path: Path
+) -> None:
+    values = tiny_values(store.path)
+    recipe = tiny_recipe(store.path, runtime={**values["runtime"], "reuse_features": False})
+    other = train(recipe, tmp_path / "run")
+    for mine, theirs in zip(summary.history, other.history, strict=True):
+        assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
+        assert mine["val_auc"] == pytest.approx(theirs["val_auc"], abs=0.02)
+
+
+def test_views_differ_and_are_fixed(store: ClipStore) -> None:
+    recipe = tiny_recipe(store.path)
+    direct = DirectFeatures(Detector(recipe.model).eval(), store, recipe)
+    first, second = (direct.inputs(ROWS[:2], view).frames for view in (0, 1))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, direct.inputs(ROWS[:2], 0).frames)
+
+
+def killed_run(store: Path, run: Path, epochs: int) -> None:
+    """Train in a process and kill it as soon as so many epochs are written down."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[3])\n"
+        "from pathlib import Path\nfrom tiny import tiny_recipe\nfrom veridical.training import train\n"
+        "train(tiny_recipe(Path(sys.argv[1])), Path(sys.argv[2]))"
+    )
+    arguments = [sys.executable, "-c", code, str(store), str(run), str(Path(__file__).parent)]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    progress = run / "state" / "progress.json"
+    for _ in range(6000):
+        if progress.exists() and len(json.loads(progress.read_text())["history"]) >= epochs:
+            break
+        assert process.poll() is None, "ended before it could be killed"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_and_resumed_equals_uninterrupted(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
+    killed_run(store.path, tmp_path / "run", epochs=5)
+    assert not (tmp_path / "run" / "model").exists()
+    resumed = train(tiny_recipe(store.path), tmp_path / "run", resume=True)
+    assert list(resumed.history) == list(summary.history)
+    mine, theirs = (load_file(run / "model" / "model.safetensors") for run in (summary.run, resumed.run))
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_a_finished_run_is_left_alone_by_resume(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
+    copy = shutil.copytree(summary.run, tmp_path / "run")
+    before = (copy / "model" / "model.safetensors").stat().st_mtime_ns
+    assert train(tiny_recipe(store.path), copy, resume=True).history == summary.history
+    assert (copy / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_run_is_not_overwritten(store: ClipStore, summary: TrainSummary) -> None:
+    with pytest.raises(UsageError, match="--resume"):
+        train(tiny_recipe(store.path), summary.run)
+    with pytest.raises(UsageError, match="another recipe"):
+        train(tiny_recipe(store.path, seed=5), summary.run, resume=True)
+
+
+def test_audio_stage_refuses_silent_data_before_anything_is_trained(tmp_path: Path) -> None:
+    store = fabricate_store(tmp_path / "store", sound=False)
+    with pytest.raises(UsageError, match="audio objective needs real and fake videos with usable sound"):
+        train(tiny_recipe(store.path), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_silent_data_train_without_the_audio_stage(tmp_path: Path) -> None:
+    store = fabricate_store(tmp_path / "store", sound=False)
+    stages = [stage for stage in tiny_values(store.path)["stages"] if stage["name"] != "audio"]
+    summary = train(tiny_recipe(store.path, stages=stages), tmp_path / "run")
+    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    by_condition = scores.set_index("condition")["logit"]
+    assert by_condition.loc[["audio_head", "video_masked"]].isna().all(), "nothing to judge without sound"
+    assert by_condition.loc[["joint", "video_head", "audio_masked"]].notna().all()
+    np.testing.assert_allclose(by_condition.loc["joint"], by_condition.loc["audio_masked"], rtol=1e-5)
+
+
+def test_nan_stops_the_run_and_names_the_batch(store: ClipStore, tmp_path: Path) -> None:
+    values = tiny_values(store.path)
+    values["stages"][0]["lr"] = 1e30
+    values["optimiser"] = {"clip_norm": 0.0}
+    with pytest.raises(DivergedError, match=r"stage video, epoch \d+: loss is not finite; batch: p\d\d"):
+        train(tiny_recipe(store.path, **{name: values[name] for name in ("stages", "optimiser")}), tmp_path / "run")
+
+
+def test_another_preparation_is_refused(store: ClipStore, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"prepared with crop_scale=1\.3, the model takes 1\.6"):
+        train(tiny_recipe(store.path, inputs={"frame_size": 56, "crop_scale": 1.6}), tmp_path / "run")
+
+
+def test_clips_per_video_spread_evenly(tmp_path: Path) -> None:
+    store = fabricate_store(tmp_path / "store", clips=9, people=4)
+    recipe = tiny_recipe(store.path, data={"store": str(store.path), "clips_per_video": 3})
+    clips = load_data(recipe.data, recipe.inputs).clips
+    chosen = clips[clips["split"] == "train"].groupby("video_id")["start_s"].apply(list)
+    assert (chosen.map(len) == 3).all()
+    assert chosen.map(lambda starts: max(starts) - min(starts)).min() >= 6
+    assert (clips[clips["split"] == "val"].groupby("video_id").size() == 9).all()
+
+
+def test_trainable_parts_are_those_of_the_stage(store: ClipStore) -> None:
+    recipe = tiny_recipe(store.path)
+    detector = Detector(recipe.model)
+    for stage in recipe.stages:
+        open_parts(detector, stage)
+        names = {name.split(".")[0] for name, parameter in detector.named_parameters() if parameter.requires_grad}
+        assert names == set(stage.train)
+
+
+def test_cosine_starts_and_ends_where_it_should(store: ClipStore) -> None:
+    stage = tiny_recipe(store.path).stages[2]
+    rates = [cosine_lr(stage, step, 20) for step in range(20)]
+    assert rates[0] == pytest.approx(stage.lr)
+    assert rates[-1] == pytest.approx(stage.final_lr)
+    assert all(a > b for a, b in itertools.pairwise(rates))
