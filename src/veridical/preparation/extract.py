@@ -69,6 +69,9 @@ class Plan:
     video_id: str
     settings: StoreSettings
     duration_s: float
+    """To the end of the last picture, at most one picture off."""
+    declared_s: float
+    """What the container says."""
     track: faces.FaceTrack
     starts: tuple[int, ...]
     """Number of the first sampled picture of each window kept."""
@@ -145,7 +148,18 @@ def plan_clips(path: Path, video_id: str, settings: StoreSettings, tools: Tools)
             "no_face",
             f"no window of {len(whole)} has a face in {settings.num_frames - settings.max_missing_faces} of its pictures",
         )
-    return Plan(path, video_id, settings, duration_s, track, starts, len(whole) - len(starts), sound, pictures)
+    return Plan(
+        path=path,
+        video_id=video_id,
+        settings=settings,
+        duration_s=duration_s,
+        declared_s=facts.duration_s,
+        track=track,
+        starts=starts,
+        num_dropped_windows=len(whole) - len(starts),
+        sound=sound,
+        pictures=pictures,
+    )
 
 
 def cut_clips(plan: Plan) -> Iterator[Clip]:

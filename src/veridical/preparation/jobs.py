@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,13 @@ from veridical.clips import Clip, LedgerEntry, StoreSettings
 from veridical.clips.encoding import clip_schema, encode_clips
 from veridical.media import UnusableVideoError
 from veridical.preparation.engine import WorkerFailedError
-from veridical.preparation.extract import cut_clips, plan_clips
+from veridical.preparation.extract import Plan, cut_clips, plan_clips
 from veridical.preparation.tools import Tools
 
 CLIPS_AT_ONCE = 8
 MAX_REASON = 300
+MAX_SHORTFALL_S = 1.0
+"""A video whose pictures end earlier than declared by more than this is remarked upon."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Setup:
     settings: StoreSettings
     folder: Path
     """Where the files of encoded clips go."""
+    make_tools: Callable[[StoreSettings], Tools] = Tools
 
     def __call__(self) -> Worker:
         """Load the detectors.
@@ -58,7 +61,7 @@ class Setup:
         Raises:
             MissingWeightsError: when they cannot be had.
         """
-        tools = Tools(self.settings)
+        tools = self.make_tools(self.settings)
         tools.load()
         return Worker(self.settings, self.folder, tools)
 
@@ -96,16 +99,25 @@ class Worker:
     def _prepare(self, job: Job, spool: Path) -> LedgerEntry:
         plan = plan_clips(Path(job.path), job.video_id, self.settings, self.tools)
         _write_spool(spool, cut_clips(plan), self.settings)
-        dropped = plan.num_dropped_windows
         return LedgerEntry(
             video_id=job.video_id,
             status="ok",
-            reason=f"{dropped} windows dropped: too few faces detected" if dropped else "",
+            reason=_remarks(plan),
             num_clips=len(plan.starts),
-            num_dropped_windows=dropped,
+            num_dropped_windows=plan.num_dropped_windows,
             has_audio=plan.has_audio,
             duration_s=plan.duration_s,
         )
+
+
+def _remarks(plan: Plan) -> str:
+    """Return what is worth knowing of a video that gave clips."""
+    remarks = []
+    if plan.num_dropped_windows:
+        remarks.append(f"{plan.num_dropped_windows} windows dropped: too few faces detected")
+    if plan.declared_s > plan.duration_s + MAX_SHORTFALL_S:
+        remarks.append(f"ends after {plan.duration_s:.1f} s of {plan.declared_s:.1f} s declared")
+    return "; ".join(remarks)
 
 
 def read_spool(path: Path) -> pa.Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ import pandas as pd
 from veridical import progress
 from veridical.artefacts import Manifest
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
 from veridical.preparation.engine import Lost, run_jobs
 from veridical.preparation.jobs import Job, Outcome, Setup, read_spool
+from veridical.preparation.tools import Tools
 
 INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0
@@ -72,6 +74,8 @@ def prepare(
     limit: int | None = None,
     only_status: Sequence[str] = (),
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    commit_seconds: float = COMMIT_SECONDS,
+    make_tools: Callable[[StoreSettings], Tools] = Tools,
 ) -> PrepareSummary:
     """Prepare the videos of a manifest that a store does not have yet; the store is made if it is not there.
 
@@ -83,6 +87,8 @@ def prepare(
         limit: Prepare at most so many videos now.
         only_status: Instead of pending videos, do those again whose ledger status is one of these.
         timeout_s: Time limit of one video in seconds (status timeout).
+        commit_seconds: What was done longer ago than this is safe from any interruption.
+        make_tools: Makes the detectors, in each worker; picklable.
 
     Returns:
         What was done; also when nothing was left to do.
@@ -98,14 +104,16 @@ def prepare(
         ClipStore.create(store_path, settings or StoreSettings(), manifest)
     store = ClipStore.open(store_path)
     _check_settings(store, settings)
-    with ClipWriter(store_path) as writer:
+    with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
         if manifest.fingerprint != store.facts["manifest_fingerprint"]:
             writer.set_manifest(manifest)
         jobs = _jobs(manifest, store_path, only_status)[:limit]
         if only_status:
             writer.forget(job.video_id for job in jobs)
         if jobs:
-            _run(jobs, writer, _num_workers(workers, len(jobs)), timeout_s)
+            with _incoming(store_path) as folder:
+                setup = Setup(store.settings, folder, make_tools)
+                _run(jobs, setup, writer, _num_workers(workers, len(jobs)), timeout_s)
             writer.commit()
             _compact(writer)
     return _summary(manifest, store_path, len(jobs))
@@ -148,13 +156,9 @@ def _num_workers(workers: int | None, num_jobs: int) -> int:
     return min(wanted, num_jobs)
 
 
-def _run(jobs: list[Job], writer: ClipWriter, workers: int, timeout_s: float) -> None:
+def _run(jobs: list[Job], setup: Setup, writer: ClipWriter, workers: int, timeout_s: float) -> None:
     failed = clips = 0
-    with (
-        _incoming(writer.path) as folder,
-        progress.task("prepare", total=len(jobs), unit="video") as running,
-    ):
-        setup = Setup(writer.settings, folder)
+    with progress.task("prepare", total=len(jobs), unit="video") as running:
         for job, result in run_jobs(jobs, setup, workers=workers, timeout_s=timeout_s):
             outcome = Outcome(_lost_entry(job, result), None) if isinstance(result, Lost) else result
             writer.add_table(outcome.entry, read_spool(outcome.spool) if outcome.spool else None)

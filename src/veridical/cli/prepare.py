@@ -1,0 +1,112 @@
+"""`veridical prepare`: from videos to a store of clips, with an account of every video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from veridical.clips import StoreSettings
+    from veridical.preparation import PrepareSummary
+
+SHOWN_FAILURES = 10
+
+
+def prepare(
+    manifest: Annotated[Path, typer.Argument(help="manifest.parquet, as written by scan, split or forge.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the clip store; an existing one is continued.")
+    ],
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-j", min=0, help="Processes; one per core when not given, 0 for none.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Prepare at most so many videos now.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="STATUS", help="Do videos of this status again (for example timeout); repeatable."
+        ),
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Time limit of one video.")] = 1800.0,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change what a clip is, for example fps=25 or face_policy=single."
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Afterwards decode every clip and compare the store with its ledger.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when any video gave no clip.")] = False,
+) -> None:
+    """Cut videos into one-second clips: the aligned face of one person, and the sound of the same second.
+
+    Each video ends in the ledger with a status, and a reason when it cannot be used; the others are prepared all the same.
+    Interrupt it whenever you like: the same command continues, and prepares what the manifest has gained since.
+    """
+    from veridical.artefacts import Manifest
+    from veridical.preparation import prepare as prepare_manifest
+
+    summary = prepare_manifest(
+        Manifest.read(manifest),
+        output,
+        _settings(output, setting or []),
+        workers=workers,
+        limit=limit,
+        only_status=only or [],
+        timeout_s=timeout,
+    )
+    console = Console()
+    _print_summary(console, summary)
+    sound = _print_verdict(console, output) if verify else True
+    if not sound or (strict and len(summary.failures)):
+        raise typer.Exit(1)
+
+
+def _settings(output: Path, assignments: list[str]) -> StoreSettings | None:
+    """Return the settings asked for, on top of those of an existing store."""
+    from veridical.clips import ClipStore, StoreSettings
+    from veridical.settings import parse_settings, with_overrides
+
+    if not assignments:
+        return None
+    exists = (output / "store.json").exists()
+    base = ClipStore.open(output).settings.model_dump() if exists else {}
+    return parse_settings(StoreSettings, with_overrides(base, assignments), "--set")
+
+
+def _print_summary(console: Console, summary: PrepareSummary) -> None:
+    table = Table("status", "videos", "clips", "windows dropped", "most frequent reason")
+    ledger = summary.ledger
+    for status, count in summary.counts.items():
+        rows = ledger[ledger["status"] == status]
+        reasons = rows["reason"][rows["reason"] != ""].value_counts()
+        most = f"{reasons.index[0]} ({reasons.iloc[0]})" if len(reasons) else ""
+        clips, dropped = rows["num_clips"].sum(), rows["num_dropped_windows"].sum()
+        table.add_row(status, str(count), str(clips), str(dropped), most)
+    console.print(table)
+    failures = summary.failures
+    for row in failures.head(SHOWN_FAILURES).itertuples(index=False):
+        console.print(f"{row.video_id}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
+    if len(failures) > SHOWN_FAILURES:
+        console.print(f"… and {len(failures) - SHOWN_FAILURES} more in the ledger", highlight=False)
+    done = f"{summary.num_prepared} videos prepared now, {summary.num_clips} clips in {summary.store}"
+    rest = f"; {summary.num_pending} videos still to do" if summary.num_pending else ""
+    console.print(done + rest, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_verdict(console: Console, path: Path) -> bool:
+    """Verify the store, say what was found, and return whether it is sound."""
+    from veridical.clips import ClipStore, verify
+
+    store = ClipStore.open(path)
+    problems = verify(store)
+    for problem in problems:
+        console.print(problem, highlight=False, markup=False, soft_wrap=True)
+    verdict = f"{len(problems)} problems" if problems else f"sound: {len(store)} clips decode and agree with the ledger"
+    console.print(f"verified, {verdict}", highlight=False)
+    return not problems

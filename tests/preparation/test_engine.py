@@ -1,0 +1,50 @@
+"""Workers: every job comes back once, whatever happens to the process that did it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from tests.preparation.working import obedient, stillborn, unwilling
+
+from veridical.preparation.engine import Lost, WorkerFailedError, run_jobs
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_every_job_once(workers):
+    results = dict(run_jobs(range(20), obedient, workers=workers, timeout_s=60))
+    assert results == {number: ("done", number) for number in range(20)}
+
+
+def test_crashes_and_time_limits_cost_one_job_each():
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "2"
+    jobs = ["one", "crash", "two", "die", "sleep", "three", "environment"]
+    results = dict(run_jobs(jobs, obedient, workers=2, timeout_s=5))
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    os.environ["OMP_NUM_THREADS"] = before or "1"
+    assert set(results) == set(jobs)
+    assert {name: results[name] for name in ("one", "two", "three")} == {
+        name: ("done", name) for name in ("one", "two", "three")
+    }
+    assert results["environment"] == "1"
+    lost = {name: result for name, result in results.items() if isinstance(result, Lost)}
+    assert {name: item.kind for name, item in lost.items()} == {"crash": "died", "die": "died", "sleep": "timeout"}
+    assert "SIGSEGV" in lost["crash"].reason
+    assert "exit code 7" in lost["die"].reason
+    assert lost["sleep"].seconds >= 5
+
+
+def test_what_would_fail_every_job_ends_the_run():
+    with pytest.raises(WorkerFailedError, match="no weights here"):
+        list(run_jobs([1, 2], unwilling, workers=2, timeout_s=60))
+    with pytest.raises(WorkerFailedError, match=r"cannot be kept alive: .*exit code 3"):
+        list(run_jobs([1, 2], stillborn, workers=1, timeout_s=60))
+    with pytest.raises(WorkerFailedError, match="disk full"):
+        list(run_jobs(["full"], obedient, workers=1, timeout_s=60))
+
+
+def test_leaving_early_ends_the_workers():
+    results = run_jobs(["one", "sleep", "sleep"], obedient, workers=1, timeout_s=60)
+    assert next(results) == ("one", ("done", "one"))
+    results.close()

@@ -1,0 +1,143 @@
+"""A clip's pictures and sound are those of its second, and windows are kept, mended or dropped by the rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.preparation.making import FPS, SMALL, MarkerTools, manifest_of, number_of, write_marked
+
+from veridical import media
+from veridical.clips import ClipStore, StoreSettings
+from veridical.media import UnusableVideoError
+from veridical.preparation import Extraction, extract, extract_clips, prepare
+
+
+def run(path: Path, settings: StoreSettings = SMALL) -> Extraction:
+    return extract_clips(path, "v", settings, MarkerTools(settings))
+
+
+def beeps(seconds: float) -> np.ndarray:
+    """A beep in the first tenth of each second, louder each time."""
+    time_s = np.arange(round(seconds * 16000)) / 16000
+    level = 0.1 * (1 + np.floor(time_s)) * (time_s % 1 < 0.1)
+    return (level * np.sin(2 * np.pi * 440 * time_s)).astype(np.float32)
+
+
+def test_pictures_and_sound_are_of_the_same_second(tmp_path):
+    extraction = run(write_marked(tmp_path / "v.mp4", 85, samples=beeps(3.4)))
+    assert [clip.start_s for clip in extraction.clips] == [0, 1, 2]
+    assert extraction.duration_s == pytest.approx(3.4, abs=0.01)
+    for second, clip in enumerate(extraction.clips):
+        numbers = [number_of(frame) for frame in clip.frames]
+        np.testing.assert_allclose(numbers, FPS * second + 5 * np.arange(5), atol=0.6)
+        level = np.sqrt((clip.samples.astype(float).reshape(10, -1) ** 2).mean(axis=1)) / 32768
+        assert level[0] == pytest.approx(0.1 * (1 + second) / np.sqrt(2), rel=0.1)
+        assert level[1:].max() < 0.05 * level[0] + 0.002
+        assert len(clip.samples) == 16000
+        assert len(clip.speech) == 50
+
+
+@pytest.mark.parametrize(("num_frames", "whole"), [(25, 1), (26, 1), (49, 1), (50, 2), (51, 2), (74, 2), (75, 3)])
+def test_only_whole_windows(tmp_path, num_frames, whole):
+    assert len(run(write_marked(tmp_path / "v.mp4", num_frames)).clips) == whole
+
+
+@pytest.mark.parametrize("num_frames", [1, 5, 20, 24])
+def test_too_short(tmp_path, num_frames):
+    path = write_marked(tmp_path / "v.mp4", num_frames)
+    with pytest.raises(UnusableVideoError, match=f"lasts {num_frames / FPS:.2f} s, a window needs 1 s") as info:
+        run(path)
+    assert info.value.status == "too_short"
+
+
+def test_one_missing_face_is_interpolated_two_drop_the_window(tmp_path):
+    missing = {2, 6, 8, 19}
+    path = write_marked(tmp_path / "v.mp4", 100, faces=lambda t: "none" if round(t * FPS) // 5 in missing else "one")
+    extraction = run(path)
+    assert [clip.start_s for clip in extraction.clips] == [0, 2, 3]
+    assert extraction.num_dropped_windows == 1
+    assert [list(np.flatnonzero(clip.detector_score == 0)) for clip in extraction.clips] == [[2], [], [4]]
+    np.testing.assert_allclose(number_of(extraction.clips[0].frames[2]), 10, atol=0.6)
+    assert np.ptp(extraction.clips[0].landmarks, axis=0).max() < 0.5
+
+
+def test_no_window_with_enough_faces(tmp_path):
+    never = write_marked(tmp_path / "never.mp4", 50, faces=lambda _: "none")
+    with pytest.raises(UnusableVideoError) as info:
+        run(never)
+    assert info.value.status == "no_face"
+    seldom = write_marked(tmp_path / "seldom.mp4", 50, faces=lambda t: "one" if t % 1 < 0.39 else "none")
+    with pytest.raises(UnusableVideoError, match="no window of 2 has a face in 4 of its pictures") as info:
+        run(seldom)
+    assert info.value.status == "no_face"
+
+
+def test_face_policy(tmp_path):
+    path = write_marked(tmp_path / "v.mp4", 25, faces=lambda _: "two")
+    assert len(run(path).clips) == 1
+    with pytest.raises(UnusableVideoError) as info:
+        run(path, SMALL.model_copy(update={"face_policy": "single"}))
+    assert info.value.status == "multiple_faces"
+
+
+def test_limits(tmp_path):
+    path = write_marked(tmp_path / "v.mp4", 50)
+    for values in ({"max_duration_s": 1.5}, {"max_megapixels": 0.005}):
+        with pytest.raises(UnusableVideoError, match="the limit is") as info:
+            run(path, SMALL.model_copy(update=values))
+        assert info.value.status == "over_limit"
+
+
+def test_sound_that_ends_early(tmp_path):
+    clips = run(write_marked(tmp_path / "v.mp4", 75, samples=beeps(1.95))).clips
+    assert [clip.samples is not None for clip in clips] == [True, True, False]
+    assert not clips[1].samples[-300:].any()
+    silent = run(write_marked(tmp_path / "silent.mp4", 25))
+    assert silent.clips[0].samples is None
+    assert not silent.has_audio
+
+
+def test_long_videos_are_decoded_again_with_the_same_result(tmp_path, monkeypatch):
+    path = write_marked(tmp_path / "v.mp4", 90, faces=lambda t: "none" if 1 < t < 1.7 else "one", samples=beeps(3.6))
+    kept = run(path)
+    for pictures in (0, 1, 7):
+        monkeypatch.setattr(extract, "CACHE_BYTES", pictures * 96 * 96 * 3)
+        again = run(path)
+        assert [clip.start_s for clip in again.clips] == [clip.start_s for clip in kept.clips] == [0, 2]
+        for one, other in zip(again.clips, kept.clips, strict=True):
+            np.testing.assert_array_equal(one.frames, other.frames)
+
+
+def test_overlapping_windows(tmp_path):
+    settings = SMALL.model_copy(update={"hop_s": 0.4})
+    clips = run(write_marked(tmp_path / "v.mp4", 50), settings).clips
+    assert [clip.start_s for clip in clips] == pytest.approx([0, 0.4, 0.8])
+    np.testing.assert_allclose([number_of(frame) for frame in clips[2].frames], 20 + 5 * np.arange(5), atol=0.6)
+
+
+def test_a_file_and_a_store_give_the_same_clips(tmp_path):
+    path = write_marked(tmp_path / "v.mp4", 60, samples=beeps(2.4))
+    prepare(manifest_of(path), tmp_path / "store", SMALL, workers=0, make_tools=MarkerTools)
+    store = ClipStore.open(tmp_path / "store")
+    extraction = extract_clips(path, "v", SMALL, MarkerTools(SMALL))
+    kept = store.take(store.index()["row"].to_numpy())
+    assert len(kept) == len(extraction.clips) == 2
+    for one, other in zip(kept, extraction.clips, strict=True):
+        for name in ("frames", "boxes", "landmarks", "detector_score", "samples", "speech"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_real_people(real_clips):
+    settings = StoreSettings()
+    tools = None
+    paths = sorted((real_clips / "grid").glob("*/*.mpg"))[::60]
+    assert paths
+    for path in paths:
+        extraction = extract_clips(path, path.stem, settings, tools)
+        assert [clip.start_s for clip in extraction.clips] == [0, 1, 2]
+        eyes_and_mouth = extraction.clips[1].landmarks[:, [0, 1, 3, 4]].mean(axis=1)
+        np.testing.assert_allclose(eyes_and_mouth, [[128, 155]] * 5, atol=8)
+        assert extraction.clips[1].speech.mean() > 0.5
+        assert media.probe(path).has_audio

@@ -1,0 +1,222 @@
+"""Every video ends in the ledger; interruptions, failures and later additions leave a store that can be continued."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.preparation.making import SMALL, MarkerTools, manifest_of, write_marked
+
+from veridical.artefacts import Manifest, Video
+from veridical.clips import ClipStore, ClipWriter, StoreSettings, verify
+from veridical.clips import writer as writer_file
+from veridical.errors import ArtefactError, MissingWeightsError, UsageError
+from veridical.preparation import Tools, jobs, prepare
+from veridical.preparation.engine import WorkerFailedError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    sound = (0.1 * np.sin(np.arange(80000) / 8)).astype(np.float32)
+    return [
+        write_marked(folder / f"v{number:02}.mp4", 25 + 20 * number, samples=sound if number % 2 else None)
+        for number in range(6)
+    ]
+
+
+def run(manifest: Manifest, path: Path, settings: StoreSettings | None = SMALL, **options):
+    return prepare(manifest, path, settings, **{"workers": 0, "make_tools": MarkerTools, **options})
+
+
+@pytest.fixture(scope="module")
+def whole(videos, tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "store"
+    summary = run(manifest_of(*videos), path)
+    assert summary.counts == {"ok": 6}
+    return ClipStore.open(path)
+
+
+def test_bad_input_gets_status_and_reason_and_the_rest_is_prepared(tmp_path, videos):
+    good = videos[5]
+    (tmp_path / "text.mp4").write_text("this is not a video\n" * 99)
+    (tmp_path / "zero.mp4").write_bytes(b"")
+    (tmp_path / "cut.mp4").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    write_marked(tmp_path / "no_face.mp4", 50, faces=lambda _: "none")
+    write_marked(tmp_path / "no_sound.mp4", 50)
+    write_marked(tmp_path / "two_faces.mp4", 50, faces=lambda _: "two")
+    write_marked(tmp_path / "short.mp4", 20)
+    expected = {
+        "good": ("ok", ""),
+        "text": ("unreadable", "not a video"),
+        "zero": ("unreadable", "empty"),
+        "cut": ("unreadable", "cut short"),
+        "gone": ("unreadable", "no such file"),
+        "no_face": ("no_face", "no face was found"),
+        "no_sound": ("ok", ""),
+        "two_faces": ("ok", ""),
+        "short": ("too_short", "0.80 s"),
+    }
+    (tmp_path / "good.mp4").write_bytes(good.read_bytes())
+    manifest = manifest_of(*(tmp_path / f"{name}.mp4" for name in expected))
+    summary = run(manifest, tmp_path / "store", workers=1)
+    ledger = summary.ledger.set_index("video_id")
+    assert {name: ledger.loc[name, "status"] for name in expected} == {
+        name: status for name, (status, _) in expected.items()
+    }
+    for name, (_, reason) in expected.items():
+        assert reason in ledger.loc[name, "reason"], name
+    assert summary.counts == {"ok": 3, "unreadable": 4, "no_face": 1, "too_short": 1}
+    assert summary.num_clips == 5 + 2 + 2
+    assert set(summary.failures["video_id"]) == {"text", "zero", "cut", "gone", "no_face", "short"}
+    assert verify(ClipStore.open(tmp_path / "store")) == []
+
+
+def test_unexpected_errors_are_the_videos_own(tmp_path, videos, monkeypatch):
+    def fails(path, *_):
+        raise (MemoryError if path.stem == "v01" else KeyError)("deep inside")
+
+    monkeypatch.setattr(jobs, "plan_clips", fails)
+    ledger = run(manifest_of(*videos[:2]), tmp_path / "s").ledger
+    assert list(ledger["status"]) == ["unreadable", "over_limit"]
+    assert ledger["reason"][0] == "KeyError: 'deep inside'"
+
+
+def test_limit_additions_and_nothing_to_do(tmp_path, videos, whole):
+    path = tmp_path / "s"
+    first = run(manifest_of(*videos[:4]), path, limit=3)
+    assert (first.num_prepared, first.num_pending, len(first.ledger)) == (3, 1, 3)
+    second = run(manifest_of(*videos), path)
+    assert (second.num_prepared, second.num_pending, len(second.ledger)) == (3, 0, 6)
+    third = run(manifest_of(*videos), path, None)
+    assert (third.num_prepared, third.counts) == (0, {"ok": 6})
+    assert ClipStore.open(path).fingerprint == whole.fingerprint
+    assert len(ClipStore.open(path).manifest()) == 6
+    assert run(manifest_of(*videos[:2]), path).counts == {"ok": 2}
+
+
+def test_only_a_status_is_done_again(tmp_path, videos):
+    moved = tmp_path / "late.mp4"
+    manifest = manifest_of(*videos[:2], moved)
+    assert run(manifest, tmp_path / "s").counts == {"ok": 2, "unreadable": 1}
+    moved.write_bytes(videos[2].read_bytes())
+    assert run(manifest, tmp_path / "s").num_prepared == 0
+    again = run(manifest, tmp_path / "s", only_status=["unreadable", "timeout"])
+    assert (again.num_prepared, again.counts) == (1, {"ok": 3})
+    assert verify(ClipStore.open(tmp_path / "s")) == []
+    with pytest.raises(UsageError, match=r"unknown status 'timeuot'.*timeout"):
+        run(manifest, tmp_path / "s", only_status=["timeuot"])
+
+
+def test_other_settings_are_refused(tmp_path, videos):
+    run(manifest_of(videos[0]), tmp_path / "s")
+    with pytest.raises(UsageError, match=r"crop_size: 64 in the store, 96 asked"):
+        run(manifest_of(*videos), tmp_path / "s", StoreSettings(crop_size=96))
+    assert len(ClipStore.open(tmp_path / "s").ledger()) == 1
+
+
+def test_time_limit(tmp_path, videos):
+    long = write_marked(tmp_path / "long.mp4", 1500)
+    summary = run(manifest_of(long, videos[0]), tmp_path / "s", workers=1, timeout_s=0.15)
+    assert summary.ledger.set_index("video_id").loc["long", "status"] == "timeout"
+    assert run(manifest_of(long, videos[0]), tmp_path / "s", only_status=["timeout"]).counts == {"ok": 2}
+
+
+class NoTools(Tools):
+    def load(self) -> None:
+        raise MissingWeightsError("put the file here")
+
+
+def test_missing_weights_blame_no_video(tmp_path, videos):
+    for workers in (0, 1):
+        with pytest.raises((MissingWeightsError, WorkerFailedError), match="put the file here"):
+            run(manifest_of(*videos), tmp_path / "s", workers=workers, make_tools=NoTools)
+    assert len(ClipStore.open(tmp_path / "s").ledger()) == 0
+
+
+def test_a_second_run_is_refused(tmp_path, videos):
+    run(manifest_of(videos[0]), tmp_path / "s")
+    with ClipWriter(tmp_path / "s"), pytest.raises(UsageError, match="another process is writing"):
+        run(manifest_of(*videos), tmp_path / "s")
+
+
+@pytest.mark.parametrize("table", ["clips.lance", "ledger.lance"])
+def test_full_disk_when_committing(tmp_path, videos, whole, monkeypatch, table):
+    path, real_append, left = tmp_path / "s", writer_file._append, [2]
+
+    def append(rows, where: Path):
+        left[0] -= where.name == table
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        real_append(rows, where)
+
+    monkeypatch.setattr(writer_file, "_append", append)
+    with pytest.raises(ArtefactError, match=r"No space left.*make room and run the same command again"):
+        run(manifest_of(*videos), path, commit_seconds=0)
+    monkeypatch.undo()
+    assert 0 < len(ClipStore.open(path).ledger()) < 6
+    assert run(manifest_of(*videos), path).counts == {"ok": 6}
+    assert ClipStore.open(path).fingerprint == whole.fingerprint
+    assert verify(ClipStore.open(path)) == []
+
+
+def test_full_disk_in_a_worker_blames_no_video(tmp_path, videos, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(jobs.pa, "OSFile", full)
+    with pytest.raises(WorkerFailedError, match="No space left"):
+        run(manifest_of(*videos), tmp_path / "s")
+    monkeypatch.undo()
+    assert len(ClipStore.open(tmp_path / "s").ledger()) == 0
+    assert run(manifest_of(*videos), tmp_path / "s").counts == {"ok": 6}
+
+
+def begin(manifest: Path, store: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(ROOT / "tests/preparation/interrupted_run.py"), str(manifest), str(store)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+
+
+def wait_for_videos(store: Path, number: int, process: subprocess.Popen[bytes]) -> int:
+    """Wait until the ledger has so many videos, and return how many."""
+    for _ in range(600):
+        if (store / "store.json").exists() and len(ClipStore.open(store).ledger()) >= number:
+            break
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    return len(ClipStore.open(store).ledger())
+
+
+def test_kill_and_interrupt_at_any_moment(tmp_path, videos, whole):
+    manifest, path = tmp_path / "m.parquet", tmp_path / "s"
+    manifest_of(*videos).write(manifest)
+    reached = []
+    for number, how in ((1, signal.SIGKILL), (3, signal.SIGINT), (4, signal.SIGKILL)):
+        process = begin(manifest, path)
+        reached.append(wait_for_videos(path, number, process))
+        process.send_signal(how)
+        process.wait(timeout=30)
+        assert process.returncode != 0, process.stderr.read().decode()
+    assert reached[0] < 6
+    assert run(manifest_of(*videos), path).counts == {"ok": 6}
+    assert ClipStore.open(path).fingerprint == whole.fingerprint
+    assert verify(ClipStore.open(path)) == []
+    assert not (path / ".incoming").exists()
+
+
+def test_arguments(tmp_path):
+    manifest = Manifest.from_videos([Video("toy", "a", "a.mp4")])
+    for options in ({"workers": -1}, {"limit": 0}, {"timeout_s": 0}):
+        with pytest.raises(UsageError, match="expected"):
+            run(manifest, tmp_path / "s", **options)
+    assert not (tmp_path / "s").exists()
