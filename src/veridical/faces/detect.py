@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
 from veridical import weights
 from veridical.errors import UsageError
+from veridical.faces.onnx_shapes import with_free_sizes
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -28,6 +30,8 @@ MAX_ENLARGEMENT = 3.0
 STRIDE = 4
 MULTIPLE = 32
 MAX_OVERLAP = 0.3
+ONLY_ERRORS = 3
+INPUT = "input.1"
 OUTPUTS = ("537", "538", "539", "540")
 """Names of the network's outputs: centre map, log sizes, offsets, landmarks."""
 
@@ -60,21 +64,19 @@ class FaceDetector:
         threshold: Lowest score of a face.
         detection_size: Pixels of the longer side that a picture is brought to; small pictures grow by at most
             `MAX_ENLARGEMENT`.
-        threads: For the network; OpenCV keeps one number for the whole process, None leaves it as it is.
+        threads: For the network.
     """
 
     def __init__(
-        self, threshold: float = DEFAULT_THRESHOLD, *, detection_size: int = DETECTION_SIZE, threads: int | None = 1
+        self, threshold: float = DEFAULT_THRESHOLD, *, detection_size: int = DETECTION_SIZE, threads: int = 1
     ) -> None:
         if not 0 < threshold < 1:
             raise UsageError(f"threshold: expected a score between 0 and 1, got {threshold}")
         if detection_size < MULTIPLE:
             raise UsageError(f"detection_size: expected at least {MULTIPLE} pixels, got {detection_size}")
-        if threads is not None:
-            cv2.setNumThreads(threads)
         self.threshold = threshold
         self.detection_size = detection_size
-        self._network = cv2.dnn.readNetFromONNX(str(weights.locate("centerface")), engine=cv2.dnn.ENGINE_AUTO)
+        self._network = _load_network(threads)
 
     def detect(self, image: Picture) -> list[Face]:
         """Return the faces of a (H, W, 3) RGB picture, surest first; an empty list when there is none."""
@@ -82,10 +84,18 @@ class FaceDetector:
             raise ValueError(f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
         scale = min(self.detection_size / max(image.shape[:2]), MAX_ENLARGEMENT)
         blob, scale_xy = _network_input(image, scale)
-        self._network.setInput(blob)
-        maps = [np.asarray(output)[0] for output in self._network.forward(list(OUTPUTS))]
+        maps = [np.asarray(output, np.float32)[0] for output in self._network.run(list(OUTPUTS), {INPUT: blob})]
         faces = _read_maps(*maps, threshold=self.threshold)
         return [_in_pixels(face, scale_xy) for face in _without_overlaps(faces)]
+
+
+def _load_network(threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ONLY_ERRORS
+    model = with_free_sizes(weights.locate("centerface").read_bytes())
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def overlap(box: Floats, boxes: Floats) -> Floats:
