@@ -34,6 +34,24 @@ def test_facts_of_a_mute_film(films, tmp_path: Path) -> None:
     assert facts.duration_s == pytest.approx(2, abs=0.05)
 
 
+def _song_with_cover(folder: Path) -> Path:
+    path = folder / "song.mp4"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width = cover.height = 64
+        cover.pix_fmt = "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        track = container.add_stream("aac", rate=16_000, layout="mono")
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24").reformat(
+            format="yuvj420p"
+        )
+        picture.pts = 0
+        frame = av.AudioFrame.from_ndarray(TONE[None], format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux([*cover.encode(picture), *cover.encode(None), *track.encode(frame), *track.encode(None)])
+    return path
+
+
 def bad_files(folder: Path, films) -> dict[str, tuple[Path, str, str]]:
     """Name → (file, status, words that the message must hold)."""
     whole = films.write(folder / "whole.mp4", sound=[(0, TONE)], options={"crf": "5"})
@@ -47,6 +65,8 @@ def bad_files(folder: Path, films) -> dict[str, tuple[Path, str, str]]:
     cut_fast.write_bytes(fast.read_bytes()[: fast.stat().st_size // 2])
     playlist = folder / "playlist.mp4"
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{whole}\n#EXT-X-ENDLIST\n")
+    concatenation = folder / "concatenation.mp4"
+    concatenation.write_text("ffconcat version 1.0\nfile whole.mp4\n")
     with av.open(str(folder / "sound.m4a"), "w") as container:
         track = container.add_stream("aac", rate=16_000, layout="mono")
         frame = av.AudioFrame.from_ndarray(TONE[None], format="fltp", layout="mono")
@@ -62,11 +82,25 @@ def bad_files(folder: Path, films) -> dict[str, tuple[Path, str, str]]:
         "cut": (cut, "unreadable", "cut short"),
         "cut with index": (cut_fast, "unreadable", "cut short"),
         "playlist": (playlist, "unreadable", "cannot be opened"),
+        "concatenation": (concatenation, "unreadable", "cannot be opened"),
+        "cover": (_song_with_cover(folder), "no_video", "only:"),
         "sound only": (folder / "sound.mp4", "no_video", "only: audio"),
     }
 
 
-BAD = ["missing", "folder", "empty", "text", "noise", "cut", "cut with index", "playlist", "sound only"]
+BAD = [
+    "missing",
+    "folder",
+    "empty",
+    "text",
+    "noise",
+    "cut",
+    "cut with index",
+    "playlist",
+    "concatenation",
+    "cover",
+    "sound only",
+]
 
 
 @pytest.mark.parametrize("kind", BAD)
