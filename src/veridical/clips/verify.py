@@ -34,8 +34,8 @@ def _video_problems(store: ClipStore, video_id: str, status: str, num_clips: int
     rows = store.rows_of(video_id)
     if len(rows) != num_clips:
         yield f"{video_id}: the ledger says {num_clips} clips, the store has {len(rows)}"
-    if (status == "ok") != (num_clips > 0):
-        yield f"{video_id}: status {status} with {num_clips} clips"
+    if (status == "ok") != (len(rows) > 0):
+        yield f"{video_id}: status {status} with {len(rows)} clips"
     if not len(rows):
         return
     table = store.take_table(rows)
