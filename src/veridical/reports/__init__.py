@@ -1,0 +1,6 @@
+"""Reports: evaluation folders in, one self-contained HTML page out. No torch."""
+
+from veridical.reports.report import write_report
+from veridical.reports.source import ReportExtras
+
+__all__ = ["ReportExtras", "write_report"]

@@ -1,0 +1,207 @@
+"""The plots of a report, from an evaluation to SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from veridical.reports.source import CONDITION_NAMES, Source
+from veridical.reports.svg import Axis, Curve, Dot, bar_pair_plot, dot_plot, line_plot
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot with what stands around it."""
+
+    title: str
+    svg: str
+    legend: Sequence[tuple[str, str]] = ()
+    """(tone, text)."""
+    caption: str = ""
+
+
+_PROBIT = NormalDist().inv_cdf
+_DET_LOW, _DET_HIGH = 0.005, 0.6
+_UNIT_TICKS = tuple((value / 5, f"{value / 5:g}") for value in range(6))
+TONES = 6
+
+
+def tone(number: int) -> str:
+    """Return the CSS class of the n-th colour."""
+    return f"tone{number % TONES}"
+
+
+def roc_plot(source: Source) -> str:
+    """Return the ROC curves of the judged data sets, with 95 % bands."""
+    curves = []
+    for number, (dataset, split) in enumerate(source.judged):
+        points = _primary_roc(source, dataset, split)
+        if points is None:
+            continue
+        band = list(
+            zip(points.get("band_fpr", []), points.get("band_low", []), points.get("band_high", []), strict=True)
+        )
+        path = list(zip(points["fpr"], points["tpr"], strict=True))
+        curves.append(Curve(path, tone(number), dataset, band=band))
+    return line_plot(
+        "ROC curves",
+        Axis("False positive rate (reals called fake)", 0, 1, _UNIT_TICKS),
+        Axis("True positive rate (fakes found)", 0, 1, _UNIT_TICKS),
+        curves,
+        diagonal=True,
+    )
+
+
+def det_plot(source: Source) -> str:
+    """Return detection error trade-off curves: miss rate over false positive rate, both on normal deviate axes."""
+    ticks = [
+        (value, f"{value:.0%}" if value >= 0.01 else f"{value:.1%}") for value in (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+    ]
+    x, y = (
+        Axis(label, _DET_LOW, _DET_HIGH, ticks, scale=_PROBIT)
+        for label in ("False positive rate", "Miss rate (fakes not found)")
+    )
+    curves = []
+    for number, (dataset, split) in enumerate(source.judged):
+        points = _primary_roc(source, dataset, split)
+        if points is not None:
+            path = [(max(fpr, 1e-6), max(1 - tpr, 1e-6)) for fpr, tpr in zip(points["fpr"], points["tpr"], strict=True)]
+            curves.append(Curve(path, tone(number), dataset))
+    curves.append(Curve([(_DET_LOW, _DET_LOW), (_DET_HIGH, _DET_HIGH)], "muted", "equal error rate", dashed=True))
+    return line_plot("Detection error trade-off", x, y, curves)
+
+
+def reliability_plot(source: Source, dataset: str, split: str) -> str:
+    """Return the reliability diagram of a data set: raw and after temperature scaling."""
+    curves = []
+    for item in source.curves["reliability"]:
+        if (item["dataset"], item["split"]) == (dataset, split):
+            raw = item["calibration"] == "none"
+            path = list(zip(item["mean_p_fake"], item["fake_share"], strict=True))
+            label = "raw" if raw else f"after {item['calibration']}"
+            curves.append(Curve(path, "muted" if raw else "tone0", label, dots=True, dashed=raw))
+    x, y = Axis("Mean probability of fake", 0, 1, _UNIT_TICKS), Axis("Share of fakes", 0, 1, _UNIT_TICKS)
+    return line_plot(f"Reliability on {dataset}", x, y, curves, diagonal=True)
+
+
+def histogram_plot(source: Source, dataset: str, split: str) -> str:
+    """Return the score distributions of reals and fakes, each as a share of its class, with the chosen thresholds."""
+    for item in source.curves["histogram"]:
+        if (item["dataset"], item["split"]) != (dataset, split):
+            continue
+        shares = {name: np.array(item[name]) / max(sum(item[name]), 1) for name in ("real", "fake")}
+        highest = max(float(share.max()) for share in shares.values()) * 1.12
+        edges = item["edges"]
+        x = Axis("Video logit (higher: more fake)", edges[0], edges[-1], nice_ticks(edges[0], edges[-1]))
+        y = Axis("Share of the class", 0, highest, [(value, f"{value:.0%}") for value, _ in nice_ticks(0, highest, 4)])
+        bars = [(name, f"{name}", shares[name].tolist()) for name in ("real", "fake")]
+        return bar_pair_plot(f"Scores on {dataset}", x, y, edges, bars, _threshold_marks(source))
+    return ""
+
+
+def _threshold_marks(source: Source) -> list[tuple[float, str]]:
+    names = {"val_eer": "val EER", "val_tpr": "val 95 % TPR"}
+    return [
+        (point["logit"], names[point["name"]])
+        for point in source.facts["operating_points"]
+        if point["level"] == "video" and point["name"] in names
+    ]
+
+
+def breakdown_plot(source: Source, prefix: str) -> str:
+    """Return AUC by the values of a slice (`generator`, `compression`, an attribute), data set by data set."""
+    rows: list[Dot] = []
+    for number, (dataset, split) in enumerate(source.judged):
+        table = source.sliced(dataset, split, "auc")
+        table = table[table["slice"].str.partition("=")[0] == prefix]
+        if table.empty:
+            continue
+        rows.append(Dot(dataset, None, None, None, heading=True))
+        whole = source.figure(dataset, split, "auc")
+        if whole is not None:
+            rows.append(_dot("all videos", whole, "muted"))
+        rows += [_dot(row["slice"].partition("=")[2], row, tone(number)) for _, row in table.iterrows()]
+    return dot_plot(f"AUC by {prefix}", rows, _auc_axis(rows), reference=0.5) if rows else ""
+
+
+def modality_plot(source: Source) -> str:
+    """Return AUC under each modality condition, data set by data set."""
+    rows: list[Dot] = []
+    for number, (dataset, split) in enumerate(source.judged):
+        rows.append(Dot(dataset, None, None, None, heading=True))
+        for condition in dict.fromkeys([source.primary, *CONDITION_NAMES]):
+            row = source.figure(dataset, split, "auc", condition=condition)
+            if row is not None:
+                rows.append(_dot(CONDITION_NAMES.get(condition, condition), row, tone(number)))
+    return dot_plot("AUC by modality", rows, _auc_axis(rows), reference=0.5)
+
+
+def training_plots(rows: Sequence[Mapping[str, Any]]) -> list[Picture]:
+    """Return training curves: one plot for losses, one for validation AUC; epochs of all stages in a row."""
+    frame = pd.DataFrame(list(rows))
+    if frame.empty:
+        return []
+    numeric = [
+        name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name]) and name not in ("epoch", "step")
+    ]
+    groups = {
+        "Losses": [name for name in numeric if "loss" in name],
+        "Validation AUC": [name for name in numeric if "auc" in name],
+    }
+    frame = frame.assign(position=np.arange(1, len(frame) + 1))
+    found = []
+    for title, names in groups.items():
+        names = [name for name in names if frame[name].notna().any()][:TONES]
+        if not names:
+            continue
+        values = frame[names].to_numpy(dtype=float)
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        reach = max((high - low) * 0.06, 1e-3)
+        curves = []
+        for number, name in enumerate(names):
+            known = frame[frame[name].notna()]
+            path = list(zip(known["position"].astype(float), known[name].astype(float), strict=True))
+            curves.append(Curve(path, tone(number), name, dots=True))
+        x = Axis("Epoch, over all stages", 0.5, len(frame) + 0.5, _epoch_ticks(frame))
+        y = Axis(title, low - reach, high + reach, nice_ticks(low - reach, high + reach))
+        legend = tuple((tone(number), name) for number, name in enumerate(names))
+        found.append(Picture(title, line_plot(title, x, y, curves), legend))
+    return found
+
+
+def _epoch_ticks(frame: pd.DataFrame) -> list[tuple[float, str]]:
+    step = max(1, len(frame) // 10)
+    return [(float(position), str(position)) for position in range(1, len(frame) + 1, step)]
+
+
+def nice_ticks(low: float, high: float, count: int = 5) -> list[tuple[float, str]]:
+    """Return about `count` round values between low and high."""
+    span = max(high - low, 1e-9)
+    power = 10.0 ** np.floor(np.log10(span / count))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if span / (factor * power) <= count)
+    first = np.ceil(low / step) * step
+    return [(float(value), f"{value:.6g}") for value in np.arange(first, high + step * 1e-6, step).round(10)]
+
+
+def _primary_roc(source: Source, dataset: str, split: str) -> Mapping[str, Any] | None:
+    for item in source.curves["roc"]:
+        if (item["dataset"], item["split"], item["condition"]) == (dataset, split, source.primary):
+            return dict(item)
+    return None
+
+
+def _dot(label: str, row: pd.Series, tone_name: str) -> Dot:
+    value, low, high = (float(row[name]) if pd.notna(row[name]) else None for name in ("value", "low", "high"))
+    return Dot(label, value, low, high, tone_name, note=str(row["reason"]))
+
+
+def _auc_axis(rows: Sequence[Dot]) -> Axis:
+    known = [value for row in rows for value in (row.value, row.low) if value is not None]
+    low = min([0.5, *known])
+    low = max(0.0, np.floor(low * 10) / 10)
+    return Axis("AUC, with 95 % interval", float(low), 1.0, nice_ticks(float(low), 1.0))

@@ -1,0 +1,250 @@
+"""Plots as inline SVG: a few hundred bytes each, no script, sharp in print; colours come from the page's style sheet.
+
+Units are SVG user units (one CSS pixel at natural size). Text is escaped here; what these functions return is safe to
+insert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+Points = Sequence[tuple[float, float]]
+
+
+def identity(value: float) -> float:
+    """Return the value: a linear axis."""
+    return value
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: what it shows, its range in data units and its ticks."""
+
+    label: str
+    low: float
+    high: float
+    ticks: Sequence[tuple[float, str]]
+    """(value, text)."""
+    scale: Callable[[float], float] = identity
+    """Monotone map applied before the linear map to the page."""
+
+    def share(self, value: float) -> float:
+        """Return where a value lies between both ends, 0 to 1; values beyond are cut."""
+        low, high = self.scale(self.low), self.scale(self.high)
+        inside = min(max(value, min(self.low, self.high)), max(self.low, self.high))
+        return (self.scale(inside) - low) / (high - low)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a plot, with an optional band."""
+
+    points: Points
+    tone: str
+    """CSS class of its colour: tone0 … tone5, real, fake, muted."""
+    label: str = ""
+    band: Sequence[tuple[float, float, float]] = field(default_factory=tuple)
+    """(x, low, high)."""
+    dots: bool = False
+    """Draw a circle at each point."""
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the axes lie on the page."""
+
+    x: Axis
+    y: Axis
+    width: float = 420
+    height: float = 340
+    left: float = 52
+    right: float = 12
+    top: float = 12
+    bottom: float = 44
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Return page coordinates of a point."""
+        across = self.left + self.x.share(x) * (self.width - self.left - self.right)
+        return across, self.height - self.bottom - self.y.share(y) * (self.height - self.top - self.bottom)
+
+
+def line_plot(title: str, x: Axis, y: Axis, curves: Sequence[Curve], *, diagonal: bool = False) -> str:
+    """Return a plot of lines; `title` is read out to those who cannot see it."""
+    frame = Frame(x, y)
+    parts = [_grid(frame)]
+    if diagonal:
+        parts.append(_path([frame.at(0, 0), frame.at(1, 1)], "diagonal"))
+    parts += [_band(frame, curve) for curve in curves if curve.band]
+    for curve in curves:
+        pixels = [frame.at(*point) for point in curve.points]
+        parts.append(_path(pixels, f"line {curve.tone}{' dashed' if curve.dashed else ''}", curve.label))
+        if curve.dots:
+            parts += [
+                _circle(pixel, curve.tone, f"{curve.label} {px:.3g}: {py:.3g}")
+                for pixel, (px, py) in zip(pixels, curve.points, strict=True)
+            ]
+    return _svg(title, frame.width, frame.height, parts)
+
+
+def bar_pair_plot(
+    title: str, x: Axis, y: Axis, edges: Sequence[float], bars: Sequence[tuple[str, str, Sequence[float]]],
+    marks: Sequence[tuple[float, str]] = (),
+) -> str:  # fmt: skip
+    """Return overlaid histograms.
+
+    Args:
+        title: Read out to those who cannot see it.
+        x: Axis of the edges.
+        y: Axis of the heights.
+        edges: (bins + 1,).
+        bars: (tone, label, heights (bins,)) of each histogram.
+        marks: (x, text) of vertical lines.
+    """
+    frame = Frame(x, y, height=260)
+    parts = [_grid(frame)]
+    for tone, label, heights in bars:
+        for low, high, height in zip(edges[:-1], edges[1:], heights, strict=True):
+            if height <= 0:
+                continue
+            (left, top), (right, base) = frame.at(low, height), frame.at(high, y.low)
+            parts.append(
+                f'<rect class="bar {tone}" x="{left:.1f}" y="{top:.1f}" width="{max(right - left - 0.6, 0.6):.1f}"'
+                f' height="{base - top:.1f}"><title>{escape(label)}</title></rect>'
+            )
+    for level, (value, text) in enumerate(marks):
+        if x.low <= value <= x.high:
+            (across, top), (_, base) = frame.at(value, y.high), frame.at(value, y.low)
+            place = top + 11 + 13 * (level % 3)
+            anchor = "end" if across > frame.width * 0.7 else "start"
+            shift = -4 if anchor == "end" else 4
+            parts.append(_path([(across, top), (across, base)], "mark", text))
+            parts.append(_text(across + shift, place, text, f"mark-text {anchor}"))
+    return _svg(title, frame.width, frame.height, parts)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A row of a dot plot: a figure with its interval."""
+
+    label: str
+    value: float | None
+    low: float | None
+    high: float | None
+    tone: str = "tone0"
+    note: str = ""
+    """Said instead of a dot where there is no value."""
+    heading: bool = False
+    """A heading between rows; it has no figure."""
+
+
+def dot_plot(title: str, rows: Sequence[Dot], x: Axis, *, reference: float | None = None) -> str:
+    """Return figures with their intervals below each other, labels at the left, numbers at the right."""
+    step, top, bottom, left, right, width = 24.0, 8.0, 40.0, 168.0, 118.0, 560.0
+    height = top + step * len(rows) + bottom
+    frame = Frame(x, Axis("", 0, 1, ()), width, height, left, right, top, bottom)
+    parts = [_grid(frame)]
+    if reference is not None:
+        parts.append(_path([frame.at(reference, 0), frame.at(reference, 1)], "diagonal"))
+    for index, row in enumerate(rows):
+        middle = top + step * (index + 0.5)
+        if row.heading:
+            parts.append(_text(8, middle + 4, row.label, "heading"))
+            continue
+        parts.append(_text(left - 10, middle + 4, _short(row.label, 24), "label end"))
+        if row.value is None:
+            parts.append(_text(left + 6, middle + 4, _short(row.note or "not evaluable", 52), "absent"))
+            continue
+        across = frame.at(row.value, 0)[0]
+        shown = f"{row.value:.3f}"
+        if row.low is not None and row.high is not None:
+            ends = [(frame.at(row.low, 0)[0], middle), (frame.at(row.high, 0)[0], middle)]
+            parts.append(_path(ends, f"whisker {row.tone}"))
+            shown += f"  [{row.low:.2f}, {row.high:.2f}]"
+        parts.append(_circle((across, middle), row.tone, f"{row.label}: {shown}", 4.5))
+        parts.append(_text(width - right + 10, middle + 4, shown, "number"))
+    return _svg(title, width, height, parts)
+
+
+def timeline_plot(title: str, points: Points, threshold: float = 0.5) -> str:
+    """Return a small strip of p_fake over time: bars above and below the threshold."""
+    width, height, base = 240.0, 34.0, 30.0
+    if not points:
+        return ""
+    ordered = sorted(points)
+    first, last = ordered[0][0], ordered[-1][0]
+    steps = [b[0] - a[0] for a, b in zip(ordered, ordered[1:], strict=False) if b[0] > a[0]]
+    length = (last - first) + (min(steps) if steps else 1.0)
+    wide = max(width / max(length / (min(steps) if steps else 1.0), 1) - 0.6, 0.8)
+    parts = []
+    for start, value in ordered:
+        left, tall = (start - first) / length * width, max(value * (base - 4), 1.0)
+        tone = "fake" if value >= threshold else "real"
+        parts.append(
+            f'<rect class="bar {tone}" x="{left:.1f}" y="{base - tall:.1f}" width="{wide:.1f}" height="{tall:.1f}">'
+            f"<title>{start:.1f} s: {value:.2f}</title></rect>"
+        )
+    line = base - threshold * (base - 4)
+    parts.append(_path([(0, line), (width, line)], "diagonal"))
+    return _svg(title, width, height, parts, "timeline")
+
+
+def _grid(frame: Frame) -> str:
+    parts = []
+    low, high = frame.at(frame.x.low, frame.y.low), frame.at(frame.x.high, frame.y.high)
+    for value, text in frame.x.ticks:
+        across = frame.at(value, frame.y.low)[0]
+        parts.append(_path([(across, low[1]), (across, high[1])], "grid"))
+        parts.append(_text(across, low[1] + 16, text, "tick middle"))
+    for value, text in frame.y.ticks:
+        level = frame.at(frame.x.low, value)[1]
+        parts.append(_path([(low[0], level), (high[0], level)], "grid"))
+        parts.append(_text(low[0] - 7, level + 4, text, "tick end"))
+    middle = (low[0] + high[0]) / 2
+    if frame.x.label:
+        parts.append(_text(middle, frame.height - 8, frame.x.label, "axis middle"))
+    if frame.y.label:
+        centre = (low[1] + high[1]) / 2
+        parts.append(
+            f'<text class="axis middle" transform="translate(13 {centre:.1f}) rotate(-90)">{escape(frame.y.label)}</text>'
+        )
+    return "".join(parts)
+
+
+def _band(frame: Frame, curve: Curve) -> str:
+    upper = [frame.at(x, high) for x, _, high in curve.band]
+    lower = [frame.at(x, low) for x, low, _ in reversed(curve.band)]
+    return f'<path class="band {curve.tone}" d="{_d(upper + lower)}Z"/>'
+
+
+def _d(pixels: Points) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in pixels)
+
+
+def _path(pixels: Points, css: str, title: str = "") -> str:
+    inside = f"<title>{escape(title)}</title>" if title else ""
+    return f'<path class="{css}" d="{_d(pixels)}">{inside}</path>' if pixels else ""
+
+
+def _circle(pixel: tuple[float, float], tone: str, title: str, radius: float = 3.2) -> str:
+    return (
+        f'<circle class="dot {tone}" cx="{pixel[0]:.1f}" cy="{pixel[1]:.1f}" r="{radius}">'
+        f"<title>{escape(title)}</title></circle>"
+    )
+
+
+def _text(x: float, y: float, text: str, css: str) -> str:
+    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _svg(title: str, width: float, height: float, parts: Sequence[str], css: str = "plot") -> str:
+    return (
+        f'<svg class="{css}" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}"'
+        f' style="max-width:{width * 1.25:g}px">{"".join(parts)}</svg>'
+    )
