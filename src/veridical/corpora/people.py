@@ -1,7 +1,7 @@
-"""Where one component of people is larger than any split: the people are split, and the videos that cross are left out.
+"""Where components of people are too large to be dealt out whole: people are split, videos that cross are left out.
 
-In FakeAVCeleb everyone is tied to everyone through face swaps. Sides are grown person by person, each time taking the
-one with the largest share of common videos inside the side, so that few videos cross.
+In FakeAVCeleb fifty people of one race and gender are all tied to each other by face swaps. Sides are grown person by
+person, each time taking the one with the largest share of common videos inside the side, so that few videos cross.
 """
 
 from __future__ import annotations
@@ -13,29 +13,69 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix
 
 from veridical.artefacts import Manifest
+from veridical.corpora.allocation import allocate
 from veridical.corpora.groups import LINKS, KeyEdges, attribute_column, components, key_edges
 
 Ints = npt.NDArray[np.int64]
 
+LARGER_THAN_A_SPLIT = 1.1
+_MANY_PEOPLE = 20
+_FEWEST_GROUPS = 2.0
 
-def split_people(manifest: Manifest, fractions: Sequence[float], rng: np.random.Generator) -> Ints:
+
+def split_people(manifest: Manifest, stratum: Ints, fractions: Sequence[float], rng: np.random.Generator) -> Ints:
     """Return (N,) the side of each video; −1 for videos that cross sides and must be left out.
+
+    Components of many people are divided within, each in the same shares, so that every community is on every side (the
+    components of FakeAVCeleb are its ten groups of race and gender); small components are dealt out whole.
 
     Args:
         manifest: The videos.
+        stratum: (N,) what the shares are kept of, see `allocate`.
         fractions: Share of each side, summing to 1.
         rng: Draws with whom each side begins.
     """
+    component = components(len(manifest), [key_edges(manifest, link) for link in LINKS])
     edges = _people_edges(manifest)
-    member = coo_matrix(
-        (np.ones(len(edges.video)), (edges.video, edges.key)), shape=(len(manifest), int(edges.key.max()) + 1)
-    ).tocsr()
-    side_of_key = _grow(member, np.asarray(fractions), rng)
-    side = _agree(len(manifest), edges.video, side_of_key[edges.key])
+    large = _large(component, edges, fractions)
+    side = np.full(len(manifest), -1, dtype=np.int64)
+    small = np.flatnonzero(~large[component])
+    if len(small):
+        group = np.unique(component[small], return_inverse=True)[1].astype(np.int64)
+        side[small] = allocate(group, stratum[small], fractions, rng)[group]
+    for number in np.flatnonzero(large):
+        mine = component[edges.video] == number
+        video = edges.video[mine]
+        person, key = np.unique(edges.key[mine], return_inverse=True)
+        rows, row = np.unique(video, return_inverse=True)
+        member = coo_matrix((np.ones(len(row)), (row, key)), shape=(len(rows), len(person))).tocsr()
+        side[rows] = _agree(len(rows), row.astype(np.int64), _grow(member, np.asarray(fractions), rng)[key])
     for link in LINKS:
         if link != "identity":
             side = _one_side_per_key(key_edges(manifest, link), side)
     return side
+
+
+def _large(component: Ints, edges: KeyEdges, fractions: Sequence[float]) -> npt.NDArray[np.bool_]:
+    """Return (C,) which components must be divided within."""
+    pairs = np.unique(np.stack([component[edges.video], edges.key], axis=1), axis=0)
+    people = np.bincount(pairs[:, 0], minlength=int(component.max()) + 1)
+    too_large = np.bincount(component) > LARGER_THAN_A_SPLIT * max(fractions) * len(component)
+    result: npt.NDArray[np.bool_] = (people >= _MANY_PEOPLE) | (too_large & (people > 1))
+    return result
+
+
+def too_coarse(manifest: Manifest, component: Ints, fractions: Sequence[float]) -> bool:
+    """Say whether components are too large, or too few for how many people they hold, to be dealt out whole.
+
+    Too few means: the smallest side would get fewer than two of them on average, though a component holds many people.
+    """
+    sizes = np.bincount(component)
+    if sizes.max() > LARGER_THAN_A_SPLIT * max(fractions) * len(component):
+        return True
+    effective = len(component) ** 2 / float((sizes.astype(np.float64) ** 2).sum())
+    smallest = min(share for share in fractions if share > 0)
+    return smallest * effective < _FEWEST_GROUPS and bool(_large(component, _people_edges(manifest), fractions).any())
 
 
 def target_groups(manifest: Manifest) -> Ints:

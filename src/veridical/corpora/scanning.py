@@ -11,12 +11,19 @@ import pyarrow as pa
 
 from veridical.artefacts import Manifest, Video
 from veridical.artefacts.manifest import SCHEMA
-from veridical.corpora import folder, table
+from veridical.corpora import avdeepfake1m, celebdf, deepspeak, dfdc, faceforensics, fakeavceleb, folder, lavdf, table
 from veridical.corpora.adapter import Adapter, Notes, ScanResult
 from veridical.errors import UsageError, unknown_name
 from veridical.settings import parse_settings
 
 CORPORA: dict[str, Adapter] = {
+    "faceforensics": faceforensics.ADAPTER,
+    "celebdf": celebdf.ADAPTER,
+    "dfdc": dfdc.ADAPTER,
+    "fakeavceleb": fakeavceleb.ADAPTER,
+    "lavdf": lavdf.ADAPTER,
+    "avdeepfake1m": avdeepfake1m.ADAPTER,
+    "deepspeak": deepspeak.ADAPTER,
     "folder": folder.ADAPTER,
     "csv": table.ADAPTER,
 }

@@ -26,10 +26,9 @@ Ints = npt.NDArray[np.int64]
 
 GROUP_BY = ("component", "identity", "target")
 """What must not be on two sides. `component`: whatever is tied by a chain of people, originals, files; where one
-component is larger than a split, as `identity`. `identity`: people are split, videos with people of two sides are
-left out. `target`: the person shown; donors may be on both sides, and the proof says how many are."""
+component is larger than a split, or there are few, as `identity`. `identity`: people are split, videos with people of
+two sides are left out. `target`: the person shown; donors may be on both sides, and the proof says how many are."""
 
-_LARGER_THAN_A_SPLIT = 1.1
 _HUGE = 0.5
 
 
@@ -185,24 +184,20 @@ def _partition(wish: _Wish, fractions: Sequence[float]) -> Sides:
     """Return group-disjoint sides with these shares of every stratum."""
     manifest, rng = wish.manifest, stream(wish.seed, "split")
     labels = components(len(manifest), [key_edges(manifest, link) for link in LINKS])
-    largest, wanted = int(np.bincount(labels).max()), max(fractions) * len(manifest)
     if wish.group_by == "target":
         return _dealt(manifest, people.target_groups(manifest), fractions, rng)
-    if wish.group_by == "component" and largest <= _LARGER_THAN_A_SPLIT * wanted:
+    if wish.group_by == "component" and not people.too_coarse(manifest, labels, fractions):
         return _dealt(manifest, labels, fractions, rng)
-    side = people.split_people(manifest, fractions, rng)
+    side = people.split_people(manifest, _strata(manifest), fractions, rng)
     rows = np.flatnonzero(side < 0)
+    sizes = np.bincount(labels)
     note = (
-        f"one leak group holds {largest} of {len(manifest)} videos, the largest split {wanted:.0f}: people were "
-        "split and "
-        f"{len(rows)} videos with people of two splits left out (--group-by target keeps them, with donor leakage)"
+        f"the {len(sizes)} leak groups (the largest of {sizes.max()} videos) are too large or too few to be dealt "
+        "out whole: "
+        f"people were split, and {len(rows)} of {len(manifest)} videos, which show people of two splits, are left out "
+        "(--group-by target keeps them, with donor leakage)"
     )
-    notes = (
-        (note,)
-        if largest > _LARGER_THAN_A_SPLIT * wanted
-        else (f"{len(rows)} videos with people of two splits left out",)
-    )
-    return Sides(side, {"its people are in different splits": rows}, group=_kept_groups(manifest, side), notes=notes)
+    return Sides(side, {"its people are in different splits": rows}, group=_kept_groups(manifest, side), notes=(note,))
 
 
 def _dealt(manifest: Manifest, group: Ints, fractions: Sequence[float], rng: np.random.Generator) -> Sides:
@@ -236,7 +231,7 @@ def _check_generators(
     kinds = generators(manifest)
     for code, kind in enumerate(kinds.categories):
         rows = np.asarray(kinds.codes == code)
-        if kind == "unlabelled" or not rows.any():
+        if kind in ("unlabelled", "unknown") or not rows.any():
             continue
         wanted = [index for index, share in enumerate(fractions) if share > 0]
         counts = {names[index]: int((rows & (side == index)).sum()) for index in wanted}

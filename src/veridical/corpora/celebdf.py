@@ -1,0 +1,128 @@
+"""Celeb-DF v1 and v2 (Li et al., CVPR 2020) and Celeb-DF++ (2025): celebrities and their face swaps, without sound.
+
+The test list has a line per video, `<label> <folder>/<file>`, and there 1 means real. Fakes are named
+`id<target>_id<donor>_<recording>.mp4`. There is no official validation set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from veridical.artefacts import Video
+from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.tree import absolute, find_list, list_files, stem
+from veridical.errors import UsageError
+from veridical.settings import Settings
+
+LAYOUT = (
+    "ROOT/Celeb-real/*.mp4, ROOT/YouTube-real/*.mp4, ROOT/Celeb-synthesis/**/*.mp4, ROOT/List_of_testing_videos.txt"
+)
+LIST_FILE = "List_of_testing_videos.txt"
+REAL_FOLDERS, FAKE_FOLDER = ("Celeb-real", "YouTube-real"), "Celeb-synthesis"
+OFFICIAL_COUNTS: dict[str, dict[str, int]] = {
+    "v1": {"Celeb-real": 158, "YouTube-real": 250, FAKE_FOLDER: 795},
+    "v2": {"Celeb-real": 590, "YouTube-real": 300, FAKE_FOLDER: 5639, "test real": 178, "test fake": 340},
+    "++": {"Celeb-real": 590, "YouTube-real": 300, "test real": 178},
+}
+_V2_LIST_LENGTH = 518
+_PERSON = re.compile(r"(?<![A-Za-z0-9])id(\d+)(?![A-Za-z0-9])")
+
+
+class CelebDFOptions(Settings):
+    """Options of the Celeb-DF adapter."""
+
+    dataset: str | None = None
+    """Name of the corpus in the manifest; celebdf, celebdf_v1 or celebdf++ when not given."""
+    version: Literal["v1", "v2", "++"] | None = None
+    """Which release; when not given, ++ if Celeb-synthesis has folders inside, v2 if the test list has 518 lines."""
+    lists: Path | None = None
+    """Folder with List_of_testing_videos.txt, when it is not the root."""
+
+
+def read(root: Path, options: CelebDFOptions, notes: Notes) -> Iterator[Video]:
+    """Yield the videos of a Celeb-DF folder."""
+    files = list_files(root)
+    mine = [path for path in files if path.split("/")[0] in (*REAL_FOLDERS, FAKE_FOLDER) and "/" in path]
+    if not mine:
+        raise UsageError(f"{root}: no Celeb-DF videos among {len(files)} video files; expected {LAYOUT}")
+    if len(mine) < len(files):
+        extra = sorted(set(files) - set(mine))
+        notes.warn("outside the corpus's folders, left out", extra[0], len(extra))
+    listed = _test_list(options.lists or root, notes)
+    version = options.version or _version(mine, listed, notes)
+    dataset = options.dataset or {"v1": "celebdf_v1", "++": "celebdf++"}.get(version or "", "celebdf")
+    counts: Counter[str] = Counter()
+    for path in mine:
+        real = path.split("/")[0] in REAL_FOLDERS
+        counts[path.split("/")[0]] += 1
+        counts[f"test {'real' if real else 'fake'}"] += path in listed
+        yield _video(root, path, dataset, listed, notes)
+    missing = sorted(set(listed) - set(mine))
+    if missing:
+        notes.warn("in the test list but not there", missing[0], len(missing))
+    if version is None:
+        notes.warn("release unknown, official counts not compared; say --version v1, v2 or ++")
+    for name, expected in OFFICIAL_COUNTS.get(version or "", {}).items():
+        if listed or not name.startswith("test"):
+            notes.expect(name, expected, counts[name])
+
+
+def _test_list(folder: Path, notes: Notes) -> Mapping[str, int]:
+    """Return path → label (0 real, 1 fake) of the test videos; the list itself says 1 for real."""
+    path = find_list(folder, [LIST_FILE])
+    if path is None:
+        notes.warn("test list not found, no official split; put it into ROOT or give --lists", LIST_FILE)
+        return {}
+    listed: dict[str, int] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        flag, _, name = line.strip().partition(" ")
+        if not line.strip():
+            continue
+        if flag not in ("0", "1") or not name:
+            raise UsageError(f"{path}, line {number}: expected '<1 real or 0 fake> <folder>/<file>', found {line!r}")
+        listed[name.strip()] = 1 - int(flag)
+    wrong = [name for name, label in listed.items() if label != int(name.startswith(FAKE_FOLDER))]
+    if listed and len(wrong) == len(listed):
+        raise UsageError(
+            f"{path}: all {len(listed)} labels contradict the folders; in this list 1 means real, was it converted?"
+        )
+    return listed
+
+
+def _version(files: list[str], listed: Mapping[str, int], notes: Notes) -> str | None:
+    if any(path.startswith(FAKE_FOLDER) and path.count("/") > 1 for path in files):
+        return "++"
+    return "v2" if len(listed) == _V2_LIST_LENGTH else None
+
+
+def _video(root: Path, path: str, dataset: str, listed: Mapping[str, int], notes: Notes) -> Video:
+    """Return the row of one file."""
+    folder, label = path.split("/")[0], int(path.startswith(FAKE_FOLDER))
+    people = [f"celebdf/id{number}" for number in _PERSON.findall(stem(path).replace("_", " "))]
+    attributes = {"official_split": "test" if path in listed else "train"} if listed else {}
+    if folder != "YouTube-real":
+        if len(people) < 1 + label:
+            notes.warn("the people cannot be read from the name", path)
+        attributes |= dict(zip(("target", "donor"), people, strict=False))
+    generator = None
+    if label:
+        parts = path.split("/")[1:-1]
+        generator = parts[-1] if parts else FAKE_FOLDER
+        recording = stem(path).rpartition("_")[2]
+        if len(people) > 1 and recording.isdigit():
+            attributes["original"] = f"{dataset}/Celeb-real/{people[0].partition('/')[2]}_{recording}"
+    known: int | None = label
+    if listed.get(path, label) != label:
+        notes.warn("the test list contradicts the folder, label unknown", path)
+        known = None
+    return Video(
+        dataset=dataset, video_id=f"{dataset}/{path.rpartition('.')[0]}", path=absolute(root, path), label=known,
+        visual_label=known, generator=generator, identities=tuple(dict.fromkeys(people)), attributes=attributes,
+    )  # fmt: skip
+
+
+ADAPTER = Adapter("Celeb-DF", read, CelebDFOptions, LAYOUT)
