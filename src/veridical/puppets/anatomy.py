@@ -98,7 +98,7 @@ def relief(grid: Sheet, shape: FaceShape, rng: np.random.Generator) -> Array:
     height -= 0.06 * bump(grid, 0, shape.mouth_y + 0.25, 0.24, 0.07)
     height += 0.10 * bump(grid, 0, shape.chin_y - 0.25, 0.26, 0.2)
     height += _age_marks(grid, shape)
-    height += 0.0022 * noise(rng, field.shape, 140) + 0.004 * noise(rng, field.shape, 40)
+    height += 0.0008 * noise(rng, field.shape, 150) + 0.0016 * noise(rng, field.shape, 45)
     return np.asarray(height, np.float32)
 
 
@@ -114,7 +114,7 @@ def occlusion(height: Array) -> Array:
     """Return ambient occlusion, 1 in the open and lower in hollows."""
     hollow = cv2.GaussianBlur(height, (0, 0), 0.13 * DENSITY) - height
     fine = cv2.GaussianBlur(height, (0, 0), 0.04 * DENSITY) - height
-    return np.asarray(np.clip(1 - 3.2 * np.maximum(hollow, 0) - 4.0 * np.maximum(fine, 0), 0.3, 1), np.float32)
+    return np.asarray(np.clip(1 - 2.2 * np.maximum(hollow, 0) - 3.0 * np.maximum(fine, 0), 0.35, 1), np.float32)
 
 
 def cast_shadow(height: Array, direction: tuple[float, float, float], softness: float) -> Array:
@@ -138,11 +138,11 @@ def cast_shadow(height: Array, direction: tuple[float, float, float], softness: 
 
 def _nose(grid: Sheet, shape: FaceShape) -> Array:
     tip, wing = shape.nose_y, shape.nose_half_width
-    along = smoothstep(grid.y, -0.35, tip) ** 1.2 * (1 - smoothstep(grid.y, tip + 0.03, tip + 0.2))
-    width = 0.10 + 0.08 * smoothstep(grid.y, -0.1, tip)
+    along = smoothstep(grid.y, -0.35, tip) ** 1.2 * (1 - smoothstep(grid.y, tip - 0.01, tip + 0.23))
+    width = 0.135 + 0.075 * smoothstep(grid.y, -0.1, tip)
     height = shape.nose_height * along * np.exp(-((grid.x / width) ** 2))
     height += 0.06 * bump(grid, 0, tip, 0.12, 0.1)
-    height += 0.13 * bump(grid, wing, tip + 0.05, 0.08, 0.085, pair=True)
+    height += 0.14 * bump(grid, wing, tip + 0.06, 0.085, 0.085, pair=True)
     height -= 0.05 * bump(grid, 0.09, tip + 0.13, 0.05, 0.03, pair=True)
     return np.asarray(height, np.float32)
 

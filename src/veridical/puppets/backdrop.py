@@ -103,7 +103,7 @@ def torso(identity: Identity) -> Array:
     layer = np.zeros((*size, 4), np.float32)
     if identity.hair.style in ("bob", "long"):
         _paint_back_hair(identity, grid, layer, rng)
-    neck_width = 0.56 * shape.half_width + 0.05 + 0.5 * smoothstep(grid.y, 1.7, 2.6)
+    neck_width = 0.6 * shape.half_width + 0.04 + 0.25 * smoothstep(grid.y, shape.chin_y + 0.2, shape.chin_y + 1.0)
     neck = np.minimum(neck_width - np.abs(grid.x), (grid.y - 0.6) * 3)
     skin = np.asarray(identity.skin.colour, np.float32) * (0.95 + 0.05 * noise(rng, size, 30))[..., None]
     throat = 1 - 0.6 * np.exp(-(((grid.y - shape.chin_y) / 0.4) ** 2)) * (grid.y < shape.chin_y + 0.8)
@@ -148,10 +148,10 @@ def _paint(layer: Array, colour: Array, cover: Array, normal: tuple[Array, Array
 
 def _paint_back_hair(identity: Identity, grid: Sheet, layer: Array, rng: np.random.Generator) -> None:
     shape, hair = identity.shape, identity.hair
-    bottom = shape.mouth_y + (0.25 if hair.style == "bob" else 1.5)
+    bottom = shape.mouth_y + (0.25 if hair.style == "bob" else 1.4) - 0.25 * (grid.x / shape.half_width) ** 2
     width = shape.half_width + hair.volume + 0.15 * smoothstep(grid.y, -0.5, 1.2)
-    field = np.minimum(width - np.abs(grid.x), bottom - grid.y + 0.1 * noise(rng, grid.x.shape, 30))
-    field = np.minimum(field, grid.y + 1.2)
+    dome = 1 - (grid.x / width) ** 2 - (np.minimum(grid.y, 0) / (-shape.crown_y + hair.volume)) ** 2
+    field = np.minimum(dome, bottom - grid.y + 0.06 * noise(rng, grid.x.shape, 24))
     strands = np.exp(0.25 * cv2.GaussianBlur(noise(rng, grid.x.shape, 140), (0, 0), sigmaX=0.6, sigmaY=12) * 4)
     colour = np.asarray(back_hair_colour(hair), np.float32) * strands[..., None]
     _paint(

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from veridical.puppets.anatomy import DENSITY, X_MAX, Y_MAX, Array, Sheet, sheet, smoothstep
 from veridical.puppets.identity import Extras, FaceShape, Identity
 from veridical.puppets.skin import HeadTexture, lip_profiles
+
+_TABLE_REACH, _TABLE_SIZE = 4.0, 1025
 
 
 @dataclass(frozen=True)
@@ -116,18 +119,21 @@ class Mouth:
         shape = identity.shape
         self.shape = shape
         self._region = region = _Region(-1.3, 1.3, shape.nose_y + 0.05, shape.chin_y + 0.45)
+        self._inner = _Region(-0.66, 0.66, shape.mouth_y - 0.2, shape.mouth_y + 0.44)
         self._jaw_weight = (1 - smoothstep(np.abs(region.x), 0.35, 1.15)).astype(np.float32)
         self._width_weight = np.exp(-(((region.y - shape.mouth_y) / 0.4) ** 2)).astype(np.float32)
+        reach = np.linspace(-_TABLE_REACH, _TABLE_REACH, _TABLE_SIZE, dtype=np.float32)[None]
+        self._profiles = np.dstack(lip_profiles(shape, reach))
         self._teeth_colour = np.array([0.62, 0.58, 0.5], np.float32) * (1 - 0.25 * shape.age)
         self._gum = np.asarray(identity.skin.lip_colour, np.float32) * 0.5 + np.array([0.12, 0.02, 0.02], np.float32)
 
     def draw(self, rest: HeadTexture, paint: Array, surface: Array, pose: MouthPose) -> None:
         """Redraw the region in `paint` and `surface` for a pose."""
         region, shape = self._region, self.shape
-        u = region.x / pose.half_width
+        u = region.x[:1] / pose.half_width
         edges = lip_edges(shape, pose, u)
         rest_x = self._rest_x(pose)
-        seam, upper, lower = lip_profiles(shape, rest_x / shape.mouth_half_width)
+        seam, upper, lower = cv2.split(self._profiles_at(rest_x))
         line = shape.mouth_y + seam
         nose_base = shape.nose_y + 0.2
         drop = pose.jaw_drop * self._jaw_weight * 0.85
@@ -137,7 +143,15 @@ class Mouth:
         rest_y = _map_columns(region.y, now, marks)
         paint[region.slices] = _fetch(rest.paint, rest_x, rest_y)
         surface[region.slices] = _fetch(rest.surface, rest_x, rest_y)
-        self._draw_inside(paint[region.slices], surface[region.slices], pose, u, edges)
+        self._draw_inside(paint[self._inner.slices], surface[self._inner.slices], pose)
+
+    def _profiles_at(self, rest_x: Array) -> Array:
+        """Look up seam, upper and lower lip (H, W, 3) at rest."""
+        column = (rest_x / self.shape.mouth_half_width + _TABLE_REACH) * ((_TABLE_SIZE - 1) / (2 * _TABLE_REACH))
+        row = np.zeros_like(column)
+        return np.asarray(
+            cv2.remap(self._profiles, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
 
     def _rest_x(self, pose: MouthPose) -> Array:
         """Undo the widening of the mouth, which fades out towards the cheeks, nose and chin."""
@@ -149,9 +163,10 @@ class Mouth:
         moved = np.sign(x) * np.where(size < half, size * (rest_half / half), outer)
         return np.asarray(x + (moved - x) * self._width_weight, np.float32)
 
-    def _draw_inside(self, paint: Array, surface: Array, pose: MouthPose, u: Array, edges: tuple[Array, ...]) -> None:
-        x, y = self._region.x, self._region.y
-        _, top, bottom, _ = edges
+    def _draw_inside(self, paint: Array, surface: Array, pose: MouthPose) -> None:
+        x, y = self._inner.x[:1], self._inner.y
+        u = x / pose.half_width
+        _, top, bottom, _ = lip_edges(self.shape, pose, u)
         sharp = DENSITY * 0.9
         inside = np.clip((y - top) * sharp + 0.5, 0, 1) * np.clip((bottom - y) * sharp + 0.5, 0, 1) * (np.abs(u) < 1)
         if float(inside.max()) < 0.02 and pose.open_down + pose.open_up < 0.004:
@@ -168,25 +183,21 @@ class Mouth:
     def _cavity(self, pose: MouthPose, x: Array, y: Array, u: Array, top: Array, bottom: Array) -> Array:
         """Return the colour inside the mouth: dark throat, tongue, lower and upper teeth."""
         shape = self.shape
-        colour = np.broadcast_to(np.array([0.05, 0.012, 0.012], np.float32), (*x.shape, 3)).copy()
+        colour = np.broadcast_to(np.array([0.05, 0.012, 0.012], np.float32), (*y.shape, 3)).copy()
         depth = np.clip(1 - np.abs(u), 0, 1) ** 0.5
         tongue_y = shape.mouth_y + pose.jaw_drop * 0.95 - 0.02 - 0.16 * pose.tongue * (0.4 + pose.jaw_drop)
         tongue = np.exp(-((x / (pose.half_width * 0.62)) ** 4)) * smoothstep(y, tongue_y - 0.06, tongue_y + 0.05)
-        _over3(colour, self._gum * 1.2, tongue * 0.8 * depth)
-        lower_y = shape.mouth_y + pose.jaw_drop - 0.055
+        _over(colour, self._gum * 1.2, tongue * 0.8 * depth)
+        lower_y = shape.mouth_y + pose.jaw_drop - 0.04
         self._row_of_teeth(colour, x, (y > lower_y + 0.05 * u * u), depth * 0.7, width=0.068)
-        upper_edge = shape.mouth_y + 0.055 - 0.05 * u * u
+        upper_edge = shape.mouth_y + 0.04 - 0.05 * u * u
         self._row_of_teeth(colour, x, (y < upper_edge), depth, width=0.095)
         shadow = np.clip((y - top) / 0.05, 0, 1) * 0.55 + 0.45
-        return colour * (shadow * np.clip((bottom - y) / 0.03 + 0.5, 0.5, 1))[..., None]
+        return np.asarray(colour * (shadow * np.clip((bottom - y) / 0.03 + 0.5, 0.5, 1))[..., None], np.float32)
 
-    def _row_of_teeth(self, colour: Array, x: Array, where: Array, light: Array, width: float) -> None:
+    def _row_of_teeth(self, colour: Array, x: Array, where: npt.NDArray[np.bool_], light: Array, width: float) -> None:
         gaps = 1 - 0.35 * np.exp(-(((((x / width + 0.5) % 1.0) - 0.5) / 0.09) ** 2))[..., None]
-        _over3(colour, self._teeth_colour * gaps * light[..., None], where.astype(np.float32) * 0.97)
-
-
-def _over3(colour: Array, other: Array, weight: Array) -> None:
-    colour += (other - colour) * weight[..., None]
+        _over(colour, self._teeth_colour * gaps * light[..., None], where.astype(np.float32) * 0.97)
 
 
 def lip_edges(shape: FaceShape, pose: MouthPose, u: Array) -> tuple[Array, Array, Array, Array]:
@@ -213,8 +224,10 @@ class Eyes:
     def draw(self, rest: HeadTexture, paint: Array, surface: Array, pose: EyePose) -> None:
         """Redraw both eyes in `paint` and `surface` for a pose."""
         for side, region in self._regions.items():
-            fade = 1 - smoothstep(np.abs(region.x - side * 0.5), 0.28, 0.42)
-            top, bottom, shut = lid_edges(self.shape, pose, (region.x - side * 0.5) / self.shape.eye_half_width, side)
+            fade = 1 - smoothstep(np.abs(region.x[:1] - side * 0.5), 0.28, 0.42)
+            top, bottom, shut = lid_edges(
+                self.shape, pose, (region.x[:1] - side * 0.5) / self.shape.eye_half_width, side
+            )
             brow_y = self.shape.brow_y
             now = (-0.85, brow_y - 0.10 * pose.brow * fade, top, bottom, 0.34)
             rest_y = _map_columns(region.y, now, (-0.85, brow_y, shut, shut, 0.34))
@@ -225,7 +238,7 @@ class Eyes:
 
     def _draw_eye(self, paint: Array, surface: Array, pose: EyePose, side: int, lids: tuple[Array, Array]) -> None:
         region = self._regions[side]
-        x, y = region.x - side * 0.5, region.y
+        x, y = region.x[:1] - side * 0.5, region.y
         u = x / self.shape.eye_half_width
         top, bottom = lids
         crease = np.exp(-(((y - top + 0.045 * pose.lid + 0.015) / 0.014) ** 2)) * np.clip((1.1 - np.abs(u)) * 4, 0, 1)
@@ -242,30 +255,27 @@ class Eyes:
         wet = inside * pose.lid
         surface[..., 0] += (x / 0.28 - surface[..., 0]) * wet
         surface[..., 1] += (y / 0.28 - surface[..., 1]) * wet
-        surface[..., 3] += (0.8 - surface[..., 3]) * wet
+        surface[..., 3] += (0.12 - surface[..., 3]) * wet
 
     def _eyeball(self, x: Array, y: Array, pose: EyePose, side: int, top: Array) -> Array:
         """Return the colour of sclera, iris and pupil with the shadow of the lid and a catchlight."""
         centre_x, centre_y = 0.085 * pose.gaze[0], 0.05 * pose.gaze[1] - 0.01
         radius = np.hypot(x - centre_x, y - centre_y)
-        white = np.array([0.62, 0.58, 0.55], np.float32) * np.clip(1.08 - 1.3 * np.abs(x)[..., None], 0.5, 1)
+        white = np.array([0.5, 0.46, 0.44], np.float32) * np.clip(1.08 - 1.3 * np.abs(x)[..., None], 0.5, 1)
         corner = np.exp(-(((x + side * 0.2) / 0.05) ** 2))[..., None]
-        colour = white * (1 - corner * np.array([0.1, 0.45, 0.45], np.float32))
-        spokes = (
-            0.8
-            + 0.35 * np.cos(np.arctan2(y - centre_y, x - centre_x) * 17) * np.clip(radius / 0.09, 0, 1)
-            + 2.5 * np.clip(radius - 0.03, 0, 0.06)
-        )
-        iris = self._iris * spokes[..., None] * (1 - 0.6 * smoothstep(radius, 0.075, 0.1))[..., None]
-        _over3(colour, iris, 1 - smoothstep(radius, 0.088, 0.108))
-        colour *= smoothstep(radius, 0.03, 0.048)[..., None] * 0.97 + 0.03
+        colour = np.repeat(white * (1 - corner * np.array([0.1, 0.45, 0.45], np.float32)), len(y), axis=0)
+        spokes = 0.7 + 0.25 * np.cos(np.arctan2(y - centre_y, x - centre_x) * 17) * np.clip(radius / 0.1, 0, 1)
+        spokes = spokes + 0.5 * smoothstep(y - centre_y, -0.02, 0.08)
+        iris = self._iris * spokes[..., None] * (1 - 0.75 * smoothstep(radius, 0.08, 0.108))[..., None]
+        _over(colour, iris, 1 - smoothstep(radius, 0.1, 0.118))
+        colour *= smoothstep(radius, 0.034, 0.052)[..., None] * 0.97 + 0.03
         colour *= np.clip(0.45 + (y - top) / 0.09, 0.45, 1)[..., None]
-        glint = np.exp(-((np.hypot(x - centre_x - 0.03, y - centre_y + 0.035) / 0.016) ** 2))
-        return np.asarray(colour + 0.9 * glint[..., None], np.float32)
+        glint = np.exp(-((np.hypot(x - centre_x - 0.03, y - centre_y + 0.035) / 0.014) ** 2))
+        return np.asarray(colour + 0.6 * glint[..., None], np.float32)
 
 
 def lid_edges(shape: FaceShape, pose: EyePose, u: Array, side: int) -> tuple[Array, Array, Array]:
-    """Return upper edge, lower edge and closing line (y) of the lids, u = -1 to 1 across an eye; side -1 is left in the picture."""
+    """Return upper edge, lower edge and closing line (y) of the lids for u = -1 to 1; side -1 is left in the picture."""
     inside = np.clip(1 - u * u, 0, 1)
     tilt = -shape.eye_tilt * side * np.clip(u, -1.2, 1.2)
     shut = 0.035 * inside + tilt

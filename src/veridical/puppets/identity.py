@@ -174,15 +174,16 @@ def sample_identity(seed: int, family: str = "a", *, name: str | None = None) ->
     own = seed_from(seed, "identity", family)
     low_voice = bool(stream(own, "sex").random() < 0.5)
     shape = _sample_shape(own, low_voice)
-    hair = _sample_hair(own, low_voice, shape.age)
+    skin = _sample_skin(own, low_voice)
+    hair = _sample_hair(own, low_voice, shape.age, dark=float(np.mean(skin.colour)) < 0.25)
     return Identity(
         name=name or f"{family}{seed:04d}",
         seed=own,
         family=family,
         shape=shape,
-        skin=_sample_skin(own, low_voice),
+        skin=skin,
         hair=hair,
-        extras=_sample_extras(own),
+        extras=_sample_extras(own, dark=float(np.mean(skin.colour)) < 0.25),
         studio=STUDIOS[family](own),
         temperament=_sample_temperament(own),
         voice=sample_voice(own, family, low_voice),
@@ -195,7 +196,7 @@ def _sample_shape(seed: int, low_voice: bool) -> FaceShape:
     mouth_y = nose_y + rng.uniform(0.42, 0.54)
     return FaceShape(
         half_width=rng.uniform(1.04, 1.2),
-        jaw_power=rng.uniform(2.3, 3.3) if low_voice else rng.uniform(1.9, 2.7),
+        jaw_power=rng.uniform(2.1, 2.9) if low_voice else rng.uniform(1.75, 2.3),
         chin_y=mouth_y + rng.uniform(0.6, 0.82),
         crown_y=-rng.uniform(1.65, 1.9),
         depth=rng.uniform(0.95, 1.2),
@@ -207,7 +208,7 @@ def _sample_shape(seed: int, low_voice: bool) -> FaceShape:
         upper_lip=rng.uniform(0.06, 0.12),
         lower_lip=rng.uniform(0.09, 0.16),
         eye_half_width=rng.uniform(0.215, 0.255),
-        eye_opening=rng.uniform(0.075, 0.115),
+        eye_opening=rng.uniform(0.085, 0.125),
         eye_tilt=rng.uniform(-0.02, 0.045),
         brow_y=-rng.uniform(0.3, 0.4),
         brow_thickness=rng.uniform(0.045, 0.075) if low_voice else rng.uniform(0.025, 0.055),
@@ -221,7 +222,7 @@ _SKIN_TONES = np.array([[241, 205, 184], [228, 182, 152], [208, 158, 124], [178,
 _HAIR_COLOURS = np.array(
     [[28, 22, 20], [58, 40, 28], [96, 66, 42], [150, 110, 66], [196, 160, 104], [130, 62, 34], [120, 118, 116]]
 )
-_IRIS_COLOURS = np.array([[70, 44, 26], [98, 68, 38], [92, 104, 60], [86, 118, 138], [108, 122, 128]])
+_IRIS_COLOURS = np.array([[62, 38, 22], [92, 60, 32], [84, 92, 56], [76, 106, 128], [96, 108, 112]])
 _CLOTHES = np.array(
     [
         [40, 52, 84],
@@ -264,7 +265,7 @@ def _sample_skin(seed: int, low_voice: bool) -> Skin:
     )
 
 
-def _sample_hair(seed: int, low_voice: bool, age: float) -> Hair:
+def _sample_hair(seed: int, low_voice: bool, age: float, *, dark: bool) -> Hair:
     rng = stream(seed, "hair")
     styles = (
         ("short", "crop", "parted", "curly", "receding", "bald")
@@ -272,7 +273,7 @@ def _sample_hair(seed: int, low_voice: bool, age: float) -> Hair:
         else ("parted", "curly", "bob", "long", "short")
     )
     style: HairStyle = styles[int(rng.integers(len(styles)))]  # type: ignore[assignment]
-    colour = _HAIR_COLOURS[int(rng.integers(len(_HAIR_COLOURS)))] * rng.uniform(0.8, 1.2)
+    colour = _HAIR_COLOURS[int(rng.integers(2 if dark else len(_HAIR_COLOURS)))] * rng.uniform(0.8, 1.2)
     grey = np.clip((age - 0.55) * 2 + rng.normal(0, 0.15), 0, 1)
     return Hair(
         style=style,
@@ -284,12 +285,12 @@ def _sample_hair(seed: int, low_voice: bool, age: float) -> Hair:
     )
 
 
-def _sample_extras(seed: int) -> Extras:
+def _sample_extras(seed: int, *, dark: bool) -> Extras:
     rng = stream(seed, "extras")
     clothes = _CLOTHES[int(rng.integers(len(_CLOTHES)))] * rng.uniform(0.75, 1.2)
     frame = np.array([[20, 20, 24], [84, 48, 30], [120, 112, 100], [40, 30, 70]])[int(rng.integers(4))]
     return Extras(
-        iris=linear(_IRIS_COLOURS[int(rng.integers(len(_IRIS_COLOURS)))] * rng.uniform(0.8, 1.25)),
+        iris=linear(_IRIS_COLOURS[int(rng.integers(2 if dark else len(_IRIS_COLOURS)))] * rng.uniform(0.8, 1.25)),
         lashes=rng.uniform(0.3, 1.0),
         glasses=str(rng.choice(["none", "none", "none", "round", "square", "rimless"])),  # type: ignore[arg-type]
         glasses_colour=linear(frame),
@@ -335,7 +336,7 @@ def _studio_a(seed: int) -> Studio:
         backdrop_colours=(_pale(rng, 0.1, 0.6, 0.35), _pale(rng, 0.05, 0.4, 0.4)),
         width=320,
         height=320,
-        eye_distance_px=rng.uniform(56, 64),
+        eye_distance_px=rng.uniform(61, 68),
         centre=(rng.uniform(0.45, 0.55), rng.uniform(0.4, 0.45)),
         perspective=rng.uniform(0.03, 0.08),
         exposure=rng.uniform(0.9, 1.1),
@@ -363,7 +364,7 @@ def _studio_b(seed: int) -> Studio:
         backdrop_colours=(_pale(rng, 0.05, 0.4, 0.6), _pale(rng, 0.03, 0.3, 0.6)),
         width=384,
         height=288,
-        eye_distance_px=rng.uniform(52, 58),
+        eye_distance_px=rng.uniform(57, 63),
         centre=(rng.uniform(0.4, 0.6), rng.uniform(0.41, 0.45)),
         perspective=rng.uniform(0.16, 0.28),
         exposure=rng.uniform(0.85, 1.2),

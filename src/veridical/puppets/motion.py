@@ -56,7 +56,7 @@ def perform(
     phonemes: Sequence[Phoneme], num_frames: int, fps: float, temperament: Temperament, seed: int
 ) -> Performance:
     """Return the motion for a stretch of speech; a frame shows the middle of its exposure."""
-    times_s = (np.arange(num_frames) + 0.5) / fps
+    times_s = np.asarray((np.arange(num_frames) + 0.5) / fps, np.float64)
     stress = _stress(phonemes, times_s)
     head = temperament.head
     wander = [_wander(seed, name, num_frames, fps) for name in ("yaw", "pitch", "roll", "x", "y", "brow", "smile")]
@@ -91,7 +91,7 @@ def _stress(phonemes: Sequence[Phoneme], times_s: npt.NDArray[np.float64]) -> np
     for item in phonemes:
         if item.stressed:
             stress = np.maximum(stress, np.exp(-(((times_s - (item.start_s + item.end_s) / 2) / 0.09) ** 2)))
-    return gaussian_filter1d(stress, 2.0)
+    return np.asarray(gaussian_filter1d(stress, 2.0))
 
 
 def _blinks(seed: int, times_s: npt.NDArray[np.float64], per_minute: float) -> npt.NDArray[np.float32]:
@@ -118,4 +118,4 @@ def _gaze(seed: int, times_s: npt.NDArray[np.float64], yaw: npt.NDArray[np.float
         gaze[times_s >= time_s] = target
         time_s += float(rng.uniform(0.3, 0.9) if away else rng.uniform(0.6, 2.5))
     gaze[:, 0] -= 0.3 * yaw
-    return np.clip(gaussian_filter1d(gaze, 0.5, axis=0), -1, 1).astype(np.float32)
+    return np.asarray(np.clip(gaussian_filter1d(gaze, 0.5, axis=0), -1, 1), np.float32)

@@ -32,24 +32,26 @@ def paint_head(identity: Identity, grid: Sheet) -> HeadTexture:
     height = anatomy.relief(grid, shape, rng)
     colour = _skin_colour(identity, grid, rng)
     cover = anatomy.coverage(anatomy.head_field(grid, shape))
-    shine = skin.shine * (0.5 + 0.8 * bump(grid, 0, 0.2, 0.3, 0.6) + 0.5 * bump(grid, 0, -0.7, 0.5, 0.3))
-    shine = shine * (0.75 + 0.25 * anatomy.noise(rng, grid.x.shape, 60))
+    gloss = skin.shine * (0.5 + 0.8 * bump(grid, 0, 0.2, 0.3, 0.6) + 0.5 * bump(grid, 0, -0.7, 0.5, 0.3))
+    shine = np.asarray(gloss * (0.75 + 0.25 * anatomy.noise(rng, grid.x.shape, 60)), np.float32)
     _lips(identity, grid, colour, height, shine)
     colour *= (anatomy.occlusion(height) ** 1.2)[..., None]
     _nostrils(grid, shape, colour)
     _brows_and_beard(identity, grid, colour, rng)
-    ears = _ears(identity, grid, colour, height)
-    cover = np.maximum(cover, ears)
+    if identity.hair.style not in ("bob", "long"):
+        cover = np.maximum(cover, _ears(identity, grid, colour, height))
+    normal_x, normal_y = anatomy.normals(height)
     hair = _hair(identity, grid, rng)
     if hair is not None:
         mask, hair_colour, hair_height = hair
-        shade = cv2.GaussianBlur(mask, (0, 0), 5)[..., None]
-        colour *= 1 - 0.4 * np.clip(shade, 0, 1)
-        colour[:] = colour * (1 - mask[..., None]) + hair_colour * mask[..., None]
-        height = height * (1 - mask) + hair_height * mask
-        shine = shine * (1 - mask) + 0.22 * mask
+        under = cv2.GaussianBlur(mask, (0, 0), 4)
+        colour *= (1 - 0.45 * under)[..., None]
         cover = np.maximum(cover, mask)
-    normal_x, normal_y = anatomy.normals(height)
+        _mix(colour, hair_colour, np.clip(mask / np.maximum(cover, 1e-3), 0, 1))
+        hair_x, hair_y = anatomy.normals(hair_height)
+        normal_x, normal_y = normal_x + (hair_x - normal_x) * mask, normal_y + (hair_y - normal_y) * mask
+        height = height + (hair_height - height) * cv2.GaussianBlur(mask, (0, 0), 2)
+        shine = shine * (1 - mask) + 0.2 * mask
     softness = 0.5 - 0.4 * identity.studio.hardness
     lit = 1 - (1 - anatomy.cast_shadow(height, identity.studio.key_direction, softness)) * (
         0.4 + 0.5 * identity.studio.hardness
@@ -120,11 +122,11 @@ def _nostrils(grid: Sheet, shape: FaceShape, colour: Array) -> None:
 
 def _brows_and_beard(identity: Identity, grid: Sheet, colour: Array, rng: np.random.Generator) -> None:
     shape, skin = identity.shape, identity.skin
-    hair = np.asarray(identity.hair.colour, np.float32) * 0.8
-    side = np.abs(grid.x) - 0.5
+    hair = np.asarray(identity.hair.colour, np.float32) * 0.65
+    side = np.asarray(np.abs(grid.x) - 0.5, np.float32)
     line = shape.brow_y - shape.brow_arch * (1 - ((side - 0.08) / 0.42) ** 2)
     thickness = shape.brow_thickness * np.clip(1.15 - 0.9 * (side + 0.3), 0.25, 1.2)
-    strands = anatomy.noise(rng, grid.x.shape, 110)
+    strands = anatomy.noise(rng, grid.x.shape, 230)
     brow = (
         np.exp(-(((grid.y - line) / thickness) ** 4))
         * smoothstep(side, -0.36, -0.26)
@@ -167,10 +169,11 @@ def _hair(identity: Identity, grid: Sheet, rng: np.random.Generator) -> tuple[Ar
     outer = _hair_outline(hair, grid, shape)
     ragged = 0.05 * hair.roughness * anatomy.noise(rng, grid.x.shape, 60)
     cover = anatomy.coverage(outer + ragged * (0.6 if hair.style != "curly" else 2.0))
-    face = _face_opening(hair, grid, shape) + ragged
-    mask = cover * (1 - anatomy.coverage(face))
     colour, fibres = _strands(hair, grid, rng)
-    height = shape.depth * np.sqrt(np.maximum(outer, 0) + 0.02) + 0.12 + 0.02 * fibres
+    inside_skull = np.where(grid.y < 0.45, anatomy.head_field(grid, shape) * 3 - 0.05, 1.0)
+    face = np.minimum(_face_opening(hair, grid, shape) + ragged + 0.03 * fibres, inside_skull)
+    mask = cover * (1 - smoothstep(face, -0.04, 0.07))
+    height = shape.depth * np.sqrt(np.maximum(outer, 0) + 0.02) + 0.1 + 0.012 * fibres
     return np.asarray(mask, np.float32), colour, np.asarray(height, np.float32)
 
 
@@ -182,18 +185,19 @@ def _hair_outline(hair: Hair, grid: Sheet, shape: FaceShape) -> Array:
         bottom = shape.mouth_y + (0.1 if hair.style == "bob" else 1.2)
         width = shape.half_width + grow + 0.12 * smoothstep(grid.y, -0.5, 1.0)
         curtain = np.minimum(1 - (np.abs(grid.x) / width) ** 3, (bottom - grid.y) * 1.5)
-        return np.asarray(np.where(grid.y > -0.4, np.maximum(curtain, skull), skull), np.float32)
+        return np.asarray(np.maximum(skull, np.minimum(curtain, (grid.y + 0.9) * 0.8)), np.float32)
     sideburn = 0.35 if hair.style != "crop" else 0.1
     return np.asarray(np.minimum(skull, (sideburn - grid.y) * 2 + 0.2), np.float32)
 
 
 def _face_opening(hair: Hair, grid: Sheet, shape: FaceShape) -> Array:
     """Positive where the face shows."""
-    line = hair.hairline_y - (0.3 if hair.style == "receding" else 0.0)
+    middle = hair.hairline_y - (0.3 if hair.style == "receding" else 0.0)
+    line = np.full_like(grid.x, middle)
     if hair.style in ("parted", "bob", "long"):
-        line = line + 0.32 * np.abs(grid.x - hair.parting_x) ** 1.5
+        line += 0.32 * np.abs(grid.x - hair.parting_x) ** 1.5
     elif hair.style == "receding":
-        line = line - 0.25 * bump(grid, 0.55, line, 0.25, 2.0, pair=True) + 0.2 * bump(grid, 0, line, 0.2, 2.0)
+        line += 0.2 * bump(grid, 0, middle, 0.2, 2.0) - 0.25 * bump(grid, 0.55, middle, 0.25, 2.0, pair=True)
     width = shape.half_width * (0.86 if hair.style in ("bob", "long") else 0.95)
     top = (grid.y - line) / 0.9
     across = np.abs(grid.x) / width
@@ -203,7 +207,7 @@ def _face_opening(hair: Hair, grid: Sheet, shape: FaceShape) -> Array:
 def _strands(hair: Hair, grid: Sheet, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return the colour of the hair and the height of its fibres."""
     if hair.style in ("curly", "crop"):
-        cells = 22 if hair.style == "curly" else 90
+        cells = 38 if hair.style == "curly" else 90
         fibres = anatomy.noise(rng, grid.x.shape, cells) + 0.6 * anatomy.noise(rng, grid.x.shape, cells * 2.3)
     else:
         start_x = hair.parting_x if hair.style != "short" else 0.3 * hair.parting_x

@@ -119,7 +119,7 @@ def in_room(dry: npt.NDArray[np.float32], voice: Voice, seed: int) -> npt.NDArra
     level = float(np.sqrt(np.mean(sound**2)))
     sound = sound * (10 ** (voice.level_db / 20) / level) if level > 1e-6 else sound
     noise = room_noise(len(dry), rng) * 10 ** ((voice.level_db + voice.noise_db) / 20)
-    return (np.tanh(0.95 * (sound + noise)) / 0.95).astype(np.float32)
+    return np.asarray(np.tanh(0.95 * (sound + noise)) / 0.95, np.float32)
 
 
 def room_noise(num_samples: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -141,4 +141,4 @@ def _impulse_response(reverberation_s: float, rng: np.random.Generator) -> npt.N
     time_s = np.arange(int(reverberation_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     tail = rng.standard_normal(len(time_s)) * 10 ** (-3.0 * time_s / reverberation_s)
     tail[: int(0.004 * SAMPLE_RATE_HZ)] = 0.0
-    return (tail / np.sqrt(np.sum(tail**2))).astype(np.float32)
+    return np.asarray(tail / np.sqrt(np.sum(tail**2)), np.float32)

@@ -39,18 +39,18 @@ class _Target:
 _REST = _Target(jaw=0.02, upper=0.0, strength=0.7, reach_s=0.09)
 _LIPS = _Target(jaw=0.06, press=1.0, upper=0.0, strength=0.7, firm=("jaw", "press"), reach_s=0.05)
 _LIP_TEETH = _Target(jaw=0.14, tuck=1.0, upper=0.35, strength=0.7, firm=("jaw", "tuck"), reach_s=0.05)
-_TONGUE_TIP = _Target(jaw=0.2, spread=0.1, tongue=0.7, upper=0.15, strength=0.5, reach_s=0.05)
-_DENTAL = _Target(jaw=0.24, spread=0.1, tongue=1.0, upper=0.15, strength=0.6, reach_s=0.05)
-_SIBILANT = _Target(jaw=0.12, spread=0.35, upper=0.3, strength=0.7, reach_s=0.055)
-_SHIBILANT = _Target(jaw=0.16, spread=-0.6, upper=0.35, strength=0.7, firm=("spread",), reach_s=0.06)
-_BACK = _Target(jaw=0.28, strength=0.35, reach_s=0.05)
-_LIQUID_R = _Target(jaw=0.24, spread=-0.45, strength=0.5)
+_TONGUE_TIP = _Target(jaw=0.13, spread=0.1, tongue=0.7, upper=0.15, strength=0.5, reach_s=0.05)
+_DENTAL = _Target(jaw=0.18, spread=0.1, tongue=1.0, upper=0.15, strength=0.6, reach_s=0.05)
+_SIBILANT = _Target(jaw=0.07, spread=0.35, upper=0.3, strength=0.7, reach_s=0.055)
+_SHIBILANT = _Target(jaw=0.1, spread=-0.6, upper=0.35, strength=0.7, firm=("spread",), reach_s=0.06)
+_BACK = _Target(jaw=0.2, strength=0.45, reach_s=0.05)
+_LIQUID_R = _Target(jaw=0.2, spread=-0.45, strength=0.5)
 _GLIDE_W = _Target(jaw=0.16, spread=-1.0, strength=0.8, firm=("spread",))
 _OPEN = _Target(jaw=0.95, spread=0.1, upper=0.3, strength=1.3)
 _OPEN_BACK = _Target(jaw=0.85, spread=-0.3, upper=0.15, strength=1.3)
 _MID_FRONT = _Target(jaw=0.62, spread=0.5, upper=0.3, strength=1.2)
-_MID = _Target(jaw=0.45, strength=0.8)
-_CLOSE_FRONT = _Target(jaw=0.34, spread=0.9, upper=0.25, strength=1.0)
+_MID = _Target(jaw=0.42, strength=0.8)
+_CLOSE_FRONT = _Target(jaw=0.36, spread=0.9, upper=0.25, strength=1.0)
 _NEAR_FRONT = _Target(jaw=0.42, spread=0.45, upper=0.2, strength=0.9)
 _MID_BACK = _Target(jaw=0.58, spread=-0.75, strength=1.2)
 _CLOSE_BACK = _Target(jaw=0.28, spread=-1.0, strength=1.1)
@@ -91,28 +91,29 @@ def mouth_track(phonemes: Sequence[Phoneme], times_s: npt.NDArray[np.float64], e
     pulls = [pull for phoneme in phonemes for pull in _pulls(phoneme)]
     total = np.full((len(CHANNELS), len(times_s)), 0.02)
     value = np.zeros_like(total)
-    for target, start_s, end_s in pulls:
+    for target, start_s, end_s, openness in pulls:
         distance_s = np.maximum(np.maximum(start_s - times_s, times_s - end_s), 0.0)
         inside = np.abs(times_s - (start_s + end_s) / 2) / max(end_s - start_s, 0.02)
-        pull = target.strength * np.exp(-distance_s / target.reach_s * 1.6 - 0.5 * np.minimum(inside, 0.5))
+        pull = target.strength * np.exp(-distance_s / target.reach_s * 2.0 - 0.5 * np.minimum(inside, 0.5))
         for row, channel in enumerate(CHANNELS):
             weight = pull * (5.0 if channel in target.firm else 1.0)
             total[row] += weight
-            value[row] += weight * getattr(target, channel)
+            value[row] += weight * getattr(target, channel) * (openness if channel == "jaw" else 1.0)
     tracks = value / total
     tracks[0] *= effort
     tracks[1] *= effort
     return MouthTrack(*(np.clip(row, -1.2, 1.2).astype(np.float32) for row in tracks))
 
 
-def _pulls(phoneme: Phoneme) -> list[tuple[_Target, float, float]]:
-    """Return the targets of a phoneme with the stretch in which each is held (the middle of its share of the time)."""
+def _pulls(phoneme: Phoneme) -> list[tuple[_Target, float, float, float]]:
+    """Return the targets of a phoneme, the stretch in which each is held, and how far the jaw follows (stress opens it)."""
+    openness = 1.15 if phoneme.stressed else 0.8
     targets = _targets(phoneme.symbol)
     share_s = (phoneme.end_s - phoneme.start_s) / len(targets)
     pulls = []
     for index, target in enumerate(targets):
         start_s = phoneme.start_s + index * share_s
-        pulls.append((target, start_s + 0.2 * share_s, start_s + 0.8 * share_s))
+        pulls.append((target, start_s + 0.2 * share_s, start_s + 0.8 * share_s, openness))
     return pulls
 
 
