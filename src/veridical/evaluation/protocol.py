@@ -6,6 +6,8 @@ comparison.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,12 @@ from veridical.metrics.threshold import DECISION_METRICS
 from veridical.progress import track
 
 MODALITY_CONDITIONS = ("audio_masked", "video_masked", "video_head", "audio_head")
+
+CONTRIBUTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "contribution_picture": lambda auc: (auc[1] - 0.5 + auc[0] - auc[2]) / 2,
+    "contribution_sound": lambda auc: (auc[2] - 0.5 + auc[0] - auc[1]) / 2,
+}
+"""Shapley values from the AUC with both, with the picture alone, with the sound alone, and .5 with neither."""
 
 
 def compute_figures(
@@ -205,15 +213,15 @@ class Judge:
         together = np.ones(len(self.cell.videos), dtype=bool)
         for condition in used:
             sample = self._videos(condition)
+            if sample.reason:
+                for metric in CONTRIBUTIONS:
+                    self.table.add(self._key(metric, condition=primary), Figure(reason=sample.reason))
+                return
             present = np.zeros(len(together), dtype=bool)
             present[sample.rows] = True
             together &= present
         figures = [rank_figures(self._videos(condition, mask=together), ("auc",))["auc"] for condition in used]
-        gains = {
-            "contribution_picture": lambda auc: (auc[1] - 0.5 + auc[0] - auc[2]) / 2,
-            "contribution_sound": lambda auc: (auc[2] - 0.5 + auc[0] - auc[1]) / 2,
-        }
-        for metric, gain in gains.items():
+        for metric, gain in CONTRIBUTIONS.items():
             self.table.add(self._key(metric, condition=primary), combine(figures, gain, self.settings.confidence))
 
     def _drop(self, primary: str, condition: str) -> None:

@@ -96,11 +96,9 @@ def verdict(
     if not figure.evaluable:
         return Risk(name, np.nan, np.nan, np.nan, threshold, "NOT EVALUABLE", False, figure.reason, mitigation)
     flagged = figure.value < threshold if below else figure.value > threshold
-    if np.isfinite(figure.low):
-        certain = figure.high < threshold or figure.low > threshold
-        certain = certain and (figure.low > threshold) == (figure.value > threshold)
-    else:
-        certain = False
+    certain = figure.high < threshold if flagged else figure.low >= threshold
+    if not below:
+        certain = figure.low > threshold if flagged else figure.high <= threshold
     reason = "; ".join(part for part in (note, figure.reason) if part)
     return Risk(
         name,

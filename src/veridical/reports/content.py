@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,8 +65,20 @@ def number(row: pd.Series | None, digits: int = 3, *, signed: bool = False) -> C
     sign = "+" if signed else ""
     below = ""
     if pd.notna(row["low"]):
-        below = f"[{row['low']:{sign}.{digits}f}, {row['high']:{sign}.{digits}f}]"
-    return Cell(f"{row['value']:{sign}.{digits}f}", below, "number", f"{row['n_real']:g} real, {row['n_fake']:g} fake")
+        below = typeset(f"[{row['low']:{sign}.{digits}f}, {row['high']:{sign}.{digits}f}]")
+    return Cell(
+        typeset(f"{row['value']:{sign}.{digits}f}"), below, "number", f"{row['n_real']:g} real, {row['n_fake']:g} fake"
+    )
+
+
+def typeset(text: str) -> str:
+    """Return text with real minus signs and arrows."""
+    return re.sub(r"(?<![\w.])-(?=[\d.])", "−", text.replace("->", " → "))
+
+
+def plain(value: float) -> str:
+    """Return a number as a reader wants it: whole numbers as they are, others with three decimals."""
+    return f"{value:.0f}" if float(value).is_integer() else typeset(f"{value:.3f}")
 
 
 def tiles(source: Source) -> list[Tile]:
@@ -78,9 +91,9 @@ def tiles(source: Source) -> list[Tile]:
         found.append(Tile(f"AUC on {dataset}", value, f"{cell.below} · {role}" if cell.below else role))
     gaps = source.metrics[(source.metrics["metric"] == "auc_gap") & source.metrics["value"].notna()]
     if len(gaps):
-        row = gaps.loc[gaps["value"].idxmax()]
+        row = gaps.sort_values("value").iloc[-1]
         cell = number(row, signed=True)
-        found.append(Tile(f"Gap {row['dataset'].replace('->', ' → ')}", cell.text, cell.below))
+        found.append(Tile(typeset(f"Gap {row['dataset']}"), cell.text, cell.below))
     flags = source.risks[source.risks["verdict"] == "FLAG"]
     certain = int((flags["certain"] == True).sum())  # noqa: E712
     open_rows = int((source.risks["verdict"] == "NOT EVALUABLE").sum())
@@ -196,9 +209,7 @@ def gap_table(source: Source) -> Table | None:
         if pd.notna(row["value"]):
             over = row["value"] > limit
             verdict = Cell("FLAG" if over else "PASS", css="verdict flag" if over else "verdict pass")
-        rows.append(
-            [Cell(row["dataset"].replace("->", " → ")), number(row, signed=True), Cell(f"≤ {limit:g}"), verdict]
-        )
+        rows.append([Cell(typeset(row["dataset"])), number(row, signed=True), Cell(f"≤ {limit:g}"), verdict])
     return Table(["From → to", "Loss of AUC", "Allowed", ""], rows)
 
 
@@ -211,15 +222,16 @@ def risk_table(source: Source) -> Table:
         sure = "" if row["verdict"] == "NOT EVALUABLE" else ("certain" if row["certain"] is True else "not certain")
         figure = Cell("–", css="absent")
         if pd.notna(row["figure"]):
-            below = f"[{row['low']:.3g}, {row['high']:.3g}]" if pd.notna(row["low"]) else ""
-            figure = Cell(f"{row['figure']:.3g}", below, "number")
+            ranged = pd.notna(row["low"]) and row["low"] < row["high"]
+            below = f"[{plain(row['low'])}, {plain(row['high'])}]" if ranged else ""
+            figure = Cell(plain(row["figure"]), below, "number")
         rows.append(
             [
-                Cell(row["risk"]),
+                Cell(typeset(row["risk"])),
                 Cell(row["verdict"].lower(), sure, f"verdict {css}"),
                 figure,
                 Cell(f"{row['threshold']:g}", css="number"),
-                Cell(row["reason"], css="text"),
+                Cell(typeset(row["reason"]), css="text"),
                 Cell(row["mitigation"], css="text"),
             ]
         )
@@ -233,11 +245,11 @@ def outcome_table(source: Source) -> Table:
     for item in source.facts["outcomes"]:
         measured = Cell("–", css="absent")
         if item["value"] is not None:
-            below = f"[{item['low']:.3f}, {item['high']:.3f}]" if item["low"] is not None else ""
-            measured = Cell(f"{item['value']:.3f}", below, "number")
+            below = typeset(f"[{item['low']:.3f}, {item['high']:.3f}]") if item["low"] is not None else ""
+            measured = Cell(typeset(f"{item['value']:.3f}"), below, "number")
         sure = "" if item["value"] is None else ("certain" if item["certain"] else "not certain")
         verdict = Cell(item["verdict"], sure, f"verdict {css[item['verdict']]}")
-        where = item["dataset"].replace("->", " → ")
+        where = typeset(item["dataset"])
         rows.append(
             [Cell(item["outcome"], where), Cell(item["expected"]), measured, verdict, Cell(item["reason"], css="text")]
         )

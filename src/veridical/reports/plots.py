@@ -70,10 +70,20 @@ def det_plot(source: Source) -> str:
     for number, (dataset, split) in enumerate(source.judged):
         points = _primary_roc(source, dataset, split)
         if points is not None:
-            path = [(max(fpr, 1e-6), max(1 - tpr, 1e-6)) for fpr, tpr in zip(points["fpr"], points["tpr"], strict=True)]
+            path = _inside(points["fpr"], [1 - tpr for tpr in points["tpr"]])
             curves.append(Curve(path, tone(number), dataset))
     curves.append(Curve([(_DET_LOW, _DET_LOW), (_DET_HIGH, _DET_HIGH)], "muted", "equal error rate", dashed=True))
     return line_plot("Detection error trade-off", x, y, curves)
+
+
+def _inside(fpr: Sequence[float], miss: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the part of a curve that lies inside the axes of the DET plot, with one point on either side cut to the edge."""
+    inside = [_DET_LOW <= x <= _DET_HIGH and _DET_LOW <= y <= _DET_HIGH for x, y in zip(fpr, miss, strict=True)]
+    if not any(inside):
+        return []
+    first, last = inside.index(True), len(inside) - inside[::-1].index(True)
+    kept = range(max(first - 1, 0), min(last + 1, len(fpr)))
+    return [(max(fpr[index], _DET_LOW), max(miss[index], _DET_LOW)) for index in kept]
 
 
 def reliability_plot(source: Source, dataset: str, split: str) -> str:

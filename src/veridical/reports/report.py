@@ -68,7 +68,8 @@ def render(sources: Sequence[Source], extras: ReportExtras) -> str:
     return template.render(
         title=extras.title or facts.get("title") or "Evaluation",
         source=source,
-        decision=facts["decision"],
+        ready=facts["decision"]["ready"],
+        reasons=[content.typeset(reason) for reason in facts["decision"]["reasons"]],
         decision_css=content.READY[facts["decision"]["ready"]],
         tiles=content.tiles(source),
         legend=content.legend(source),

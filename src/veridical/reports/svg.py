@@ -1,4 +1,4 @@
-"""Plots as inline SVG: a few hundred bytes each, no script, sharp in print; colours come from the page's style sheet.
+"""Plots as inline SVG or HTML: no script, sharp in print; colours come from the page's style sheet.
 
 Units are SVG user units (one CSS pixel at natural size). Text is escaped here; what these functions return is safe to
 insert.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 
 Points = Sequence[tuple[float, float]]
 
@@ -141,31 +142,30 @@ class Dot:
 
 
 def dot_plot(title: str, rows: Sequence[Dot], x: Axis, *, reference: float | None = None) -> str:
-    """Return figures with their intervals below each other, labels at the left, numbers at the right."""
-    step, top, bottom, left, right, width = 24.0, 8.0, 40.0, 168.0, 118.0, 560.0
-    height = top + step * len(rows) + bottom
-    frame = Frame(x, Axis("", 0, 1, ()), width, height, left, right, top, bottom)
-    parts = [_grid(frame)]
+    """Return figures with their intervals below each other as HTML rows, so that text keeps its size on a phone."""
+    marks = "".join(f'<i class="gridline" style="left:{100 * x.share(value):.2f}%"></i>' for value, _ in x.ticks)
     if reference is not None:
-        parts.append(_path([frame.at(reference, 0), frame.at(reference, 1)], "diagonal"))
-    for index, row in enumerate(rows):
-        middle = top + step * (index + 0.5)
-        if row.heading:
-            parts.append(_text(8, middle + 4, row.label, "heading"))
-            continue
-        parts.append(_text(left - 10, middle + 4, _short(row.label, 24), "label end"))
-        if row.value is None:
-            parts.append(_text(left + 6, middle + 4, _short(row.note or "not evaluable", 52), "absent"))
-            continue
-        across = frame.at(row.value, 0)[0]
-        shown = f"{row.value:.3f}"
-        if row.low is not None and row.high is not None:
-            ends = [(frame.at(row.low, 0)[0], middle), (frame.at(row.high, 0)[0], middle)]
-            parts.append(_path(ends, f"whisker {row.tone}"))
-            shown += f"  [{row.low:.2f}, {row.high:.2f}]"
-        parts.append(_circle((across, middle), row.tone, f"{row.label}: {shown}", 4.5))
-        parts.append(_text(width - right + 10, middle + 4, shown, "number"))
-    return _svg(title, width, height, parts)
+        marks += f'<i class="reference" style="left:{100 * x.share(reference):.2f}%"></i>'
+    parts = [_dot_row(row, x, marks) for row in rows]
+    ticks = "".join(f'<i style="left:{100 * x.share(value):.2f}%">{escape(text)}</i>' for value, text in x.ticks)
+    parts.append(f'<div class="row scale"><span></span><span class="track">{ticks}</span><span></span></div>')
+    parts.append(f'<p class="unit">{escape(x.label)}</p>')
+    return f'<div class="dots" role="img" aria-label="{escape(title)}">{"".join(parts)}</div>'
+
+
+def _dot_row(row: Dot, x: Axis, marks: str) -> str:
+    if row.heading:
+        return f'<p class="over">{escape(row.label)}</p>'
+    label = f'<span class="label">{escape(row.label)}</span>'
+    if row.value is None:
+        return f'<div class="row">{label}<span class="why">{escape(row.note or "not evaluable")}</span></div>'
+    shown, drawn = f"{row.value:.3f}", marks
+    if row.low is not None and row.high is not None:
+        low, high = 100 * x.share(row.low), 100 * x.share(row.high)
+        drawn += f'<i class="range {row.tone}" style="left:{low:.2f}%;width:{max(high - low, 0.3):.2f}%"></i>'
+        shown += f" <small>[{row.low:.2f}, {row.high:.2f}]</small>"
+    drawn += f'<i class="point {row.tone}" style="left:{100 * x.share(row.value):.2f}%"></i>'
+    return f'<div class="row">{label}<span class="track">{drawn}</span><span class="said">{shown}</span></div>'
 
 
 def timeline_plot(title: str, points: Points, threshold: float = 0.5) -> str:
@@ -175,7 +175,7 @@ def timeline_plot(title: str, points: Points, threshold: float = 0.5) -> str:
         return ""
     ordered = sorted(points)
     first, last = ordered[0][0], ordered[-1][0]
-    steps = [b[0] - a[0] for a, b in zip(ordered, ordered[1:], strict=False) if b[0] > a[0]]
+    steps = [later[0] - sooner[0] for sooner, later in pairwise(ordered) if later[0] > sooner[0]]
     length = (last - first) + (min(steps) if steps else 1.0)
     wide = max(width / max(length / (min(steps) if steps else 1.0), 1) - 0.6, 0.8)
     parts = []
@@ -237,10 +237,6 @@ def _circle(pixel: tuple[float, float], tone: str, title: str, radius: float = 3
 
 def _text(x: float, y: float, text: str, css: str) -> str:
     return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _svg(title: str, width: float, height: float, parts: Sequence[str], css: str = "plot") -> str:

@@ -1,0 +1,186 @@
+"""`veridical evaluate`: judge a run, or the scores of any detector."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from veridical.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from veridical.artefacts import Manifest, ScoreTable
+    from veridical.evaluation import Evaluation, EvaluationSettings
+    from veridical.evaluation.external import ColumnMeaning
+
+SHOWN = ("auc", "eer", "average_precision", "fpr_at_95_tpr")
+VERDICT_STYLE = {"PASS": "green", "FLAG": "bold red", "NOT EVALUABLE": "yellow"}
+
+
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(help="A run; scores the stores given with --on, then judges.")] = None,
+    on: Annotated[
+        list[Path] | None, typer.Option("--on", help="Clip store to score with RUN; may be repeated.")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Instead of RUN: scores.parquet, or any detector's csv (video_id and a score).")
+    ] = None,
+    manifest: Annotated[
+        list[Path] | None,
+        typer.Option(help="Labels, splits, groups and all videos that were to be scored; may be repeated."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write; RUN/evaluation/default for a run.")
+    ] = None,
+    score_column: Annotated[str | None, typer.Option(help="csv: the column that holds the score.")] = None,
+    higher_is: Annotated[str | None, typer.Option(help="csv: the score is higher for `fake` or for `real`.")] = None,
+    score_kind: Annotated[
+        str | None, typer.Option(help="csv: the score is a `logit`, a `probability`, or a `ranking`.")
+    ] = None,
+    id_column: Annotated[str, typer.Option(help="csv: the column that names the video.")] = "video_id",
+    time_column: Annotated[
+        str | None, typer.Option(help="csv: the column with the start of a clip, in seconds.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Data set that was trained on; found by its validation split when not given.")
+    ] = None,
+    aggregation: Annotated[str, typer.Option(help="From clips to a video: mean, max, top-k, median.")] = "mean",
+    replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
+    title: Annotated[str, typer.Option(help="Heading of the report.")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a risk is flagged.")] = False,
+) -> None:
+    """Judge a detector: figures with intervals, risks, sign-off, and a report.
+
+    Thresholds and temperature are chosen on the validation split only. What cannot be judged from the scores and the
+    manifest says "not evaluable" and why. Writes metrics.csv, risks.csv, evaluation.json and report.html.
+    """
+    from veridical.artefacts import Manifest
+    from veridical.evaluation import EvaluationSettings
+    from veridical.evaluation import evaluate as judge
+    from veridical.evaluation.external import ColumnMeaning
+    from veridical.reports import write_report
+    from veridical.settings import parse_settings
+
+    console = Console()
+    if (run is None) == (scores is None):
+        raise UsageError("give either a run with --on STORE, or --scores FILE")
+    labels = Manifest.concat([Manifest.read(path) for path in manifest]) if manifest else None
+    values = {"reference": reference, "aggregation": aggregation, "replicates": replicates}
+    settings = parse_settings(EvaluationSettings, values, "evaluate")
+    if scores is not None:
+        choices = {
+            "--higher-is": (higher_is, ("fake", "real")),
+            "--score-kind": (score_kind, ("logit", "probability", "ranking")),
+        }
+        for option, (value, valid) in choices.items():
+            if value is not None and value not in valid:
+                raise UsageError(f"{option} {value!r}: expected {' or '.join(valid)}")
+        meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
+        table, settings = _external(console, scores, meaning, labels, settings)
+        folder, looks = output, (output / "looks.jsonl" if output else None)
+        if folder is None:
+            raise UsageError("say where to write with -o DIR")
+    else:
+        assert run is not None
+        table, labels = _scored(run, on or [], labels)
+        folder, looks = output or run / "evaluation" / "default", run / "looks.jsonl"
+        table.write(folder / "scores.parquet")
+    result = judge(
+        table, manifest=labels, settings=settings, title=title or str((run or scores or Path()).name), looks=looks
+    )
+    result.write(folder)
+    report = write_report(folder, folder / "report.html", extras=training_extras(run))
+    show(console, result)
+    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    if strict and len(result.flagged):
+        raise typer.Exit(1)
+
+
+def _external(
+    console: Console, path: Path, meaning: ColumnMeaning, labels: Manifest | None, settings: EvaluationSettings
+) -> tuple[ScoreTable, EvaluationSettings]:
+    from veridical.evaluation.external import read_scores
+
+    found = read_scores(path, meaning, labels)
+    for remark in found.remarks:
+        console.print(remark, highlight=False, markup=False, soft_wrap=True)
+    return found.scores, settings.model_copy(update={"probabilistic": found.kind != "ranking"})
+
+
+def _scored(run: Path, stores: list[Path], labels: Manifest | None) -> tuple[ScoreTable, Manifest]:
+    import pyarrow as pa
+
+    from veridical.artefacts import Manifest, ScoreTable
+    from veridical.clips import ClipStore
+    from veridical.inference import load_bundle, score_store
+
+    if not stores:
+        raise UsageError("say what to score with --on STORE")
+    bundle = load_bundle(run)
+    opened = [ClipStore.open(path) for path in stores]
+    labels = labels or Manifest.concat([store.manifest() for store in opened])
+    tables = [score_store(bundle, store, labels) for store in opened]
+    return ScoreTable(pa.concat_tables([table.table for table in tables])), labels
+
+
+def training_extras(run: Path | None) -> dict[str, object]:
+    """Return the training curves and the recipe of a run."""
+    import json
+
+    from veridical.settings import read_yaml
+
+    if run is None:
+        return {}
+    extras: dict[str, object] = {}
+    if (run / "metrics.jsonl").is_file():
+        extras["training"] = [
+            json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+    if (run / "recipe.yaml").is_file():
+        extras["settings"] = read_yaml(run / "recipe.yaml")
+    return extras
+
+
+def show(console: Console, result: Evaluation) -> None:
+    """Print the figures of every judged data set, the flagged risks and the decision."""
+    rows = result.metrics
+    condition = result.facts["primary_condition"]
+    rows = rows[(rows["level"] == "video") & (rows["slice"] == "") & (rows["condition"] == condition)]
+    rows = rows[rows["aggregation"] == result.facts["settings"]["aggregation"]]
+    table = Table(title="Videos, 95 % intervals over leak groups", title_justify="left")
+    for name in ("data set", "split", "AUC", "EER", "AP", "FPR at 95 % TPR", "real", "fake"):
+        table.add_column(name, justify="left" if name in ("data set", "split") else "right")
+    for (dataset, split), part in rows[rows["metric"].isin(SHOWN)].groupby(["dataset", "split"], sort=False):
+        figures = {row["metric"]: row for _, row in part.iterrows()}
+        counts = [f"{figures['auc'][name]:.0f}" for name in ("n_real", "n_fake")]
+        table.add_row(escape(str(dataset)), split, *(_figure(figures[name]) for name in SHOWN), *counts)
+    console.print(table)
+    for _, gap in result.metrics[result.metrics["metric"] == "auc_gap"].iterrows():
+        console.print(f"gap {escape(gap['dataset'])}: {_figure(gap)}", highlight=False)
+    verdicts = list(result.risks["verdict"])
+    told = ", ".join(f"[{style}]{verdicts.count(name)} {name.lower()}[/]" for name, style in VERDICT_STYLE.items())
+    console.print(f"risks: {told}", highlight=False)
+    for _, risk in result.flagged.iterrows():
+        sure = "certain" if risk["certain"] else "not certain"
+        line = (
+            f"  [bold red]FLAG[/] {escape(risk['risk'])}: {risk['figure']:.3f} against {risk['threshold']:g} ({sure})"
+        )
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"ready for the next phase: [bold]{result.ready}[/]", highlight=False)
+    for reason in result.facts["decision"]["reasons"]:
+        console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
+
+
+def _figure(row: pd.Series) -> str:
+    if isnan(row["value"]):
+        return "not evaluable"
+    if isnan(row["low"]):
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} \\[{row['low']:.3f}, {row['high']:.3f}]"

@@ -1,0 +1,177 @@
+"""Scores of any detector: a csv with a video_id and a score is enough. What the score means is said, never guessed.
+
+A column named `logit` or `p_fake` has the meaning that a score table gives it. For any other column three things must
+be said: which it is, whether it is higher for fakes or for reals, and whether it is a logit, a probability, or only
+ranks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from veridical.artefacts import Manifest, ScoreTable
+from veridical.errors import UsageError, unknown_name
+from veridical.metrics.calibration import logit_of
+
+ScoreKind = Literal["logit", "probability", "ranking"]
+HigherIs = Literal["fake", "real"]
+KNOWN_MEANING: dict[str, ScoreKind] = {"logit": "logit", "p_fake": "probability"}
+_FACTS = (
+    "start_s", "dataset", "split", "generator", "compression", "group", "label", "visual_label", "audio_label",
+    "speech_share", "condition",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ColumnMeaning:
+    """What the columns of a csv mean."""
+
+    score: str | None = None
+    """The column of the score; None: `logit` or `p_fake`, whichever is there."""
+    higher_is: HigherIs | None = None
+    kind: ScoreKind | None = None
+    video_id: str = "video_id"
+    time: str | None = None
+    """Column with the start of the clip in seconds; None: `start_s` when it is there."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExternalScores:
+    """A csv brought into the form of a score table."""
+
+    scores: ScoreTable
+    kind: ScoreKind
+    remarks: tuple[str, ...]
+    """What was understood and what did not fit, a line each."""
+
+
+def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Manifest | None = None) -> ExternalScores:
+    """Read a score table (parquet) or any csv of scores.
+
+    Args:
+        path: `scores.parquet`, or a csv with a header.
+        meaning: What the columns of a csv mean; needed unless they are named `video_id` and `logit` or `p_fake`.
+        manifest: Gives labels, splits and groups; without it the csv has to have a column `label`.
+
+    Raises:
+        UsageError: when the file cannot be read or its columns are not explained.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return ExternalScores(ScoreTable.read(path), "logit", ())
+    frame = _read_csv(path)
+    meaning = meaning or ColumnMeaning()
+    if meaning.video_id not in frame:
+        raise UsageError(
+            f"{path}: no column {meaning.video_id!r}; found: {', '.join(frame.columns)}; name it with --id-column"
+        )
+    column, higher_is, kind = _explained(path, frame, meaning)
+    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
+    remarks = [f"{path.name}: {column!r} is a {kind}, higher means {higher_is}"]
+    unreadable = int((~np.isfinite(values)).sum())
+    if unreadable:
+        remarks.append(f"{unreadable} of {len(values)} rows hold no finite score and are left out")
+    logits = _logits(path, column, values, kind, higher_is)
+    table, more = _score_frame(frame, meaning, logits, manifest)
+    if manifest is None and "label" not in table:
+        raise UsageError(
+            f"{path}: labels are needed: give the manifest with --manifest, or a column `label` (0 real, 1 fake)"
+        )
+    return ExternalScores(ScoreTable.from_frame(table), kind, (*remarks, *more))
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(path)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: not found") from None
+    except (ValueError, OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is not a csv with a header ({str(error).splitlines()[0]})") from None
+    if frame.empty:
+        raise UsageError(f"{path}: holds no rows")
+    return frame
+
+
+def _explained(path: Path, frame: pd.DataFrame, meaning: ColumnMeaning) -> tuple[str, HigherIs, ScoreKind]:
+    """Return the score column, its direction and its kind; everything that is not known by name has to be said."""
+    numeric = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name]) and name not in _FACTS]
+    column = meaning.score or next((name for name in KNOWN_MEANING if name in frame), None)
+    if column is None:
+        raise UsageError(
+            f"{path}: which column is the score? Say --score-column; numeric columns: {', '.join(numeric) or 'none'}"
+        )
+    if column not in frame:
+        raise unknown_name("column", column, map(str, frame.columns))
+    kind = meaning.kind or KNOWN_MEANING.get(column)
+    higher_is = meaning.higher_is or ("fake" if column in KNOWN_MEANING else None)
+    if higher_is is None:
+        raise UsageError(
+            f"{path}: is {column!r} higher for fakes or for reals? Say --higher-is fake or --higher-is real"
+        )
+    if kind is None:
+        raise UsageError(
+            f"{path}: what is {column!r}? Say --score-kind {', '.join(get_args(ScoreKind))} (ranking: only ranks)"
+        )
+    return column, higher_is, kind
+
+
+def _logits(path: Path, column: str, values: np.ndarray, kind: ScoreKind, higher_is: HigherIs) -> np.ndarray:
+    finite = values[np.isfinite(values)]
+    if kind == "probability":
+        if len(finite) and (finite.min() < 0 or finite.max() > 1):
+            raise UsageError(
+                f"{path}: {column!r} was said to be a probability but goes from {finite.min():g} to {finite.max():g};"
+                " say --score-kind logit or ranking"
+            )
+        values = logit_of(values)
+    return np.where(np.isfinite(values), values if higher_is == "fake" else -values, np.nan)
+
+
+def _score_frame(
+    frame: pd.DataFrame, meaning: ColumnMeaning, logits: np.ndarray, manifest: Manifest | None
+) -> tuple[pd.DataFrame, list[str]]:
+    table = pd.DataFrame({"video_id": frame[meaning.video_id].astype(str), "logit": logits})
+    for fact in _FACTS:
+        if fact in frame:
+            table[fact] = frame[fact].astype(str).where(frame[fact].notna()) if fact in _TEXT else frame[fact]
+    if meaning.time is not None:
+        if meaning.time not in frame:
+            raise unknown_name("column", meaning.time, map(str, frame.columns))
+        table["start_s"] = pd.to_numeric(frame[meaning.time], errors="coerce")
+    table["condition"] = table.get("condition", "joint")
+    remarks = []
+    if "start_s" not in table and table.duplicated(["video_id", "condition"]).any():
+        table["start_s"] = table.groupby(["video_id", "condition"]).cumcount().astype(float)
+        remarks.append("several rows a video: taken as its clips, in the order of the file (their times are not known)")
+    if manifest is not None:
+        remarks += _joined(table, manifest)
+    elif "dataset" not in table:
+        table["dataset"] = "scores"
+    return table, remarks
+
+
+_TEXT = ("dataset", "split", "generator", "compression", "group", "condition")
+
+
+def _joined(table: pd.DataFrame, manifest: Manifest) -> list[str]:
+    """Say how scores and manifest fit together; evaluation itself does the join."""
+    listed = manifest.frame(["video_id", "dataset"])
+    scored = set(table["video_id"])
+    known = scored & set(listed["video_id"])
+    if not known:
+        raise UsageError(
+            f"none of the {len(scored)} video_ids of the scores is in the manifest: the scores have"
+            f" {min(scored)!r}, the manifest has {listed['video_id'].iloc[0]!r}"
+        )
+    lines = [f"{len(known)} of {len(scored)} scored videos are in the manifest"]
+    if len(known) < len(scored):
+        lines[0] += f" (not: {min(scored - known)!r} …)"
+        if "dataset" not in table:
+            table["dataset"] = "not in the manifest"
+    lines.append(f"{len(listed) - len(known)} of {len(listed)} videos of the manifest have no score")
+    return lines
