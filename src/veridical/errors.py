@@ -41,5 +41,5 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     names = sorted(valid)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     ordered = near + [other for other in names if other not in near]
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"unknown {kind} {name!r}{hint} Valid: {', '.join(ordered)}".replace("'?", "'?"))
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return UsageError(f"unknown {kind} {name!r}{hint} Valid: {', '.join(ordered)}")

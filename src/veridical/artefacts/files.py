@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from veridical.errors import ArtefactError
@@ -55,17 +57,38 @@ def fingerprint(value: Any) -> str:
     Args:
         value: Bytes, a pyarrow table, or anything that JSON can hold.
     """
+    digest = hashlib.blake2b(digest_size=8)
     if isinstance(value, bytes):
-        data = value
+        digest.update(value)
     elif isinstance(value, pa.Table):
-        sink = pa.BufferOutputStream()
-        plain = value.replace_schema_metadata(None).combine_chunks()
-        with pa.ipc.new_stream(sink, plain.schema) as writer:
-            writer.write_table(plain)
-        data = sink.getvalue().to_pybytes()
+        for name in value.schema.names:
+            digest.update(name.encode())
+            _digest_array(digest, value[name].combine_chunks())
     else:
-        data = json.dumps(value, sort_keys=True, default=str).encode()
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+        digest.update(json.dumps(value, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def _digest_array(digest: hashlib.blake2b, array: Any) -> None:
+    """Digest the logical values of an Arrow array: equal values may lie in memory in several ways."""
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    digest.update(f"{array.type}:{len(array)}".encode())
+    digest.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    if pa.types.is_map(array.type):
+        array = array.cast(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])))
+    if pa.types.is_list(array.type):
+        digest.update(pc.fill_null(pc.list_value_length(array), 0).to_numpy().tobytes())
+        _digest_array(digest, array.flatten())
+    elif pa.types.is_struct(array.type):
+        for field in array.flatten():
+            _digest_array(digest, field)
+    elif pa.types.is_string(array.type):
+        digest.update(pc.fill_null(pc.binary_length(array), 0).to_numpy().tobytes())
+        digest.update("".join(pc.fill_null(array, "").to_pylist()).encode())
+    else:
+        zero = False if pa.types.is_boolean(array.type) else 0
+        digest.update(pc.fill_null(array, zero).to_numpy(zero_copy_only=False).tobytes())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -90,7 +113,11 @@ def read_json(path: Path) -> Any:
 
 def write_table(path: Path, table: pa.Table, kind: str, version: int) -> None:
     """Write a parquet table atomically with its kind, schema version and content fingerprint in the metadata."""
-    facts = {"veridical.kind": kind, "veridical.schema_version": str(version), "veridical.fingerprint": fingerprint(table)}
+    facts = {
+        "veridical.kind": kind,
+        "veridical.schema_version": str(version),
+        "veridical.fingerprint": fingerprint(table),
+    }
     metadata = {**(table.schema.metadata or {}), **{key.encode(): value.encode() for key, value in facts.items()}}
     with atomic_path(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ class ScoreTable:
             if required not in table.schema.names or table[required].null_count:
                 raise ArtefactError(f"score table: every row needs a {required}")
         columns = [
-            table[item.name] if item.name in table.schema.names else pa.nulls(table.num_rows, item.type) for item in SCHEMA
+            table[item.name] if item.name in table.schema.names else pa.nulls(table.num_rows, item.type)
+            for item in SCHEMA
         ]
         table = pa.Table.from_arrays(
             [column.cast(item.type) for column, item in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
@@ -66,10 +68,14 @@ class ScoreTable:
         keys = self.table.select(["video_id", "start_s", "condition"]).to_pandas()
         twice = keys.duplicated()
         if twice.any():
-            raise ArtefactError(f"score table: (video_id, start_s, condition) occurs twice, first {tuple(keys[twice].iloc[0])}")
+            raise ArtefactError(
+                f"score table: (video_id, start_s, condition) occurs twice, first {tuple(keys[twice].iloc[0])}"
+            )
         logits = self.table["logit"].drop_null().to_numpy()
         if not np.isfinite(logits).all():
-            raise ArtefactError(f"score table: {int((~np.isfinite(logits)).sum())} logits are NaN or infinite; use null for none")
+            raise ArtefactError(
+                f"score table: {int((~np.isfinite(logits)).sum())} logits are NaN or infinite; use null for none"
+            )
         p_fake = self.table["p_fake"].drop_null().to_numpy()
         if len(p_fake) and not ((p_fake >= 0) & (p_fake <= 1)).all():
             raise ArtefactError("score table: p_fake must lie in [0, 1]")
@@ -95,6 +101,11 @@ class ScoreTable:
     def write(self, path: Path) -> None:
         """Write `scores.parquet` atomically."""
         write_table(Path(path), self.table, "score table", SCHEMA_VERSION)
+
+    @staticmethod
+    def concat(tables: Iterable[ScoreTable]) -> ScoreTable:
+        """Put score tables below each other."""
+        return ScoreTable(pa.concat_tables([item.table for item in tables]))
 
     @property
     def fingerprint(self) -> str:

@@ -30,7 +30,9 @@ class _Bar:
 
     def advance(self, steps: float = 1, **facts: object) -> None:
         """Move the bar."""
-        self.progress.update(self.number, advance=steps, **({"facts": _shown(facts)} if facts else {}))
+        self.progress.advance(self.number, steps)
+        if facts:
+            self.progress.update(self.number, facts=_shown(facts))
 
 
 class _Lines:

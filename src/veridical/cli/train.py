@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="YAML file with the settings; see the folder recipes/.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(help="YAML file with the settings, or a packaged recipe: small (two CPU cores), contract-v1."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
     store: Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")] = None,
     manifest: Annotated[

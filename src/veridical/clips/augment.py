@@ -127,4 +127,5 @@ def coloured_noise(length: int, exponent: float, stream: np.random.Generator) ->
     spectrum = np.fft.rfft(stream.standard_normal(length))
     frequency = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ), 20.0)
     noise = np.fft.irfft(spectrum * frequency ** (-exponent / 2), length)
-    return (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
+    return scaled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field, model_validator
 
 from veridical.clips.augment import Augmentation
 from veridical.clips.inputs import InputSettings
+from veridical.errors import UsageError
 from veridical.models import DetectorSettings
 from veridical.settings import Settings, parse_settings, read_yaml, with_overrides
 
@@ -147,10 +149,25 @@ class Recipe(Settings):
         return self
 
 
-def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+def packaged_recipes() -> dict[str, Path]:
+    """Return the recipes that the package carries: name → file."""
+    folder = Path(__file__).parent.parent / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from YAML, with `a.b=c` changes.
+
+    Args:
+        source: A YAML file, or the name of a recipe that the package carries.
+        overrides: Changes.
 
     Raises:
         UsageError: naming the file and the field that is wrong.
     """
-    return parse_settings(Recipe, with_overrides(read_yaml(path), overrides or []), str(path))
+    path = Path(source)
+    if not path.exists() and str(source) in packaged_recipes():
+        path = packaged_recipes()[str(source)]
+    elif not path.exists():
+        raise UsageError(f"recipe {str(source)!r}: no such file, and not one of {', '.join(packaged_recipes())}")
+    return parse_settings(Recipe, with_overrides(read_yaml(path), overrides), str(path))

@@ -1,0 +1,163 @@
+"""The whole job on synthetic talking heads: the newcomer's first command, and the project's own end-to-end test.
+
+Corpus A teaches and tests on people that were never seen; corpus B (other rendering, other people, forgeries that A does not
+have) says what is left in another world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from veridical import corpora, evaluation, forgery, inference, preparation, progress, puppets, reports, training
+from veridical.artefacts import Manifest, ScoreTable
+from veridical.clips import ClipStore
+from veridical.randomness import stream
+from veridical.settings import Settings
+
+
+class CorpusSettings(Settings):
+    """A corpus of puppets and of forgeries of them."""
+
+    family: str
+    """Rendering family of the puppets."""
+    people: int
+    videos_per_person: int
+    duration_s: float
+    methods: tuple[str, ...]
+    """Forgeries; every real video gets `per_video` of them, in turn."""
+    per_video: int
+
+
+class DemoSettings(Settings):
+    """Sizes of the demo; the defaults fit ten minutes on two cores."""
+
+    seed: int = 0
+    a: CorpusSettings = CorpusSettings(
+        family="a", people=30, videos_per_person=2, duration_s=3.0,
+        methods=("face_swap", "lip_dub", "voice_vocoded"), per_video=2,
+    )  # fmt: skip
+    b: CorpusSettings = CorpusSettings(
+        family="b", people=12, videos_per_person=1, duration_s=3.0,
+        methods=("reenactment", "neural_mouth", "voice_converted"), per_video=2,
+    )  # fmt: skip
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Shares of A that train, validate and test; no person is in two of them."""
+    shuffle_labels: bool = False
+    """A control: labels are drawn at random per person and video, so nothing can be learned."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where the demo left what, and how it ended."""
+
+    folder: Path
+    evaluation: evaluation.Evaluation
+    report: Path
+    num_unusable: int
+    """Videos that could not be prepared."""
+
+
+def run_demo(folder: Path, settings: DemoSettings | None = None, *, workers: int = 2) -> DemoResult:
+    """Render, forge, split, prepare, train, score, evaluate and report; finished steps are kept when run again.
+
+    Args:
+        folder: Where everything goes; `report.html`, `metrics.csv` and `risks.csv` end up at its top.
+        settings: Sizes and seed.
+        workers: Processes for rendering, forging and preparation.
+    """
+    settings = settings or DemoSettings()
+    folder = Path(folder)
+    manifests = {
+        "A": _corpus(folder, "A", settings.a, lambda reals: _split(reals, settings), settings.seed, workers),
+        "B": _corpus(folder, "B", settings.b, _all_test, settings.seed, workers),
+    }
+    if settings.shuffle_labels:
+        manifests = {name: _shuffled(manifest, settings.seed) for name, manifest in manifests.items()}
+    stores, num_unusable = {}, 0
+    for name, manifest in manifests.items():
+        progress.say(f"prepare {name}: faces, speech, exact one-second windows")
+        summary = preparation.prepare(manifest, folder / f"store-{name}", workers=workers)
+        num_unusable += sum(count for status, count in summary.counts.items() if status != "ok")
+        stores[name] = ClipStore.open(folder / f"store-{name}")
+    progress.say("train: picture, sound, both")
+    recipe = demo_recipe(folder / "store-A", settings.seed)
+    run = training.train(recipe, folder / "run", resume=(folder / "run").exists())
+    scores = _scores(folder, stores, manifests)
+    result = evaluation.evaluate(
+        scores,
+        manifest=Manifest.concat(manifests.values()),
+        title="veridical demo: puppets",
+        looks=folder / "run" / "looks.jsonl",
+    )
+    result.write(folder / "evaluation")
+    for name in ("metrics.csv", "risks.csv"):
+        (folder / name).write_bytes((folder / "evaluation" / name).read_bytes())
+    report = reports.write_report(
+        result, folder / "report.html", history=run.history, recipe=recipe.model_dump(mode="json")
+    )
+    return DemoResult(folder, result, report, num_unusable)
+
+
+def demo_recipe(store: Path, seed: int) -> training.Recipe:
+    """Return the small recipe that the package carries, for this store."""
+    return training.read_recipe("small", [f"seed={seed}", f"data.store={store}"])
+
+
+def _corpus(
+    folder: Path, name: str, corpus: CorpusSettings, split: Callable[[Manifest], Manifest], seed: int, workers: int
+) -> Manifest:
+    """Render real videos, split them by person, forge them within each split, and write the manifest."""
+    progress.say(f"render {name}: {corpus.people} people, {corpus.people * corpus.videos_per_person} videos")
+    reals = puppets.render_corpus(
+        folder / f"puppets-{name}", name=name, num_identities=corpus.people, videos_per_identity=corpus.videos_per_person,
+        duration_s=corpus.duration_s, family=corpus.family, seed=seed, workers=workers,
+    )  # fmt: skip
+    progress.say(f"forge {name}: {', '.join(corpus.methods)}")
+    made = forgery.forge(
+        split(reals),
+        folder / f"corpus-{name}",
+        methods=corpus.methods,
+        per_video=corpus.per_video,
+        seed=seed,
+        workers=workers,
+    )
+    manifest = corpora.leak_groups(made.manifest)
+    manifest.write(folder / f"manifest-{name}.parquet")
+    return manifest
+
+
+def _split(reals: Manifest, settings: DemoSettings) -> Manifest:
+    return corpora.split(reals, "stratified", seed=settings.seed, fractions=settings.fractions).manifest
+
+
+def _all_test(reals: Manifest) -> Manifest:
+    return corpora.split(reals, "all-test").manifest
+
+
+def _scores(folder: Path, stores: dict[str, ClipStore], manifests: dict[str, Manifest]) -> ScoreTable:
+    bundle = inference.load_bundle(folder / "run")
+    tables = [
+        inference.score_store(bundle, stores["A"], manifests["A"], splits=("val", "test")),
+        inference.score_store(bundle, stores["B"], manifests["B"]),
+    ]
+    scores = ScoreTable.concat(tables)
+    scores.write(folder / "scores.parquet")
+    return scores
+
+
+def _shuffled(manifest: Manifest, seed: int) -> Manifest:
+    """Return the manifest with its rows' labels (all three, and the generator) dealt out anew within each split."""
+    frame = manifest.frame(["split", "video_id"])
+    order = list(range(len(frame)))
+    for split in sorted(frame["split"].unique()):
+        places = [i for i in order if frame["split"].iloc[i] == split]
+        dealt = [places[i] for i in stream(seed, "shuffle", split).permutation(len(places))]
+        for place, source in zip(places, dealt, strict=True):
+            order[place] = source
+    result = manifest
+    for column in ("label", "visual_label", "audio_label", "generator"):
+        values = manifest.table[column].to_pylist()
+        result = result.with_column(column, [values[i] for i in order])
+    return result
