@@ -94,9 +94,8 @@ def run_demo(folder: Path, settings: DemoSettings | None = None, *, workers: int
     result.write(folder / "evaluation")
     for name in ("metrics.csv", "risks.csv"):
         (folder / name).write_bytes((folder / "evaluation" / name).read_bytes())
-    report = reports.write_report(
-        result, folder / "report.html", history=run.history, recipe=recipe.model_dump(mode="json")
-    )
+    extras = {"training": list(run.history), "settings": recipe.model_dump(mode="json")}
+    report = reports.write_report(folder / "evaluation", folder / "report.html", extras=extras)
     return DemoResult(folder, result, report, num_unusable)
 
 

@@ -22,12 +22,12 @@ def demo(
 
     Ends with DIR/report.html, DIR/metrics.csv and DIR/risks.csv. Run again, it keeps the steps that are done.
     """
-    from veridical.cli.evaluate import show_evaluation
+    from veridical.cli.evaluate import show
     from veridical.demo import DemoSettings, run_demo
 
     console = Console()
     result = run_demo(output, DemoSettings(seed=seed, shuffle_labels=shuffle_labels), workers=workers)
-    show_evaluation(result.evaluation, console)
+    show(console, result.evaluation)
     if result.num_unusable:
         console.print(
             f"{result.num_unusable} videos could not be prepared; see the ledgers of the stores", highlight=False

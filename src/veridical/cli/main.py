@@ -21,8 +21,6 @@ COMMANDS = {
     "demo": "Start here",
     "scan": "Data",
     "split": "Data",
-    "stats": "Data",
-    "audit": "Data",
     "forge": "Data",
     "prepare": "Data",
     "train": "Detectors",
