@@ -4,9 +4,11 @@ from veridical.media.errors import STATUSES, Status, UnusableVideoError
 from veridical.media.frames import VideoFrame, video_frames
 from veridical.media.probe import MediaFacts, probe
 from veridical.media.sound import audio_samples
+from veridical.media.transcode import CRF_OF_LEVEL, transcode
 from veridical.media.write import write_video
 
 __all__ = [
+    "CRF_OF_LEVEL",
     "STATUSES",
     "MediaFacts",
     "Status",
@@ -14,6 +16,7 @@ __all__ = [
     "VideoFrame",
     "audio_samples",
     "probe",
+    "transcode",
     "video_frames",
     "write_video",
 ]

@@ -72,7 +72,7 @@ def write_video(
     with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format=muxer) as container:
         try:
             video = _video_track(container, first, rate, codec, pixel_format, {"crf": str(crf), "preset": preset})
-            sound = None if samples is None else _sound_track(container, audio_codec, sample_rate_hz, audio_bitrate)
+            sound = None if samples is None else sound_track(container, audio_codec, sample_rate_hz, audio_bitrate)
             container.start_encoding()
         except (av.error.FFmpegError, ValueError) as error:
             settings = f"{codec} {pixel_format} crf {crf}, sound {audio_codec} {sample_rate_hz} Hz"
@@ -104,10 +104,19 @@ def _video_track(
     return track
 
 
-def _sound_track(container: av.container.OutputContainer, codec: str, rate_hz: int, bitrate: int) -> av.AudioStream:
+def sound_track(container: av.container.OutputContainer, codec: str, rate_hz: int, bitrate: int) -> av.AudioStream:
+    """Add a mono audio track to a container that is being written."""
     track = cast("av.AudioStream", container.add_stream(codec, rate=rate_hz, layout="mono"))
     track.bit_rate = bitrate
     return track
+
+
+def sound_frame(samples: Samples, start: int, rate_hz: int) -> av.AudioFrame:
+    """Return (S,) samples as a frame for the encoder, `start` samples after time zero."""
+    piece = np.ascontiguousarray(samples[None], dtype=np.float32)
+    frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
+    return frame
 
 
 def _mux(
@@ -122,7 +131,9 @@ def _mux(
     heard = 0
     for index, picture in enumerate(pictures):
         shape = shape or picture.shape
-        container.mux(video.encode(_yuv(_checked(picture, shape), video.pix_fmt or "yuv420p", index)))
+        frame = yuv_frame(_checked(picture, shape), video.pix_fmt or "yuv420p")
+        frame.pts = index
+        container.mux(video.encode(frame))
         if sound is not None and samples is not None:
             until = min(len(samples), int((float((index + 1) / rate) + SOUND_CHUNK_S) * sound.rate))
             heard = _mux_sound(container, sound, samples, heard, until)
@@ -137,10 +148,7 @@ def _mux_sound(
 ) -> int:
     """Encode samples[start:stop] and return where to go on."""
     if stop > start:
-        piece = np.ascontiguousarray(samples[None, start:stop], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = sound.rate, start, Fraction(1, sound.rate)
-        container.mux(sound.encode(frame))
+        container.mux(sound.encode(sound_frame(samples[start:stop], start, sound.rate)))
     return max(start, stop)
 
 
@@ -161,10 +169,9 @@ def _padded(picture: Picture, pixel_format: str) -> Picture:
     return np.pad(picture, ((0, pad_height), (0, pad_width), (0, 0)), mode="edge")
 
 
-def _yuv(picture: Picture, pixel_format: str, pts: int) -> av.VideoFrame:
+def yuv_frame(picture: Picture, pixel_format: str) -> av.VideoFrame:
+    """Return a (H, W, 3) RGB picture in an encoder's pixel format, BT.601 limited range, sides made even where needed."""
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(_padded(picture, pixel_format)), format="rgb24")
-    frame = rgb.reformat(
+    return rgb.reformat(
         format=pixel_format, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG, threads=1
     )
-    frame.pts = pts
-    return frame
