@@ -45,16 +45,14 @@ def _face(left: float, score: float) -> Face:
 class MarkerTools(Tools):
     """Real speech detection, marked faces."""
 
-    @property
-    def detector(self) -> MarkerDetector:  # type: ignore[override]
+    def detector_for_video(self) -> MarkerDetector:
         return MarkerDetector()
 
 
 class SlowTools(MarkerTools):
     """Takes its time, so that there is some to interrupt."""
 
-    @property
-    def detector(self) -> MarkerDetector:  # type: ignore[override]
+    def detector_for_video(self) -> MarkerDetector:
         time.sleep(0.2)
         return MarkerDetector()
 

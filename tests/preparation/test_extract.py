@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tests.preparation.making import FPS, SMALL, MarkerTools, manifest_of, number_of, write_marked
 
-from veridical import media
+from veridical import faces, media
 from veridical.clips import ClipStore, StoreSettings
+from veridical.clips.encoding import decode_frames
+from veridical.faces.align import template
 from veridical.media import UnusableVideoError
-from veridical.preparation import Extraction, extract, extract_clips, prepare
+from veridical.preparation import Extraction, crops, extract_clips, prepare
+from veridical.randomness import stream
 
 
 def run(path: Path, settings: StoreSettings = SMALL) -> Extraction:
@@ -99,15 +103,42 @@ def test_sound_that_ends_early(tmp_path):
     assert not silent.has_audio
 
 
-def test_long_videos_are_decoded_again_with_the_same_result(tmp_path, monkeypatch):
-    path = write_marked(tmp_path / "v.mp4", 90, faces=lambda t: "none" if 1 < t < 1.7 else "one", samples=beeps(3.6))
-    kept = run(path)
-    for pictures in (0, 1, 7):
-        monkeypatch.setattr(extract, "CACHE_BYTES", pictures * 96 * 96 * 3)
-        again = run(path)
-        assert [clip.start_s for clip in again.clips] == [clip.start_s for clip in kept.clips] == [0, 2]
-        for one, other in zip(again.clips, kept.clips, strict=True):
-            np.testing.assert_array_equal(one.frames, other.frames)
+@pytest.mark.parametrize("fps", [5, 12.5])
+def test_pictures_that_were_not_kept_are_decoded_again_with_the_same_result(tmp_path, monkeypatch, fps):
+    settings = SMALL.model_copy(update={"fps": fps, "window_s": 0.8, "hop_s": 0.8, "max_missing_faces": 2})
+    seldom = {4, 7, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 80}
+    path = write_marked(
+        tmp_path / "v.mp4", 110, faces=lambda t: "none" if round(t * FPS) in seldom else "one", samples=beeps(4.4)
+    )
+    decoded = []
+    real = media.video_frames
+    monkeypatch.setattr(media, "video_frames", lambda *a, **k: decoded.append(k.get("start_s", 0)) or real(*a, **k))
+    kept = run(path, settings)
+    assert max(decoded) == 0
+    assert any((clip.detector_score == 0).any() for clip in kept.clips)
+    monkeypatch.setattr(crops, "PICTURE_BYTES", 96 * 96 * 3)
+    again = run(path, settings)
+    assert max(decoded) > 0
+    assert [clip.start_s for clip in again.clips] == [clip.start_s for clip in kept.clips]
+    assert len(kept.clips) == {5: 5, 12.5: 4}[fps]
+    for one, other in zip(again.clips, kept.clips, strict=True):
+        np.testing.assert_array_equal(one.frames, other.frames)
+        expected = FPS * one.start_s + FPS / fps * np.arange(len(one.frames))
+        np.testing.assert_allclose(
+            [number_of(frame) for frame in one.frames], np.floor(expected + 1e-6) % 100, atol=0.6
+        )
+
+
+def test_only_the_part_around_a_face_is_cut():
+    rng = stream(0, "picture")
+    picture = cv2.GaussianBlur(rng.integers(0, 256, (600, 800, 3)).astype(np.uint8), (0, 0), 6)
+    for side, corner in ((100, (300, 200)), (500, (150, 60)), (90, (-40, 500)), (90, (2000, 2000))):
+        points = (template(side, 1.3) + corner + rng.normal(0, side / 30, (5, 2))).astype(np.float32)
+        crop = crops.cut_crop(picture, points, SMALL)
+        whole, matrix = faces.align_face(picture, points, size=64, scale=1.3)
+        np.testing.assert_allclose(crop.matrix, matrix, atol=1e-5)
+        error = np.abs(decode_frames([crop.jpeg])[0].astype(int) - whole.astype(int))
+        assert error.mean() < 2.5, side
 
 
 def test_overlapping_windows(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,35 @@ def loudness_dbfs(samples: npt.NDArray[np.int16]) -> float:
     return max(10.0 * float(np.log10(power)), -120.0) if power > 0 else -120.0
 
 
-def encode_clips(clips: Sequence[Clip], settings: StoreSettings) -> pa.Table:
+@dataclass(frozen=True, eq=False)
+class EncodedClip:
+    """A clip whose pictures are JPEG files; the other fields are those of `Clip`."""
+
+    video_id: str
+    start_s: float
+    faces: tuple[bytes, ...]
+    """T JPEG files."""
+    boxes: npt.NDArray[np.float32]
+    landmarks: npt.NDArray[np.float32]
+    detector_score: npt.NDArray[np.float32]
+    samples: npt.NDArray[np.int16] | None
+    speech: npt.NDArray[np.bool_] | None
+
+    def decode(self) -> Clip:
+        """Return the clip with its pictures decoded."""
+        return Clip(
+            self.video_id,
+            self.start_s,
+            decode_frames(self.faces),
+            self.boxes,
+            self.landmarks,
+            self.detector_score,
+            self.samples,
+            self.speech,
+        )
+
+
+def encode_clips(clips: Sequence[Clip | EncodedClip], settings: StoreSettings) -> pa.Table:
     """Return clips as a table with the schema of the store.
 
     Raises:
@@ -79,31 +108,33 @@ def encode_clips(clips: Sequence[Clip], settings: StoreSettings) -> pa.Table:
     return pa.Table.from_pylist([_row(clip, settings) for clip in clips], schema=clip_schema(settings.num_frames))
 
 
-def _row(clip: Clip, settings: StoreSettings) -> dict[str, object]:
+def _row(clip: Clip | EncodedClip, settings: StoreSettings) -> dict[str, object]:
     _check(clip, settings)
-    widths = clip.boxes[:, 2:] - clip.boxes[:, :2]
-    silent = clip.samples is None
+    is_encoded = isinstance(clip, EncodedClip)
+    sides = clip.boxes[:, 2:] - clip.boxes[:, :2]
     return {
         "video_id": clip.video_id,
         "start_s": clip.start_s,
-        "faces": encode_frames(clip.frames, settings.jpeg_quality),
+        "faces": list(clip.faces) if is_encoded else encode_frames(clip.frames, settings.jpeg_quality),
         "boxes": clip.boxes.astype(np.float32).ravel(),
         "landmarks": clip.landmarks.astype(np.float32).ravel(),
         "detector_score": clip.detector_score.astype(np.float32),
         "samples": None if clip.samples is None else clip.samples.astype("<i2").tobytes(),
         "speech": None if clip.speech is None else clip.speech.astype(np.uint8).tobytes(),
-        "has_audio": not silent,
-        "speech_share": clip.speech_share,
+        "has_audio": clip.samples is not None,
+        "speech_share": None if clip.speech is None else float(clip.speech.mean()),
         "loudness_dbfs": None if clip.samples is None else loudness_dbfs(clip.samples),
         "min_detector_score": float(clip.detector_score.min()),
         "num_interpolated": int((clip.detector_score == 0).sum()),
-        "mean_box_size_px": float(np.sqrt(np.clip(widths[:, 0] * widths[:, 1], 0, None)).mean()),
+        "mean_box_size_px": float(np.sqrt(np.clip(sides[:, 0] * sides[:, 1], 0, None)).mean()),
     }
 
 
-def _check(clip: Clip, settings: StoreSettings) -> None:
-    expected = (settings.num_frames, settings.crop_size, settings.crop_size, 3)
-    if clip.frames.shape != expected:
+def _check(clip: Clip | EncodedClip, settings: StoreSettings) -> None:
+    if isinstance(clip, EncodedClip):
+        if len(clip.faces) != settings.num_frames:
+            raise ValueError(f"{clip.video_id}: expected {settings.num_frames} pictures, got {len(clip.faces)}")
+    elif clip.frames.shape != (expected := (settings.num_frames, settings.crop_size, settings.crop_size, 3)):
         raise ValueError(f"{clip.video_id}: frames must have shape {expected} in this store, got {clip.frames.shape}")
     if clip.samples is None or clip.speech is None:
         return

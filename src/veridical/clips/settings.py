@@ -35,6 +35,8 @@ class StoreSettings(Settings):
     """Smallest score that counts as a face; it belongs to the detector and comes from its precision/recall table."""
     detection_size: int = Field(default=640, ge=32)
     """Pixels that the longer side of a picture is brought to for detection."""
+    thrifty_detection: bool = True
+    """Search the pictures of a shot with large faces only at half or three quarters of the detection size."""
     max_missing_faces: int = Field(default=1, ge=0)
     """A window with more pictures without a detected face than this is dropped and counted."""
     speech_threshold: float = Field(default=0.5, gt=0, lt=1)

@@ -1,8 +1,7 @@
 """From a file to clips: the one way there is, for preparing stores and for judging a single video alike.
 
-Two looks at the video. The first finds and follows the faces in pictures sampled by time; the second cuts one person's aligned
-face out of the windows worth keeping. Pictures of the first look are kept within a fixed budget of memory, so that a short
-video is decoded once and a long one does not fill the memory.
+The faces in pictures sampled by time are found and followed to the end; then one person is chosen, and the windows worth
+keeping are put together. Pictures are not kept: the aligned faces are cut and encoded as they are found (`crops.py`).
 
 Windows begin at multiples of `hop_s` from the start of the video. A window is whole when the video lasts to its end, and is
 kept when not more than `max_missing_faces` of its T pictures lack a detected face; a missing face is interpolated.
@@ -20,35 +19,19 @@ import numpy.typing as npt
 
 from veridical import faces, media
 from veridical.clips import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip, StoreSettings
-from veridical.clips.encoding import decode_frames, encode_frames
+from veridical.clips.encoding import EncodedClip
 from veridical.media import UnusableVideoError
+from veridical.preparation.crops import Crop, CropKeeper
 from veridical.preparation.tools import Tools
 
-CACHE_BYTES = 128 * 2**20
 MIN_SOUND_SHARE = 0.9
 """Of a window, for the window to have sound; what is missing at its end is silence."""
-
 END_ROUNDING_S = 1e-3
 END_TOLERANCE = 0.5
 """Of a picture's duration: a video that ends this much before a window's end still fills it."""
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass
-class _Count:
-    pictures: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class _Cut:
-    """One aligned face."""
-
-    crop: Picture
-    box: Floats
-    landmarks: Floats
-    score: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +46,7 @@ class Sound:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What the first look found: which windows to cut, of whose face."""
+    """Which windows of a video to put together, of whose face."""
 
     path: Path
     video_id: str
@@ -78,8 +61,7 @@ class Plan:
     num_dropped_windows: int
     """Whole windows without enough detected faces."""
     sound: Sound | None
-    pictures: dict[int, Picture]
-    """The first sampled pictures, by number, as far as the budget went."""
+    crops: CropKeeper
 
     @property
     def has_audio(self) -> bool:
@@ -113,73 +95,82 @@ def extract_clips(path: Path, video_id: str, settings: StoreSettings, tools: Too
         UnusableVideoError: with the ledger's status and the reason, when there is no clip in it.
     """
     plan = plan_clips(path, video_id, settings, tools or Tools(settings))
-    clips = [as_stored(clip, settings) for clip in cut_clips(plan)]
+    clips = [clip.decode() for clip in cut_clips(plan)]
     return Extraction(video_id, clips, plan.num_dropped_windows, plan.has_audio, plan.duration_s)
 
 
-def as_stored(clip: Clip, settings: StoreSettings) -> Clip:
-    """Return the clip as it comes back from a store."""
-    frames = decode_frames(encode_frames(clip.frames, settings.jpeg_quality))
-    return Clip(
-        clip.video_id, clip.start_s, frames, clip.boxes, clip.landmarks, clip.detector_score, clip.samples, clip.speech
-    )
-
-
 def plan_clips(path: Path, video_id: str, settings: StoreSettings, tools: Tools) -> Plan:
-    """Look through a video once and decide which windows to cut.
+    """Look through a video and decide which windows to put together; `cut_clips` does it.
 
     Raises:
-        UnusableVideoError: with the ledger's status and the reason, when there is no window to cut.
+        UnusableVideoError: with the ledger's status and the reason, when there is no window to keep.
     """
     path = Path(path)
     facts = media.probe(path)
     _check_limits(facts, settings)
     sound = _read_sound(path, tools) if facts.has_audio else None
-    pictures: dict[int, Picture] = {}
-    counted = _Count()
-    tracks = faces.track_faces(_watched(path, settings, pictures, counted), tools.detector)
-    whole, duration_s = _whole_windows(path, facts, counted.pictures, settings)
+    crops = CropKeeper(tools.detector_for_video(), settings)
+    try:
+        tracks = faces.track_faces(_sampled(path, settings), crops)
+        whole, duration_s = _whole_windows(path, facts, crops.num_pictures, settings)
+        track, starts = _chosen(tracks, whole, duration_s, settings)
+    except BaseException:
+        crops.close()
+        raise
+    dropped = len(whole) - len(starts)
+    return Plan(path, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops)
+
+
+def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
+    """Yield the clips of a plan in order of time, holding few at once; the plan's crops are used up."""
+    pending = deque(plan.starts)
+    num_frames = plan.settings.num_frames
+    cut: dict[int, Crop] = {}
+    try:
+        for number, crop in _crops(plan):
+            cut[number] = crop
+            while pending and pending[0] + num_frames - 1 <= number:
+                start = pending.popleft()
+                yield _clip(plan, start, [cut[start + offset] for offset in range(num_frames)])
+            for old in [old for old in cut if not pending or old < pending[0]]:
+                del cut[old]
+    finally:
+        plan.crops.close()
+
+
+def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
+    """Yield the crops of all windows in order; pictures that are needed and were not kept are decoded again."""
+    settings, track = plan.settings, plan.track
+    wanted = sorted({number for start in plan.starts for number in range(start, start + settings.num_frames)})
+    landmarks = {number: track.smoothed_landmarks[_place(track, number, settings.fps)] for number in wanted}
+    missing = [number for number in wanted if not plan.crops.has(number, landmarks[number])]
+    again = _numbered(plan.path, settings, missing[0], missing[-1]) if missing else iter(())
+    needed = set(missing)
+    for number in wanted:
+        picture = next(picture for other, picture in again if other == number) if number in needed else None
+        yield number, plan.crops.crop(number, landmarks[number], picture)
+
+
+def _numbered(path: Path, settings: StoreSettings, first: int, last: int) -> Iterator[tuple[int, Picture]]:
+    frames = media.video_frames(
+        path, fps=settings.fps, start_s=first / settings.fps, stop_s=(last + 0.5) / settings.fps
+    )
+    for number, frame in enumerate(frames, start=first):
+        yield number, frame.image
+
+
+def _chosen(
+    tracks: list[faces.FaceTrack], whole: list[int], duration_s: float, settings: StoreSettings
+) -> tuple[faces.FaceTrack, tuple[int, ...]]:
+    """Return the person to follow, and the windows in which enough of the face was found."""
     if not whole:
         raise UnusableVideoError("too_short", f"lasts {duration_s:.2f} s, a window needs {settings.window_s:g} s")
     track = faces.select_track(tracks, settings.face_policy)
     starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
     if not starts:
-        raise UnusableVideoError(
-            "no_face",
-            f"no window of {len(whole)} has a face in {settings.num_frames - settings.max_missing_faces} of its pictures",
-        )
-    return Plan(
-        path=path,
-        video_id=video_id,
-        settings=settings,
-        duration_s=duration_s,
-        declared_s=facts.duration_s,
-        track=track,
-        starts=starts,
-        num_dropped_windows=len(whole) - len(starts),
-        sound=sound,
-        pictures=pictures,
-    )
-
-
-def cut_clips(plan: Plan) -> Iterator[Clip]:
-    """Yield the clips of a plan in order of time, holding few pictures at once; the plan's pictures are used up."""
-    settings, track = plan.settings, plan.track
-    pending = deque(plan.starts)
-    cut: dict[int, _Cut] = {}
-    wanted = {number for start in plan.starts for number in range(start, start + settings.num_frames)}
-    for number, picture in _pictures(plan, wanted):
-        place = _place(track, number, settings.fps)
-        crop, matrix = faces.align_face(
-            picture, track.smoothed_landmarks[place], size=settings.crop_size, scale=settings.crop_scale
-        )
-        score = float(track.scores[place]) if _is_inside(track, number, settings.fps) else 0.0
-        cut[number] = _Cut(crop, track.boxes[place], faces.transform_points(matrix, track.landmarks[place]), score)
-        while pending and pending[0] + settings.num_frames - 1 <= number:
-            start = pending.popleft()
-            yield _clip(plan, start, [cut[start + offset] for offset in range(settings.num_frames)])
-        for old in [old for old in cut if not pending or old < pending[0]]:
-            del cut[old]
+        least = settings.num_frames - settings.max_missing_faces
+        raise UnusableVideoError("no_face", f"no window of {len(whole)} has a face in {least} of its pictures")
+    return track, starts
 
 
 def _check_limits(facts: media.MediaFacts, settings: StoreSettings) -> None:
@@ -203,38 +194,13 @@ def _read_sound(path: Path, tools: Tools) -> Sound | None:
     return Sound(np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16), speech)
 
 
-def _watched(
-    path: Path, settings: StoreSettings, pictures: dict[int, Picture], counted: _Count
-) -> Iterator[tuple[float, Picture]]:
-    """Yield the sampled pictures for tracking, count them, and keep the first as far as the budget goes."""
-    room = CACHE_BYTES
-    for number, frame in enumerate(media.video_frames(path, fps=settings.fps)):
+def _sampled(path: Path, settings: StoreSettings) -> Iterator[tuple[float, Picture]]:
+    for frame in media.video_frames(path, fps=settings.fps):
         if frame.time_s > settings.max_duration_s:
             raise UnusableVideoError(
                 "over_limit", f"lasts longer than {settings.max_duration_s:.0f} s (max_duration_s)"
             )
-        counted.pictures = number + 1
-        room -= frame.image.nbytes
-        if room >= 0:
-            pictures[number] = frame.image
         yield frame.time_s, frame.image
-
-
-def _pictures(plan: Plan, wanted: set[int]) -> Iterator[tuple[int, Picture]]:
-    """Yield the wanted pictures in order: those kept from the first look, then the others, decoded again."""
-    num_kept = len(plan.pictures)
-    for number in range(num_kept):
-        picture = plan.pictures.pop(number)
-        if number in wanted:
-            yield number, picture
-    last = max(wanted)
-    if last < num_kept:
-        return
-    fps = plan.settings.fps
-    again = media.video_frames(plan.path, fps=fps, start_s=num_kept / fps, stop_s=(last + 0.5) / fps)
-    for number, frame in enumerate(again, start=num_kept):
-        if number in wanted:
-            yield number, frame.image
 
 
 def _whole_windows(
@@ -282,16 +248,22 @@ def _first(track: faces.FaceTrack, fps: float) -> int:
     return round(float(track.times[0]) * fps)
 
 
-def _clip(plan: Plan, start: int, cuts: list[_Cut]) -> Clip:
-    start_s = start / plan.settings.fps
-    samples, speech = _sound_between(plan.sound, start_s, plan.settings)
-    return Clip(
+def _clip(plan: Plan, start: int, crops: list[Crop]) -> EncodedClip:
+    settings, track = plan.settings, plan.track
+    numbers = range(start, start + settings.num_frames)
+    places = [_place(track, number, settings.fps) for number in numbers]
+    found = np.array([_is_inside(track, number, settings.fps) for number in numbers])
+    samples, speech = _sound_between(plan.sound, start / settings.fps, settings)
+    landmarks = [
+        faces.transform_points(crop.matrix, track.landmarks[place]) for crop, place in zip(crops, places, strict=True)
+    ]
+    return EncodedClip(
         video_id=plan.video_id,
-        start_s=start_s,
-        frames=np.stack([cut.crop for cut in cuts]),
-        boxes=np.stack([cut.box for cut in cuts]).astype(np.float32),
-        landmarks=np.stack([cut.landmarks for cut in cuts]).astype(np.float32),
-        detector_score=np.array([cut.score for cut in cuts], dtype=np.float32),
+        start_s=start / settings.fps,
+        faces=tuple(crop.jpeg for crop in crops),
+        boxes=track.boxes[places].astype(np.float32),
+        landmarks=np.stack(landmarks).astype(np.float32),
+        detector_score=np.where(found, track.scores[places], 0.0).astype(np.float32),
         samples=samples,
         speech=speech,
     )

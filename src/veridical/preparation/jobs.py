@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from veridical.clips import Clip, LedgerEntry, StoreSettings
-from veridical.clips.encoding import clip_schema, encode_clips
+from veridical.clips import LedgerEntry, StoreSettings
+from veridical.clips.encoding import EncodedClip, clip_schema, encode_clips
 from veridical.media import UnusableVideoError
 from veridical.preparation.engine import WorkerFailedError
 from veridical.preparation.extract import Plan, cut_clips, plan_clips
@@ -127,7 +127,7 @@ def read_spool(path: Path) -> pa.Table:
     return table
 
 
-def _write_spool(path: Path, clips: Iterator[Clip], settings: StoreSettings) -> None:
+def _write_spool(path: Path, clips: Iterator[EncodedClip], settings: StoreSettings) -> None:
     """Encode clips a few at a time into an Arrow file."""
     with _no_fault_of_the_video(path):
         sink = pa.OSFile(str(path), "wb")

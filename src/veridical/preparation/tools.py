@@ -6,6 +6,8 @@ from functools import cached_property
 
 from veridical import faces
 from veridical.clips import StoreSettings
+from veridical.faces.detect import MAX_ENLARGEMENT
+from veridical.preparation.detection import Detector, ThriftyDetector
 from veridical.preparation.speech import SpeechDetector
 
 
@@ -18,11 +20,13 @@ class Tools:
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
+        self._detectors: dict[float, faces.FaceDetector] = {}
 
-    @cached_property
-    def detector(self) -> faces.FaceDetector:
-        """The face detector."""
-        return faces.FaceDetector(self.settings.detector_threshold, detection_size=self.settings.detection_size)
+    def detector_for_video(self) -> Detector:
+        """Return a face detector for the pictures of one video, in order."""
+        if not self.settings.thrifty_detection:
+            return self._detector_of(1.0)
+        return ThriftyDetector(self._detector_of, self._scale_of)
 
     @cached_property
     def speech(self) -> SpeechDetector:
@@ -35,5 +39,15 @@ class Tools:
         Raises:
             MissingWeightsError: when weights cannot be had.
         """
-        self.detector  # noqa: B018 (a cached property is loaded by looking at it)
+        self._detector_of(1.0)
         self.speech.load()
+
+    def _detector_of(self, share: float) -> faces.FaceDetector:
+        """Return the detector that brings pictures to a share of the full detection size."""
+        if share not in self._detectors:
+            size = round(self.settings.detection_size * share)
+            self._detectors[share] = faces.FaceDetector(self.settings.detector_threshold, detection_size=size)
+        return self._detectors[share]
+
+    def _scale_of(self, longer_side: int) -> float:
+        return min(self.settings.detection_size / longer_side, MAX_ENLARGEMENT)

@@ -1,0 +1,143 @@
+"""Aligned faces, cut and encoded as soon as they are found, so that a video is decoded once and pictures need not be kept.
+
+Which face will be followed is known only at the end of a video. Until then the encoded crops of all faces wait in a file
+that moves from memory to disk when it grows. A crop can be used when the track's landmarks are those of the detection; where
+they are not (a face interpolated over a picture in which it was not found, or landmarks smoothed over time at high frame
+rates), the picture is needed again: some are kept for this within a budget, the others are decoded a second time.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from veridical import faces
+from veridical.clips import StoreSettings
+from veridical.clips.encoding import encode_frames
+from veridical.faces.align import Matrix, similarity, template
+from veridical.faces.track import SMOOTHING_S
+from veridical.preparation.detection import Detector
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+PICTURE_BYTES = 64 * 2**20
+"""Budget for pictures that may be needed again."""
+MEMORY_BYTES = 8 * 2**20
+"""Encoded crops beyond this wait on disk."""
+MAX_FACES = 4
+"""Faces of one picture whose crops are kept, the largest first."""
+SAME_PX = 1e-3
+MARGIN_PX = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """One aligned face."""
+
+    jpeg: bytes
+    matrix: Matrix
+    """(2, 3) from pixels of the picture to pixels of the crop."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    landmarks: Floats
+    matrix: Matrix
+    offset: int
+    length: int
+
+
+class CropKeeper:
+    """A face detector that keeps the crops of what it finds; for the sampled pictures of one video, in order.
+
+    Args:
+        detector: Finds the faces.
+        settings: Of the clips.
+    """
+
+    def __init__(self, detector: Detector, settings: StoreSettings) -> None:
+        self.num_pictures = 0
+        """Pictures seen so far."""
+        self._detector, self._settings = detector, settings
+        self._kept: dict[int, list[_Kept]] = {}
+        self._pictures: dict[int, Picture] = {}
+        self._room = PICTURE_BYTES
+        self._num_faces = 0
+        self._smooths = settings.fps * 3 * SMOOTHING_S > 1
+        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 (closed by `close`)
+
+    def close(self) -> None:
+        """Delete what was kept."""
+        self._file.close()
+        self._pictures.clear()
+
+    def detect(self, image: Picture) -> list[faces.Face]:
+        """Return the faces of the next picture, (H, W, 3) RGB."""
+        found = self._detector.detect(image)
+        if self._smooths or len(found) < max(self._num_faces, 1):
+            self._keep_picture(image)
+        if not self._smooths:
+            largest = sorted(found, key=lambda face: -face.area)[:MAX_FACES]
+            self._kept[self.num_pictures] = [self._keep(image, face) for face in largest]
+        self._num_faces = len(found)
+        self.num_pictures += 1
+        return found
+
+    def has(self, number: int, landmarks: Floats) -> bool:
+        """Say whether `crop` can give this face without the picture."""
+        return number in self._pictures or self._find(number, landmarks) is not None
+
+    def crop(self, number: int, landmarks: Floats, picture: Picture | None = None) -> Crop:
+        """Return the aligned face with these landmarks in the picture of this number.
+
+        Args:
+            number: Of the picture, from 0.
+            landmarks: (5, 2) in pixels of the picture.
+            picture: The picture itself; needed where `has` says no.
+        """
+        kept = self._find(number, landmarks)
+        if kept is not None:
+            self._file.seek(kept.offset)
+            return Crop(self._file.read(kept.length), kept.matrix)
+        picture = self._pictures.get(number) if picture is None else picture
+        assert picture is not None, number
+        return cut_crop(picture, landmarks, self._settings)
+
+    def _find(self, number: int, landmarks: Floats) -> _Kept | None:
+        same = (
+            kept for kept in self._kept.get(number, []) if float(np.abs(kept.landmarks - landmarks).max()) < SAME_PX
+        )
+        return next(same, None)
+
+    def _keep(self, image: Picture, face: faces.Face) -> _Kept:
+        crop = cut_crop(image, face.landmarks, self._settings)
+        offset = self._file.seek(0, os.SEEK_END)
+        self._file.write(crop.jpeg)
+        return _Kept(face.landmarks, crop.matrix, offset, len(crop.jpeg))
+
+    def _keep_picture(self, image: Picture) -> None:
+        if image.nbytes <= self._room:
+            self._room -= image.nbytes
+            self._pictures[self.num_pictures] = image
+
+
+def cut_crop(image: Picture, landmarks: Floats, settings: StoreSettings) -> Crop:
+    """Return the aligned and encoded face; only the part of the picture around it is touched."""
+    size, scale = settings.crop_size, settings.crop_scale
+    guess = similarity(np.asarray(landmarks, np.float64), template(size, scale))
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
+    margin = MARGIN_PX * max(1.0, 1 / float(np.hypot(guess[0, 0], guess[1, 0])))
+    spread = faces.transform_points(faces.invert(guess), corners)
+    low = np.maximum(np.floor(spread.min(axis=0) - margin), 0).astype(int)
+    high = np.ceil(spread.max(axis=0) + margin).astype(int) + 1
+    part = image[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
+    if not part.size:
+        part, low = image, np.zeros(2, dtype=int)
+    crop, matrix = faces.align_face(part, landmarks - low, size=size, scale=scale)
+    matrix[:, 2] -= matrix[:, :2] @ low
+    return Crop(encode_frames(crop[None], settings.jpeg_quality)[0], matrix)
