@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from veridical.errors import UsageError
 from veridical.media import probe, video_frames
+from veridical.media.container import Clock
 
 B_FRAMES = {"bf": "3", "g": "20", "crf": "12", "preset": "veryfast"}
 FORMATS: dict[str, dict] = {
@@ -120,6 +121,44 @@ def test_start_and_stop_are_half_open(start_s: float, stop_s: float | None, fps,
     part = list(video_frames(path, fps=fps, start_s=start_s, stop_s=stop_s))
     assert [frame.time_s for frame in part] == [frame.time_s for frame in wanted]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(part, wanted, strict=True))
+
+
+LONG = {
+    "b-frames.mp4": {"options": {**B_FRAMES, "g": "30"}},
+    "open-gop.mp4": {"options": {**B_FRAMES, "x264-params": "open-gop=1:keyint=25"}},
+    "open-gop.mkv": {"options": {**B_FRAMES, "x264-params": "open-gop=1:keyint=25"}},
+    "hevc.mp4": {"codec": "libx265", "options": {"x265-params": "log-level=none:bframes=4:keyint=25:open-gop=1"}},
+    "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "25", "b": "0", "crf": "25", "cpu-used": "8"}},
+    "late.mp4": {"options": {**B_FRAMES, "g": "30"}, "pts": range(35, 245)},
+    "one-key-frame.mp4": {"options": {**B_FRAMES, "g": "1000", "sc_threshold": "0"}},
+    "mpeg.mpg": {"codec": "mpeg1video", "options": {"b": "2000000"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_late_start_gives_what_reading_everything_gives(name: str, films, tmp_path: Path) -> None:
+    path = films.write(tmp_path / name, **{"count": 210, **LONG[name]})
+    whole = list(video_frames(path))
+    sampled = list(video_frames(path, fps=7))
+    for start_s in (2.0, 3.13, 5.0, 7.999):
+        part = list(video_frames(path, start_s=start_s))
+        wanted = [frame for frame in whole if frame.time_s >= start_s - 1e-3]
+        assert [round(f.time_s, 6) for f in part] == [round(f.time_s, 6) for f in wanted]
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(part, wanted, strict=True))
+        again = list(video_frames(path, fps=7, start_s=start_s, stop_s=start_s + 1))
+        due = [frame for frame in sampled if start_s - 1e-3 <= frame.time_s < start_s + 1 - 1e-3]
+        assert [f.time_s for f in again] == [f.time_s for f in due]
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(again, due, strict=True))
+
+
+@pytest.mark.parametrize("name", ["b-frames.mp4", "vp9.webm"])
+def test_a_late_start_does_not_decode_everything(name: str, films, tmp_path: Path, monkeypatch) -> None:
+    path = films.write(tmp_path / name, **{"count": 210, **LONG[name]})
+    read: list[float] = []
+    original = Clock.read
+    monkeypatch.setattr(Clock, "read", lambda self, frame: read.append(0.0) or original(self, frame))
+    assert len(list(video_frames(path, start_s=8.0))) == 10
+    assert len(read) < 70
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (180, 2), (-90, 3)])

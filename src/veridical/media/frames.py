@@ -7,6 +7,7 @@ Pixel aspect ratio is ignored, rotation and mirroring flags are applied.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from veridical.errors import UsageError
 from veridical.media.container import ROUNDING_S, Clock, decoded, frame_step_s, open_input, seconds, video_stream
 from veridical.media.errors import UnusableVideoError
 from veridical.media.orientation import orientation, upright
+
+SEEKABLE = ("mov", "matroska")
+"""Containers whose index leads to key frames and whose timestamps do not depend on what was read before."""
+SEEK_FROM_S = 2.0
+"""A start earlier than this is reached by decoding from the beginning."""
+SEEK_EARLIER_S = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +81,7 @@ def video_frames(
     if not start_s >= 0:
         raise UsageError(f"start_s: expected 0 or more seconds, got {start_s}")
     stop = math.inf if stop_s is None else stop_s
-    shown = _shown(Path(path), threads)
+    shown = _shown(Path(path), threads, start_s)
     return _between(shown, start_s, stop) if fps is None else _sampled(shown, fps, start_s, stop)
 
 
@@ -91,18 +98,53 @@ def video_origin_s(path: Path) -> float:
     raise _nothing_decodes(path)
 
 
-def _shown(path: Path, threads: int) -> Iterator[_Shown]:
+def _shown(path: Path, threads: int, from_s: float) -> Iterator[_Shown]:
+    """Yield the decoded frames, at least from the one on display at `from_s` on."""
+    if from_s >= SEEK_FROM_S:
+        origin_s = video_origin_s(path)
+        with open_input(path) as container:
+            nearer = _from_key_frame(container, video_stream(container, path, threads), origin_s, from_s)
+            if nearer is not None:
+                yield from nearer
+                return
     with open_input(path) as container:
         stream = video_stream(container, path, threads)
-        clock = Clock(frame_step_s(stream))
-        origin_s: float | None = None
-        for frame in decoded(container, stream, av.VideoFrame):
-            time_s = clock.read(frame)
-            origin_s = time_s if origin_s is None else origin_s
-            duration_s = (seconds(frame.duration, frame) if frame.duration else None) or clock.step_s
-            yield _Shown(time_s - origin_s, duration_s, frame)
-    if origin_s is None:
-        raise _nothing_decodes(path)
+        shown = _timed(decoded(container, stream, av.VideoFrame), Clock(frame_step_s(stream)), None)
+        first = next(shown, None)
+        if first is None:
+            raise _nothing_decodes(path)
+        yield first
+        yield from shown
+
+
+def _from_key_frame(
+    container: av.container.InputContainer, stream: av.VideoStream, origin_s: float, from_s: float
+) -> Iterator[_Shown] | None:
+    """Jump to a key frame shown at or before `from_s`; None when there is no sure way to one.
+
+    Pictures that come out before the key frame refer to ones that were not decoded, and are dropped.
+    """
+    if container.format.name.split(",")[0] not in SEEKABLE or stream.time_base is None:
+        return None
+    try:
+        container.seek(int((origin_s + from_s - SEEK_EARLIER_S) / stream.time_base), stream=stream)
+    except (av.error.FFmpegError, OSError):
+        return None
+    frames = itertools.dropwhile(lambda frame: not frame.key_frame, decoded(container, stream, av.VideoFrame))
+    key_frame = next(frames, None)
+    key_s = None if key_frame is None else seconds(key_frame.pts, key_frame)
+    if key_frame is None or key_s is None or key_s - origin_s > from_s:
+        return None
+    return _timed(itertools.chain([key_frame], frames), Clock(frame_step_s(stream)), origin_s)
+
+
+def _timed(frames: Iterator[av.VideoFrame], clock: Clock, origin_s: float | None) -> Iterator[_Shown]:
+    """Give frames their time on display; the first is at time zero unless an origin is given."""
+    for frame in frames:
+        time_s = clock.read(frame)
+        origin_s = time_s if origin_s is None else origin_s
+        duration_s = (seconds(frame.duration, frame) if frame.duration else None) or clock.step_s
+        yield _Shown(time_s - origin_s, duration_s, frame)
 
 
 def _between(shown: Iterator[_Shown], start_s: float, stop_s: float) -> Iterator[VideoFrame]:
