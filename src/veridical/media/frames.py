@@ -49,10 +49,12 @@ class _Shown:
     start_s: float
     duration_s: float
     frame: av.VideoFrame
+    turn: tuple[int, int, int, int]
+    """Display matrix of the whole track."""
 
     def at(self, time_s: float) -> VideoFrame:
         image = np.asarray(self.frame.to_ndarray(format="rgb24", threads=1), np.uint8)
-        return VideoFrame(time_s, upright(image, orientation(self.frame)), self.start_s)
+        return VideoFrame(time_s, upright(image, self.turn), self.start_s)
 
 
 def video_frames(
@@ -139,12 +141,18 @@ def _from_key_frame(
 
 
 def _timed(frames: Iterator[av.VideoFrame], clock: Clock, origin_s: float | None) -> Iterator[_Shown]:
-    """Give frames their time on display; the first is at time zero unless an origin is given."""
+    """Give frames their time on display; the first is at time zero unless an origin is given.
+
+    Side data is read from the first frame alone: a frame that was asked for it refers to itself, and waits in memory for
+    the garbage collector.
+    """
+    turn: tuple[int, int, int, int] | None = None
     for frame in frames:
+        turn = orientation(frame) if turn is None else turn
         time_s = clock.read(frame)
         origin_s = time_s if origin_s is None else origin_s
         duration_s = (seconds(frame.duration, frame) if frame.duration else None) or clock.step_s
-        yield _Shown(time_s - origin_s, duration_s, frame)
+        yield _Shown(time_s - origin_s, duration_s, frame, turn)
 
 
 def _between(shown: Iterator[_Shown], start_s: float, stop_s: float) -> Iterator[VideoFrame]:
