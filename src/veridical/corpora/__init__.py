@@ -1,19 +1,25 @@
 """Corpora as they are downloaded become manifests, splits that do not leak, statistics, and an audit of shortcuts."""
 
 from veridical.corpora.adapter import Adapter, Notice, OfficialCount, ScanResult
+from veridical.corpora.auditing import AuditResult, audit
+from veridical.corpora.content import clip_facts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.hashes import perceptual_hash
 from veridical.corpora.probing import ProbeResult, probe_media
 from veridical.corpora.proof import Leak, Proof, prove, split_counts
+from veridical.corpora.properties import PROPERTIES
 from veridical.corpora.scanning import CORPORA, scan
 from veridical.corpora.splitting import GROUP_BY, SCHEMES, SplitResult, split
+from veridical.corpora.statistics import Statistics, statistics
 
 __all__ = [
     "CORPORA",
     "GROUP_BY",
     "LINKS",
+    "PROPERTIES",
     "SCHEMES",
     "Adapter",
+    "AuditResult",
     "Leak",
     "Notice",
     "OfficialCount",
@@ -21,7 +27,10 @@ __all__ = [
     "Proof",
     "ScanResult",
     "SplitResult",
+    "Statistics",
     "attribute_column",
+    "audit",
+    "clip_facts",
     "leak_groups",
     "perceptual_hash",
     "probe_media",
@@ -29,4 +38,5 @@ __all__ = [
     "scan",
     "split",
     "split_counts",
+    "statistics",
 ]

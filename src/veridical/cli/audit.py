@@ -1,0 +1,97 @@
+"""`veridical audit`: what a model could cheat with, found before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from veridical.clips import ClipStore
+
+
+def audit(
+    source: Annotated[
+        Path, typer.Argument(help="Manifest (a file, best after scan --probe) or clip store (a folder).")
+    ],
+    manifest: Annotated[
+        Path | None, typer.Option(help="For a store: labels from this manifest instead of the store's own copy.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split, for example train.")] = None,
+    accept_leak: Annotated[
+        list[str] | None, typer.Option(help="A property whose leak is known and accepted; may be repeated.")
+    ] = None,
+    clips_per_video: Annotated[int, typer.Option(help="For a store: clips decoded of each video.", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="Draws the folds.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Try every property that is not content (codec, silence, loudness, face size, blur …) as a detector of its own.
+
+    A property that the model can see and that tells fake from real is a leak: the exit code is then 1. One that only
+    the file shows is a warning. Each property is also tried on each generator alone.
+    """
+    import json as json_module
+
+    from veridical import corpora
+    from veridical.artefacts import Manifest
+
+    clips = None
+    if source.is_dir():
+        from veridical.clips import ClipStore
+
+        store = ClipStore.open(source)
+        videos = (Manifest.read(manifest) if manifest else store.manifest()).select(split=split)
+        clips = _content(store, videos, clips_per_video)
+    else:
+        videos = Manifest.read(manifest or source).select(split=split)
+    result = corpora.audit(videos, clips, accept=accept_leak or (), seed=seed)
+    if json:
+        typer.echo(json_module.dumps(result.to_json(), indent=2))
+    else:
+        _show(Console(), result.table)
+    if result.leaks:
+        if not json:
+            Console().print(f"leaks: {', '.join(result.leaks)}", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _content(store: ClipStore, videos: object, clips_per_video: int) -> pd.DataFrame:
+    """Decode the first clips of each video and return their content properties."""
+    import pandas as pd
+
+    from veridical.artefacts import Manifest
+    from veridical.corpora import clip_facts
+    from veridical.progress import track
+
+    assert isinstance(videos, Manifest)
+    index = store.index()
+    index = index[index["video_id"].isin(set(videos.table["video_id"].to_pylist()))]
+    rows = index.groupby("video_id", sort=False).head(clips_per_video)["row"].to_numpy()
+    found = []
+    for start in track(range(0, len(rows), 64), "audit", unit="batch"):
+        for clip in store.take(rows[start : start + 64]):
+            facts = clip_facts(clip.frames, clip.boxes, clip.detector_score, clip.samples, clip.speech, clip.start_s)
+            found.append({"video_id": clip.video_id, "start_s": clip.start_s, **facts})
+    return pd.DataFrame(found) if found else pd.DataFrame({"video_id": []})
+
+
+def _show(console: Console, table: pd.DataFrame) -> None:
+    shown = Table("property", "label", "verdict", "AUC", "95 %", "p (Holm)", "worst generator", "do this")
+    styles = {"leak": "bold red", "warns": "yellow", "accepted": "magenta", "ok": "green"}
+    tried = table[table["verdict"] != "unknown"]
+    for row in tried.to_dict(orient="records"):
+        generator = f"{row['generator']} {row['generator_auc']:.2f}" if isinstance(row["generator"], str) else ""
+        shown.add_row(
+            row["property"], row["target"], f"[{styles[row['verdict']]}]{row['verdict']}[/]", f"{row['auc']:.3f}",
+            f"{row['low']:.2f}–{row['high']:.2f}", f"{row['p_adjusted']:.2g}", generator, row["advice"],
+        )  # fmt: skip
+    if len(tried):
+        console.print(shown)
+    for reason, rows in table[table["verdict"] == "unknown"].groupby("reason", sort=False):
+        line = f"  not judged: {', '.join(dict.fromkeys(rows['property']))} ({reason})"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,291 @@
+"""audit: what could a model cheat with? Each property that is not content is tried as a detector, then all together.
+
+A property that the model can see and that separates the classes is a leak: training on such data proves nothing. One
+that only the file shows is a warning: it does not reach the model, but tells that the classes were made differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from veridical.artefacts import Manifest
+from veridical.corpora.groups import attribute_column
+from veridical.corpora.people import target_groups
+from veridical.corpora.proof import generators
+from veridical.corpora.properties import PROPERTIES, Property
+from veridical.corpora.separation import NUM_FOLDS, Separation, bins, folds, holm, out_of_fold_rate, separation
+from veridical.errors import UsageError, unknown_name
+from veridical.randomness import stream
+
+Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+THRESHOLD = 0.65
+"""An area under the curve up to this is harmless."""
+ALPHA = 0.05
+ALL = "all"
+SEEN, UNSEEN = "all that the model sees", "all that only the file shows"
+_JOINT = {SEEN: True, UNSEEN: False}
+_FEWEST_GROUPS = 2 * NUM_FOLDS
+_MOST_VIDEOS = 50_000
+_INDEX_COLUMNS = {
+    "mean_box_size_px": "box_size_px", "min_detector_score": "detector_score", "num_interpolated": "interpolated",
+}  # fmt: skip
+"""Columns of a clip store's index → properties."""
+COLUMNS = (
+    "property", "target", "verdict", "auc", "low", "high", "p_adjusted", "num_real", "num_fake", "generator",
+    "generator_auc", "reason", "advice",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class AuditResult:
+    """A row per property and label it was tried on, worst first."""
+
+    table: pd.DataFrame
+    """Columns `COLUMNS`. verdict: leak, accepted, warns, ok, or unknown (then `reason` says why)."""
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """Names of the properties that are leaks and were not accepted."""
+        return tuple(dict.fromkeys(self.table.loc[self.table["verdict"] == "leak", "property"]))
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict of all."""
+        found = set(self.table["verdict"])
+        return next((name for name in ("leak", "accepted", "warns", "ok") if name in found), "unknown")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        plain = self.table.astype(object).where(self.table.notna(), None)
+        return {"verdict": self.verdict, "leaks": list(self.leaks), "properties": plain.to_dict(orient="records")}
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One property tried on one label: on all fakes, and on the fakes of each generator."""
+
+    name: str
+    target: str
+    num_real: int
+    num_fake: int
+    found: Mapping[str, Separation]
+    """Generator → separation of its fakes from all reals; ALL → of all fakes. Empty when it could not be tried."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Videos:
+    """What all trials share."""
+
+    cluster: Ints
+    """(N,) videos of one cluster show the same person."""
+    fold: Ints
+    generator: pd.Categorical[Any]
+    labels: Mapping[str, Ints]
+    """label, visual_label, audio_label → (N,) 0, 1, or −1 for unknown."""
+
+
+def audit(
+    manifest: Manifest, clips: pd.DataFrame | None = None, *, accept: Sequence[str] = (), seed: int = 0
+) -> AuditResult:
+    """Try every known property as a detector.
+
+    Args:
+        manifest: The videos; file properties are known after `scan --probe`.
+        clips: A row per clip with `video_id` and any of the content properties (see `clip_facts`; the index of a clip
+            store will do), or None.
+        accept: Properties whose leak is known and accepted; they take no part in the joint trials.
+        seed: Draws the folds.
+
+    Raises:
+        UsageError: when an accepted property is not known.
+    """
+    for name in accept:
+        if name not in PROPERTIES and name not in _JOINT:
+            raise unknown_name("property", name, [*PROPERTIES, *_JOINT])
+    table, rng = property_table(manifest, clips), stream(seed, "audit")
+    cluster = target_groups(manifest)
+    labels = {name: _label(manifest, name) for name in ("label", "visual_label", "audio_label")}
+    videos = _Videos(cluster, folds(cluster, rng), generators(manifest), labels)
+    trials = []
+    for name, facts in PROPERTIES.items():
+        for target in _targets(facts, labels):
+            trials.append(_try_one(name, facts, table[name], target, videos))
+    for name, reaches in _JOINT.items():
+        chosen = [key for key, facts in PROPERTIES.items() if facts.reaches_model == reaches and key not in accept]
+        trials.append(_try_all(name, table[chosen], videos, rng))
+    return AuditResult(_judged(trials, set(accept)))
+
+
+def property_table(manifest: Manifest, clips: pd.DataFrame | None) -> pd.DataFrame:
+    """Return a row per video, in the manifest's order, and a column per property (NaN or None where unknown)."""
+    index = pd.Index(manifest.table["video_id"].to_pylist())
+    table = pd.DataFrame(index=index)
+    if clips is not None and "video_id" not in clips:
+        raise UsageError(f"clips: expected a column video_id, found {', '.join(map(str, clips.columns))}")
+    per_video = None if clips is None else _per_video(clips).reindex(index)
+    for name, facts in PROPERTIES.items():
+        if per_video is not None and name in per_video:
+            values: Any = per_video[name].to_numpy(dtype=float)
+        elif name == "container":
+            values = attribute_column(manifest, name).to_pylist()
+        elif name in manifest.table.schema.names:
+            values = manifest.table[name].to_pylist()
+        elif name == "prepared":
+            values = np.nan if clips is None else index.isin(clips["video_id"]).astype(float)
+        else:
+            values = np.nan
+        table[name] = pd.Series(values, index=index, dtype=float if facts.kind == "number" else object)
+    return table
+
+
+def _per_video(clips: pd.DataFrame) -> pd.DataFrame:
+    """Return the median over each video's clips; the onset is the earliest, if the video's beginning is among them."""
+    clips = clips.rename(columns=_INDEX_COLUMNS)
+    known = [name for name in PROPERTIES if name in clips]
+    numbers = clips[known].astype(float).assign(video_id=clips["video_id"])
+    grouped = numbers.groupby("video_id", sort=False)
+    table = grouped[known].median()
+    if "speech_onset_s" in known:
+        table["speech_onset_s"] = grouped["speech_onset_s"].min()
+        if "start_s" in clips:
+            begins = clips.groupby("video_id", sort=False)["start_s"].min() == 0
+            table["speech_onset_s"] = table["speech_onset_s"].where(begins)
+    return table
+
+
+def _label(manifest: Manifest, name: str) -> Ints:
+    """Return 0, 1, or −1 for unknown."""
+    values = manifest.table[name].cast(pa.int64()).fill_null(-1)
+    label: Ints = values.to_numpy()
+    return label
+
+
+def _targets(facts: Property, labels: dict[str, Ints]) -> list[str]:
+    """Return the labels a property is tried on: `label`, and its modality's where that says something else."""
+    own = {"picture": "visual_label", "sound": "audio_label"}.get(facts.about)
+    if own is None:
+        return ["label"]
+    known = labels[own] >= 0
+    says_more = (labels[own][known] != labels["label"][known]).any() and len(set(labels[own][known])) == 2
+    return ["label", own] if says_more else ["label"]
+
+
+def _try_one(name: str, facts: Property, column: pd.Series[Any], target: str, videos: _Videos) -> _Trial:
+    label, known = videos.labels[target], column.notna().to_numpy()
+    used = label >= 0
+    reason = _why_not(label, used & known, videos.cluster)
+    found = {}
+    if not reason:
+        found[ALL] = _separated(facts, column, label, used, videos)
+        for name_of, rows in _by_generator(label, used, videos):
+            if not _why_not(label, rows & known, videos.cluster):
+                found[name_of] = _separated(facts, column, label, rows, videos)
+    return _Trial(name, target, int((used & (label == 0)).sum()), int((used & (label == 1)).sum()), found, reason)
+
+
+def _by_generator(label: Ints, used: Flags, videos: _Videos) -> Iterator[tuple[str, Flags]]:
+    """Yield (generator, its fakes and all reals) when there are several generators."""
+    fakes = videos.generator[used & (label == 1)]
+    names = [name for name in videos.generator.categories if (fakes == name).any()]
+    if len(names) > 1:
+        for name in names:
+            yield str(name), used & ((label == 0) | np.asarray(videos.generator == name))
+
+
+def _separated(facts: Property, column: pd.Series[Any], label: Ints, used: Flags, videos: _Videos) -> Separation:
+    """Return how well a property separates the used videos; numbers are tried as they are and in bins."""
+    values = column.to_numpy()
+    categories = pd.factorize(column)[0] + 1 if facts.kind == "category" else bins(values.astype(float))
+    score = out_of_fold_rate(categories[used], label[used], videos.fold[used])
+    best = separation(score, label[used], videos.cluster[used], THRESHOLD, either_direction=False)
+    if facts.kind == "category":
+        return best
+    plain = used & np.isfinite(values.astype(float))
+    direct = separation(values[plain], label[plain], videos.cluster[plain], THRESHOLD, either_direction=True)
+    # Bins see what goes up and down again, and what is missing; the plain value is sharper where it is monotone.
+    best = direct if direct.p_value <= best.p_value else best
+    return replace(best, p_value=min(1.0, 2 * best.p_value))
+
+
+def _why_not(label: Ints, used: Flags, cluster: Ints) -> str:
+    """Return why a property cannot be tried, or nothing."""
+    if not used.any():
+        return "not known of any labelled video; use scan --probe, or audit a store"
+    real, fake = used & (label == 0), used & (label == 1)
+    if not real.any() or not fake.any():
+        return f"known of {int(real.sum())} real and {int(fake.sum())} fake videos; both are needed"
+    groups = len(np.unique(cluster[used]))
+    return f"only {groups} groups, {_FEWEST_GROUPS} are needed" if groups < _FEWEST_GROUPS else ""
+
+
+def _try_all(name: str, table: pd.DataFrame, videos: _Videos, rng: np.random.Generator) -> _Trial:
+    """Try all properties together: a classifier on four fifths of the groups, judged on the fifth it has not seen."""
+    label = videos.labels["label"]
+    columns = [key for key in table if len(table[key].unique()) > 1]
+    used = label >= 0
+    counts = int((used & (label == 0)).sum()), int((used & (label == 1)).sum())
+    reason = _why_not(label, used, videos.cluster) or ("" if columns else "none of its properties varies")
+    if reason:
+        return _Trial(name, "label", *counts, {}, reason)
+    if used.sum() > _MOST_VIDEOS:
+        used &= rng.random(len(used)) < _MOST_VIDEOS / used.sum()
+    numbers = [table[key] if table[key].dtype.kind == "f" else pd.factorize(table[key])[0] for key in columns]
+    features = np.column_stack([np.asarray(column, dtype=float) for column in numbers])
+    score = np.full(len(label), np.nan)
+    with threadpool_limits(1):  # idle OpenMP threads would spin; the tables are small
+        for number in range(NUM_FOLDS):
+            train, test = used & (videos.fold != number), used & (videos.fold == number)
+            if test.any() and len(set(label[train])) == 2:
+                score[test] = _classifier().fit(features[train], label[train]).decision_function(features[test])
+    judged = np.isfinite(score)
+    found = separation(score[judged], label[judged], videos.cluster[judged], THRESHOLD, either_direction=False)
+    return _Trial(name, "label", *counts, {ALL: found})
+
+
+def _classifier() -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=40, max_leaf_nodes=8, min_samples_leaf=10, l2_regularization=1.0, early_stopping=False, random_state=0
+    )
+
+
+def _judged(trials: list[_Trial], accept: set[str]) -> pd.DataFrame:
+    """Return the table: a trial falls when any of its separations does, after Holm over all of them."""
+    adjusted = iter(holm([part.p_value for trial in trials for part in trial.found.values()]))
+    rows = [_row(trial, {name: next(adjusted) for name in trial.found}, accept) for trial in trials]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    worst = {"leak": 0, "accepted": 1, "warns": 2, "ok": 3, "unknown": 4}
+    order = np.lexsort((-table["auc"].astype(float).fillna(0), table["verdict"].map(worst)))
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _row(trial: _Trial, adjusted: Mapping[str, float], accept: set[str]) -> dict[str, Any]:
+    row = dict.fromkeys(COLUMNS) | {
+        "property": trial.name, "target": trial.target, "num_real": trial.num_real, "num_fake": trial.num_fake,
+        "reason": trial.reason, "advice": "", "verdict": "unknown" if trial.reason else "ok",
+    }  # fmt: skip
+    if trial.reason:
+        return row
+    overall = trial.found[ALL]
+    row |= {"auc": overall.auc, "low": overall.low, "high": overall.high, "p_adjusted": min(adjusted.values())}
+    generator = max((name for name in trial.found if name != ALL), key=lambda name: trial.found[name].auc, default=None)
+    if generator is not None:
+        row |= {"generator": generator, "generator_auc": trial.found[generator].auc}
+    if any(p < ALPHA and trial.found[name].auc > THRESHOLD for name, p in adjusted.items()):
+        joint = trial.name in _JOINT
+        reaches = _JOINT[trial.name] if joint else PROPERTIES[trial.name].reaches_model
+        leak = "accepted" if trial.name in accept else "leak"
+        advice = "see the single properties" if joint else PROPERTIES[trial.name].advice
+        row |= {"verdict": leak if reaches else "warns", "advice": advice}
+    return row

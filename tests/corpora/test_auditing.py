@@ -1,0 +1,186 @@
+"""The audit fires on planted shortcuts, stays silent on clean worlds, and its statistics agree with outside
+references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from veridical.artefacts import Manifest, Video
+from veridical.corpora import PROPERTIES, audit, clip_facts
+from veridical.corpora.auditing import SEEN, UNSEEN
+from veridical.corpora.separation import bins, folds, holm, out_of_fold_rate, separation
+from veridical.errors import UsageError
+
+CONTENT = ("brightness", "contrast", "sharpness", "jpeg_grid", "box_size_px", "box_x", "box_y", "box_aspect")
+
+
+def world(seed: int = 0, *, plant: str | None = None, people: int = 60) -> tuple[Manifest, pd.DataFrame]:
+    """Return reals and fakes of two generators; everything but the planted property is alike."""
+    rng = np.random.default_rng(seed)
+    videos, clips = [], []
+    for person in range(people):
+        base, fps = rng.normal(size=len(CONTENT)), float(rng.choice([25, 30]))
+        for kind in range(3):
+            fake = int(kind > 0)
+            onset = float(rng.exponential(0.1))
+            facts: dict[str, object] = {"fps": fps, "duration_s": float(rng.uniform(3, 15)), "width": 640, "height": 360,
+                                        "codec": "h264", "pixel_format": "yuv420p", "has_audio": True,
+                                        "bitrate": int(rng.lognormal(13, 0.3)), "compression": "c23"}  # fmt: skip
+            content = dict(zip(CONTENT, base + rng.normal(0, 0.1, len(CONTENT)), strict=True))
+            if fake and plant == "has_audio":
+                facts["has_audio"] = False
+            if fake and plant == "fps":
+                facts["fps"] = {25.0: 50.0, 30.0: 24.0}[fps]
+            if fake and plant == "speech_onset_s":
+                onset += 0.4
+            if kind == 1 and plant == "codec":
+                facts["codec"] = "vp9"
+            if kind == 2 and plant == "sharpness":
+                content["sharpness"] -= 4
+            name = f"w/{person}/{kind}"
+            videos.append(Video("w", name, "v", fake, fake, 0, generator=f"g{kind}" if fake else None,
+                                identities=(f"p{person}",), **facts))  # type: ignore[arg-type]  # fmt: skip
+            clips.append({"video_id": name, "start_s": 0.0, "speech_onset_s": onset, **content})
+    return Manifest.from_videos(videos), pd.DataFrame(clips)
+
+
+@pytest.mark.parametrize(("plant", "verdict"), [
+    ("has_audio", "leak"), ("speech_onset_s", "leak"), ("sharpness", "leak"), ("codec", "warns"), ("fps", "warns"),
+])  # fmt: skip
+def test_planted_shortcuts_are_found(plant: str, verdict: str) -> None:
+    result = audit(*world(plant=plant))
+    rows = result.table.set_index("property")
+    assert rows.loc[plant, "verdict"] == verdict
+    assert rows.loc[plant, "advice"]
+    assert set(rows.index[rows["verdict"].isin(["leak", "warns"])]) <= {plant, SEEN, UNSEEN}
+    assert result.verdict == verdict
+    assert (plant in result.leaks) == (verdict == "leak")
+
+
+def test_the_generator_that_drives_it_is_named() -> None:
+    rows = audit(*world(plant="codec")).table.set_index("property")
+    assert (rows.loc["codec", "generator"], rows.loc["codec", "generator_auc"]) == ("g1", 1.0)
+
+
+def test_clean_worlds_are_clean() -> None:
+    assert [audit(*world(seed)).verdict for seed in range(6)] == ["ok"] * 6
+
+
+def test_a_small_sample_is_never_certain() -> None:
+    manifest, clips = world(plant="has_audio", people=9)
+    result = audit(manifest, clips)
+    assert result.verdict == "unknown"
+    assert "only 9 groups" in result.table["reason"][0]
+
+
+def test_an_accepted_leak_is_no_leak_and_hides_no_other() -> None:
+    result = audit(*world(plant="has_audio"), accept=["has_audio"])
+    assert (result.verdict, result.leaks) == ("accepted", ())
+    assert audit(*world(plant="sharpness"), accept=["has_audio"]).leaks
+    with pytest.raises(UsageError, match="did you mean 'has_audio'"):
+        audit(*world(), accept=["has_audo"])
+
+
+def test_what_cannot_be_judged_says_why() -> None:
+    manifest, _ = world(people=12)
+    rows = audit(manifest).table.set_index("property")
+    assert rows.loc["sharpness", "verdict"] == "unknown"
+    assert "audit a store" in rows.loc["sharpness", "reason"]
+    reals = Manifest(manifest.table.filter(np.array(manifest.table["label"].to_pylist()) == 0))
+    assert "12 real and 0 fake" in audit(reals).table["reason"][0]
+
+
+def test_missing_values_separate_too() -> None:
+    manifest, clips = world()
+    fake = clips["video_id"].str[-1] != "0"
+    clips.loc[fake, "speech_onset_s"] = np.nan
+    assert "speech_onset_s" not in audit(manifest, clips).leaks  # no fake has the value: not comparable as it is
+    clips.loc[fake & (clips.index % 7 == 0), "speech_onset_s"] = 0.1
+    assert "speech_onset_s" in audit(manifest, clips).leaks
+
+
+def test_sound_is_also_judged_against_the_audio_label() -> None:
+    manifest, clips = world()
+    audio = [int(name.endswith("2")) for name in manifest.table["video_id"].to_pylist()]
+    clips["loudness_dbfs"] = np.where(clips["video_id"].str.endswith("2"), -10.0, -20.0) + clips["brightness"] * 0.1
+    rows = audit(manifest.with_column("audio_label", audio), clips).table
+    found = rows[rows["property"] == "loudness_dbfs"].set_index("target")["verdict"]
+    assert dict(found) == {"label": "leak", "audio_label": "leak"}
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), ties=st.booleans())
+def test_area_is_that_of_scikit_learn(seed: int, ties: bool) -> None:
+    rng = np.random.default_rng(seed)
+    label = np.r_[0, 1, rng.integers(2, size=40)]
+    score = rng.normal(label, 1.0).round(0 if ties else 9)
+    found = separation(score, label, np.arange(42), 0.65, either_direction=False)
+    assert found.auc == pytest.approx(roc_auc_score(label, score))
+    assert found.low <= found.auc <= found.high
+    turned = separation(-score, label, np.arange(42), 0.65, either_direction=True)
+    assert turned.auc == pytest.approx(max(found.auc, 1 - found.auc))
+
+
+def test_copies_of_videos_add_no_certainty() -> None:
+    rng = np.random.default_rng(0)
+    label, cluster = np.tile([0, 1], 30), np.repeat(np.arange(30), 2)
+    score = rng.normal(label * 1.5, 1.0)
+    once = separation(score, label, cluster, 0.65, either_direction=False)
+    often = separation(np.tile(score, 9), np.tile(label, 9), np.tile(cluster, 9), 0.65, either_direction=False)
+    assert often.p_value == pytest.approx(once.p_value, rel=0.05)
+
+
+def test_the_interval_covers() -> None:
+    rng = np.random.default_rng(1)
+    truth = scipy.stats.norm.cdf(1.0 / np.sqrt(2))
+    label = np.repeat([0, 1], 50)
+    found = [
+        separation(rng.normal(label, 1.0), label, np.arange(100), 0.65, either_direction=False) for _ in range(400)
+    ]
+    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.93
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+
+
+def test_categories_are_never_judged_by_their_own_fold() -> None:
+    rng = np.random.default_rng(0)
+    label, cluster = np.tile([0, 1], 100), np.repeat(np.arange(100), 2)
+    fold = folds(cluster, rng)
+    assert all(len(set(fold[cluster == name])) == 1 for name in range(100))
+    unique = out_of_fold_rate(np.arange(200), label, fold)
+    assert separation(unique, label, cluster, 0.65, either_direction=False).auc < 0.6
+
+
+def test_bins_keep_missing_apart() -> None:
+    found = bins(np.array([1.0, 2.0, np.nan, 3.0]))
+    assert found[2] not in found[[0, 1, 3]]
+
+
+def test_clip_facts() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (5, 64, 64, 3), dtype=np.uint8)
+    boxes = np.tile(np.array([[100, 50, 180, 150]], np.float32), (5, 1))
+    score = np.array([0.9, 0.8, 0.0, 0.9, 0.9], np.float32)
+    samples = np.zeros(16_000, np.int16)
+    samples[4_000:] = 3_277
+    facts = clip_facts(frames, boxes, score, samples, np.ones(50, bool), 2.0)
+    assert facts["speech_onset_s"] == 2.25
+    assert facts["loudness_dbfs"] == pytest.approx(20 * np.log10(0.1 * np.sqrt(0.75)), abs=0.01)
+    assert (facts["box_x"], facts["box_y"]) == (140, 100)
+    assert facts["box_size_px"] == pytest.approx(np.sqrt(80 * 100))
+    assert facts["interpolated"] == pytest.approx(0.2)
+    blocky = np.repeat(np.repeat(rng.integers(0, 255, (5, 8, 8, 3), dtype=np.uint8), 8, axis=1), 8, axis=2)
+    silent = clip_facts(blocky, boxes, score, None, None, 0.0)
+    assert np.isnan(silent["speech_onset_s"])
+    assert silent["jpeg_grid"] > 3 > abs(facts["jpeg_grid"])
+    assert silent["sharpness"] < facts["sharpness"]
+    assert set(facts) <= set(PROPERTIES)

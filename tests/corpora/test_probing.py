@@ -1,0 +1,145 @@
+"""Media facts: unreadable files are counted, an interruption loses nothing, statistics and near duplicates follow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from veridical.artefacts import Manifest, Video
+from veridical.corpora import leak_groups, perceptual_hash, probe_media, statistics
+from veridical.corpora.hashes import near_duplicate_keys
+from veridical.errors import UsageError
+
+
+@dataclass(frozen=True)
+class FakeFacts:
+    has_audio: bool
+    duration_s: float = 2.0
+    fps: float = 25.0
+    width: int = 64
+    height: int = 48
+    codec: str = "h264"
+    pixel_format: str = "yuv420p"
+    bitrate: int | None = None
+    audio_codec: str | None = None
+    audio_rate_hz: int | None = None
+    container: str = "mov"
+
+
+class Probe:
+    """Counts calls; files named bad raise."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def __call__(self, path: Path) -> FakeFacts:
+        self.calls.append(path.name)
+        if path.name.startswith("bad"):
+            raise RuntimeError("is not a video")
+        return FakeFacts(has_audio=not path.name.startswith("mute"))
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    names = ["a.mp4", "bad1.mp4", "bad2.mp4", "mute.mp4"]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    return Manifest.from_videos(
+        Video("d", f"d/{name}", str(tmp_path / name), 0, 0, 0, attributes={"keep": "me"}) for name in names
+    )
+
+
+def test_facts_are_filled_in_and_failures_counted(manifest: Manifest) -> None:
+    result = probe_media(manifest, Probe())
+    a, bad, _, mute = result.manifest.videos()
+    assert (a.has_audio, a.fps, a.width, a.audio_label) == (True, 25.0, 64, 0)
+    assert a.attributes == {"keep": "me", "container": "mov"}
+    assert a.sha256 == hashlib.sha256(b"a.mp4").hexdigest()
+    assert (bad.has_audio, bad.duration_s, bad.sha256) == (None, None, None)
+    assert (mute.has_audio, mute.audio_label) == (False, None)
+    assert [(n.reason, n.count) for n in result.unreadable] == [("cannot be read: is not a video", 2)]
+
+
+def test_an_interrupted_probe_goes_on_where_it_was(manifest: Manifest, tmp_path: Path) -> None:
+    journal = tmp_path / "out.jsonl"
+    whole = probe_media(manifest, Probe(), journal=journal)
+    lines = journal.read_text().splitlines()
+    done = {Path(json.loads(line)["path"]).name for line in lines[:2]}
+    journal.write_text("\n".join(lines[:2]) + "\n" + lines[2][:20])
+    probe = Probe()
+    again = probe_media(manifest, probe, journal=journal)
+    assert set(probe.calls) == {"a.mp4", "bad1.mp4", "bad2.mp4", "mute.mp4"} - done
+    assert again.manifest.fingerprint == whole.manifest.fingerprint
+    last = Probe()
+    probe_media(manifest, last, journal=journal)
+    assert last.calls == []
+    (tmp_path / "a.mp4").write_text("replaced")
+    probe_media(manifest, last, journal=journal)
+    assert last.calls == ["a.mp4"]
+
+
+def test_a_call_without_workers_is_an_error(manifest: Manifest) -> None:
+    with pytest.raises(UsageError, match="workers"):
+        probe_media(manifest, Probe(), workers=0)
+
+
+def test_copies_are_one_group(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "mute.mp4").write_text("a.mp4")
+    groups = leak_groups(probe_media(manifest, Probe()).manifest).table["group"].to_pylist()
+    assert groups[0] == groups[3] != groups[1]
+
+
+def test_perceptual_hash_survives_size_and_noise_and_tells_pictures_apart() -> None:
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 255, (9, 12, 3)).astype(np.float32)
+    picture = np.kron(small, np.ones((16, 16, 1))).astype(np.uint8)
+    noisy = np.clip(picture[::2, ::2] + rng.normal(0, 3, (72, 96, 3)), 0, 255).astype(np.uint8)
+    other = np.kron(rng.integers(0, 255, (9, 12, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+    hashes = [perceptual_hash([one]) for one in (picture, noisy, other)]
+    first, second, third = near_duplicate_keys(pa.array(hashes), 6).to_pylist()
+    assert first == second != third
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 63), max_size=6), st.integers(0, 2**64 - 1))
+def test_all_near_hashes_meet(value: int, flips: set[int], stranger: int) -> None:
+    near = value
+    for bit in flips:
+        near ^= 1 << bit
+    keys = near_duplicate_keys(pa.array([f"{value:016x}", f"{near:016x}", None]), 6).to_pylist()
+    assert keys[0] == keys[1]
+    assert keys[2] is None
+    if (value ^ stranger).bit_count() > 6:
+        keys = near_duplicate_keys(pa.array([f"{value:016x}", f"{stranger:016x}"]), 6).to_pylist()
+        assert keys[0] != keys[1]
+
+
+def test_statistics(manifest: Manifest) -> None:
+    probed = probe_media(manifest, Probe()).manifest
+    clips = pd.DataFrame(
+        {"video_id": ["d/a.mp4"] * 2, "speech_share": [0.5, np.nan], "mean_box_size_px": [90.0, 110.0]}
+    )
+    found = statistics(probed, clips)
+    assert found.totals["with_sound"] == 1
+    assert found.totals["without_sound"] == 1
+    assert found.totals["sound_unknown"] == 2
+    assert (found.totals["clips"], found.totals["clip_frames"], found.totals["frames"]) == (2, 10, 100)
+    row = found.generators.iloc[0]
+    assert (row["generator"], row["clips"], row["face_px"], row["speech_share"]) == ("real", 2, 100, 0.5)
+    assert row["prepared_share"] == 0.25
+    assert found.matrix.loc["real", "unknown"] == 4
+    json.dumps(found.to_json(), allow_nan=False)
+    bare = statistics(manifest)
+    assert bare.totals["hours"] is None
+    json.dumps(bare.to_json(), allow_nan=False)
+    with pytest.raises(UsageError, match="no videos"):
+        statistics(Manifest(manifest.table.slice(0, 0)))
