@@ -1,8 +1,9 @@
 """An evaluation: everything that was found, and the folder it is kept in.
 
 The folder holds `metrics.csv` and `risks.csv` (tidy tables), `evaluation.json` (settings, fingerprints, choices,
-sign-off, coverage, failures), `curves.json` (points of the plots) and `looks.jsonl` (one line for each time a test set
-was judged into this folder). `evaluation.json` is written last: a folder without it is not an evaluation.
+sign-off, coverage, failures), `curves.json` (points of the plots), `videos.parquet` (a score per video, for
+comparisons) and `looks.jsonl` (one line for each time a test set was judged into this folder). `evaluation.json` is
+written last: a folder without it is not an evaluation.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from veridical import __version__
 from veridical.artefacts import (
     Manifest,
     ScoreTable,
+    atomic_path,
     read_figures,
     read_json,
     read_risks,
@@ -33,7 +35,6 @@ from veridical.evaluation.coverage import coverage
 from veridical.evaluation.curves import curves
 from veridical.evaluation.evidence import Evidence, gather
 from veridical.evaluation.failures import failures
-from veridical.evaluation.figures import FigureTable
 from veridical.evaluation.looks import count_looks
 from veridical.evaluation.protocol import compute_figures
 from veridical.evaluation.risks import Findings, risk_register
@@ -57,6 +58,8 @@ class Evaluation:
     """What evaluation.json holds."""
     curves: Mapping[str, Any]
     """Points of the plots."""
+    videos: pd.DataFrame
+    """A row per scored video: video_id, dataset, split, group, label (NaN unknown), logit, p_fake (NaN uncalibrated)."""
 
     @property
     def ready(self) -> str:
@@ -91,6 +94,8 @@ class Evaluation:
         write_figures(folder / "metrics.csv", self.metrics)
         write_risks(folder / "risks.csv", self.risks)
         write_json(folder / "curves.json", self.curves)
+        with atomic_path(folder / "videos.parquet") as temporary:
+            self.videos.to_parquet(temporary, index=False)
         write_json(folder / "evaluation.json", self.facts)
 
     @classmethod
@@ -110,7 +115,7 @@ class Evaluation:
             found = facts.get("schema_version")
             raise ArtefactError(f"{folder}: evaluation of schema version {found}, this release reads {SCHEMA_VERSION}")
         tables = read_figures(folder / "metrics.csv"), read_risks(folder / "risks.csv")
-        return cls(*tables, facts, read_json(folder / "curves.json"))
+        return cls(*tables, facts, read_json(folder / "curves.json"), pd.read_parquet(folder / "videos.parquet"))
 
 
 def evaluate(
@@ -161,7 +166,8 @@ def evaluate(
         "fingerprints": fingerprints,
         "versions": _versions(),
     }
-    return Evaluation(table.frame(), risks, facts, _curves(evidence, parts, selection, settings, table))
+    plotted = _curves(evidence, parts, selection, settings)
+    return Evaluation(table.frame(), risks, facts, plotted, _videos(evidence, selection, settings))
 
 
 def _choices(selection: Selection) -> dict[str, Any]:
@@ -185,7 +191,7 @@ def _failures(
 
 
 def _curves(
-    evidence: Evidence, parts: list[Cell], selection: Selection, settings: EvaluationSettings, table: FigureTable
+    evidence: Evidence, parts: list[Cell], selection: Selection, settings: EvaluationSettings
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"roc": [], "reliability": [], "histogram": []}
     for cell in parts:
@@ -193,6 +199,15 @@ def _curves(
             for name, items in curves(evidence, cell, selection, settings).items():
                 found[name] += items
     return found
+
+
+def _videos(evidence: Evidence, selection: Selection, settings: EvaluationSettings) -> pd.DataFrame:
+    logits = evidence.video_logits(evidence.primary, settings.aggregation, settings.top_k)
+    scored = np.isfinite(logits)
+    found = evidence.videos.loc[scored, ["video_id", "dataset", "split", "group", "label"]].reset_index(drop=True)
+    temperature = selection.temperatures.get(evidence.primary)
+    p_fake = temperature(logits[scored]) if temperature is not None else np.full(len(found), np.nan)
+    return found.assign(logit=logits[scored], p_fake=p_fake)
 
 
 def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> list[str]:

@@ -91,23 +91,33 @@ def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: fl
     )
 
 
-def _facts_of(row: pd.Series) -> set[str]:
-    found = {f"{name}={row[name]}" for name in ("generator", "compression") if row[name]}
-    found |= {f"{name}={value}" for name, value in row["attributes"].items()}
+def _facts_of(row: pd.Series) -> set[tuple[str, str]]:
+    found = {(name, str(row[name])) for name in ("generator", "compression") if row[name]}
+    found |= {(name, str(value)) for name, value in row["attributes"].items()}
     if row["speech_share"] < 0.5:
-        found.add("speech_share=<.5")
+        found.add(("speech_share", "<.5"))
     return found
+
+
+def _having(videos: pd.DataFrame, name: str, value: str) -> int:
+    """Return how many of the videos have a fact."""
+    if name in ("generator", "compression"):
+        return int((videos[name] == value).sum())
+    if name == "speech_share":
+        return int((videos[name] < 0.5).sum())
+    return sum(attributes.get(name) == value for attributes in videos["attributes"])
 
 
 def _in_common(dataset: str, worst: pd.DataFrame, judged: pd.DataFrame) -> list[Common]:
     """Compare the worst fakes with all fakes and the worst reals with all reals; keep what chance gives in < 1 %."""
     found = []
     for label in (1.0, 0.0):
-        all_facts = [_facts_of(row) for _, row in judged[judged["label"] == label].iterrows()]
-        worst_facts = [_facts_of(row) for _, row in worst[worst["label"] == label].iterrows()]
-        for fact in sorted(set().union(*worst_facts) if worst_facts else set()):
-            many, few = sum(fact in facts for facts in all_facts), sum(fact in facts for facts in worst_facts)
-            p_value = float(scipy.stats.hypergeom.sf(few - 1, len(all_facts), many, len(worst_facts)))
+        everyone, worst_ones = (videos[videos["label"] == label] for videos in (judged, worst))
+        facts: set[tuple[str, str]] = set().union(*(_facts_of(row) for _, row in worst_ones.iterrows()))
+        for name, value in sorted(facts):
+            many, few = _having(everyone, name, value), _having(worst_ones, name, value)
+            p_value = float(scipy.stats.hypergeom.sf(few - 1, len(everyone), many, len(worst_ones)))
             if p_value < 0.01:
-                found.append(Common(dataset, fact, few, len(worst_facts), many / len(all_facts), p_value))
+                shared = Common(dataset, f"{name}={value}", few, len(worst_ones), many / len(everyone), p_value)
+                found.append(shared)
     return sorted(found, key=lambda common: common.p_value)

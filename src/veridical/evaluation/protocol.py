@@ -87,6 +87,8 @@ class Judge:
                 self._add(rank_figures(sample), condition=primary, level=level)
             self._decisions(sample, level)
             self._calibration(sample, level, primary)
+            if level == "video":
+                self._alternatives(sample, primary)
         self._own_probabilities()
         for aggregation in self.settings.other_aggregations:
             if aggregation != self.settings.aggregation:
@@ -155,6 +157,13 @@ class Judge:
             reason = self.selection.reason or f"no temperature could be fitted for {condition}"
             figures = {name: not_evaluable(sample, reason) for name in (*CALIBRATION_METRICS, "ece_by_chance")}
         self._add(figures, level=level, condition=condition, calibration="temperature", **facts)
+
+    def _alternatives(self, sample: Sample, condition: str) -> None:
+        """Add what beta and isotonic calibration, fitted on the same validation videos, would give."""
+        for name, calibrate in self.selection.maps.items():
+            p_fake = calibrate(sample.logits)
+            figures = calibration_figures(sample, p_fake, self.settings.ece_bins, self.settings.seed)
+            self._add(figures, condition=condition, calibration=name)
 
     def _own_probabilities(self) -> None:
         """Judge the probabilities that the model itself gave, where it gave one for every clip."""

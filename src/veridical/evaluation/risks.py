@@ -222,7 +222,10 @@ def overconfidence(findings: Findings) -> Iterator[Risk]:
         chance = findings.table.get(
             findings.key(cell, "ece_by_chance", calibration="temperature" if scaled.evaluable else "none")
         )
+        beta = findings.table.get(findings.key(cell, "ece", calibration="beta"))
         note = f"{stage}; raw {raw.value:.3f}; chance alone gives {chance.value:.3f}" if figure.evaluable else ""
+        if figure.evaluable and beta.evaluable and beta.value < figure.value - 0.01:
+            note += f"; beta calibration, which corrects the share of fakes as well, {beta.value:.3f}"
         yield verdict(f"overconfidence ({cell.dataset})", figure, limit, mitigation, note=note)
 
 

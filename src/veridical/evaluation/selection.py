@@ -9,7 +9,7 @@ import numpy as np
 from veridical.errors import NotEvaluableError
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.settings import EvaluationSettings
-from veridical.metrics.calibration import Temperature, fit_temperature
+from veridical.metrics.calibration import MonotoneMap, Temperature, fit_beta, fit_isotonic, fit_temperature
 from veridical.metrics.checks import FloatArray
 from veridical.metrics.threshold import threshold_at_eer, threshold_at_tpr
 
@@ -56,6 +56,8 @@ class Selection:
     """Why nothing could be chosen."""
     temperatures: dict[str, Temperature] = field(default_factory=dict)
     """Condition → temperature, fitted on video logits."""
+    maps: dict[str, MonotoneMap] = field(default_factory=dict)
+    """`beta` and `isotonic` calibration of the primary condition, for comparison."""
     operating_points: tuple[OperatingPoint, ...] = ()
     """Of the primary condition, for clips and videos."""
     num_videos: int = 0
@@ -120,7 +122,8 @@ def select(evidence: Evidence, settings: EvaluationSettings) -> Selection:
             points += chosen_points(scores, level, settings, temperatures.get(evidence.primary))
         except NotEvaluableError as error:
             reason = f"validation split of {dataset}: {error}"
-    return Selection(dataset, reason, temperatures, tuple(points), len(primary.labels), tuple(warnings))
+    maps = _maps(primary)
+    return Selection(dataset, reason, temperatures, maps, tuple(points), len(primary.labels), tuple(warnings))
 
 
 def chosen_points(
@@ -142,6 +145,16 @@ def chosen_points(
             logit = _logit(threshold) * temperature.temperature
             points.append(OperatingPoint(f"{threshold:g}", level, logit, "fixed", "temperature"))
     return points
+
+
+def _maps(validation: ValidationScores) -> dict[str, MonotoneMap]:
+    found = {}
+    for name, fit in {"beta": fit_beta, "isotonic": fit_isotonic}.items():
+        try:
+            found[name] = fit(validation.labels, validation.logits)
+        except NotEvaluableError:
+            continue
+    return found
 
 
 def _temperatures(

@@ -50,14 +50,16 @@ class Cell:
 
 
 def cells(evidence: Evidence, settings: EvaluationSettings) -> list[Cell]:
-    """Return a cell for each data set and split, in order of name."""
+    """Return a cell for each data set and split, in order of name; the order of the rows of the tables does not matter."""
     videos = evidence.videos
     found = []
     names, splits = videos["dataset"].to_numpy(), videos["split"].to_numpy()
+    ids = videos["video_id"].to_numpy(dtype=object)
     for dataset, split in sorted(set(zip(names, splits, strict=True))):
         rows = np.flatnonzero((names == dataset) & (splits == split))
+        rows = rows[np.argsort(ids[rows], kind="stable")]
         group = videos["group"].to_numpy()[rows]
-        unit = np.where(group == "", "\x00" + videos["video_id"].to_numpy().astype(object)[rows], group)
+        unit = np.where(group == "", "\x00" + ids[rows], group)
         place = np.full(len(videos), -1, dtype=np.int64)
         place[rows] = np.arange(len(rows))
         seed = seed_from(settings.seed, "cell", dataset, split)

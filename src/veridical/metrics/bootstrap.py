@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
-import scipy.stats
+import scipy.special
 from numpy.typing import ArrayLike, NDArray
 
 from veridical.errors import NotEvaluableError
@@ -163,7 +163,7 @@ def bootstrap_interval(value: float, replicates: FloatArray, *, groups: int, con
     if np.ptp(defined) == 0 and value in (0.0, 1.0):
         reach = tail ** (1 / groups)
         return Interval(reach, 1.0) if value == 1.0 else Interval(0.0, 1 - reach)
-    expanded = scipy.stats.norm.cdf(np.sqrt(groups / (groups - 1)) * scipy.stats.t.ppf(tail, groups - 1))
+    expanded = scipy.special.ndtr(np.sqrt(groups / (groups - 1)) * scipy.special.stdtrit(groups - 1, tail))
     low, high = np.quantile(defined, [expanded, 1 - expanded])
     return Interval(float(low), float(high))
 

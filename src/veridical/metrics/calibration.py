@@ -119,7 +119,7 @@ def _ece(table: Reliability) -> float:
 
 def ece_by_chance(p_fake: ArrayLike, bins: int = 10, *, draws: int = 200, seed: int = 0) -> float:
     """Return the mean ECE that perfectly calibrated probabilities would show at this sample size, by chance alone."""
-    probability = np.asarray(p_fake, dtype=np.float64)
+    probability = np.sort(np.asarray(p_fake, dtype=np.float64))
     index = bin_index(probability, equal_width_edges(bins))
     rng = stream(seed, "ece by chance", len(probability))
     total = 0.0

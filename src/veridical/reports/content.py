@@ -357,8 +357,9 @@ def breakdown_pictures(source: Source) -> list[Picture]:
     """Return a dot plot for every kind of slice."""
     names: dict[str, None] = {}
     for where in source.judged:
-        names |= dict.fromkeys(source.sliced(*where, "auc")["slice"].str.partition("=")[0])
+        names |= dict.fromkeys(str(name).partition("=")[0] for name in source.sliced(*where, "auc")["slice"])
     names.pop("against", None)
+    titles = {"forged": "what is forged"}
     captions = {
         "generator": "Fakes of each generator against all reals of the same data set.",
         "forged": "Fakes by what is forged in them, against all reals.",
@@ -368,7 +369,11 @@ def breakdown_pictures(source: Source) -> list[Picture]:
     first = [name for name in ("generator", "forged", "compression") if name in names]
     ordered = [*first, *(name for name in names if name not in first)]
     return [
-        Picture(f"AUC by {name.replace('_', ' ')}", plots.breakdown_plot(source, name), caption=captions.get(name, ""))
+        Picture(
+            f"AUC by {titles.get(name, name.replace('_', ' '))}",
+            plots.breakdown_plot(source, name),
+            caption=captions.get(name, ""),
+        )
         for name in ordered
     ]
 

@@ -146,7 +146,7 @@ def modality_plot(source: Source) -> str:
         rows.append(Dot(dataset, None, None, None, heading=True))
         for condition in dict.fromkeys([source.primary, *CONDITION_NAMES]):
             row = source.figure(dataset, split, "auc", condition=condition)
-            if row is not None:
+            if row is not None and (condition in source.facts["conditions"] or not condition.endswith("_head")):
                 rows.append(_dot(CONDITION_NAMES.get(condition, condition), row, tone(number)))
     return dot_plot("AUC by modality", rows, _auc_axis(rows), reference=0.5)
 
@@ -195,7 +195,10 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[tuple[float, str
     power = 10.0 ** np.floor(np.log10(span / count))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if span / (factor * power) <= count)
     first = np.ceil(low / step) * step
-    return [(float(value), f"{value:.6g}") for value in np.arange(first, high + step * 1e-6, step).round(10)]
+    return [
+        (float(value), f"{value:.6g}".replace("-", "−"))
+        for value in np.arange(first, high + step * 1e-6, step).round(10)
+    ]
 
 
 def _primary_roc(source: Source, dataset: str, split: str) -> Mapping[str, Any] | None:

@@ -14,8 +14,8 @@ from veridical.errors import ArtefactError
 
 CONDITION_NAMES = {
     "joint": "sound and picture",
-    "audio_masked": "picture only (sound masked)",
-    "video_masked": "sound only (picture masked)",
+    "audio_masked": "picture only",
+    "video_masked": "sound only",
     "video_head": "picture head",
     "audio_head": "sound head",
 }

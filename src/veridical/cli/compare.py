@@ -1,0 +1,85 @@
+"""`veridical compare`: is one detector better than another, or is it chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from veridical.evaluation.compare import ComparedSet
+
+ALPHA = 0.05
+HEADLINE = ("auc", "eer", "average_precision", "fpr_at_95_tpr")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="Evaluation folder, or a run that has been evaluated.")],
+    second: Annotated[Path, typer.Argument(help="The other one; differences are second minus first.")],
+    replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
+) -> None:
+    """Put two evaluations side by side: figures, significance on the videos they share, and what else differs.
+
+    The interval and p come from a bootstrap over leak groups that draws the same groups for both; Holm's correction is
+    for the number of data sets. DeLong's test takes videos as independent.
+    """
+    from veridical.evaluation import Evaluation
+    from veridical.evaluation.compare import compare as compare_evaluations
+
+    console = Console()
+    sides = [Evaluation.read(_folder(path)) for path in (first, second)]
+    found = compare_evaluations(sides[0], sides[1], replicates=replicates)
+    table = Table("data set", "videos", "first", "second", "difference", "p", title="AUC", title_justify="left")
+    for item in found.sets:
+        numbers = [""] * 4
+        if not item.reason:
+            difference = f"{item.difference:+.3f} \\[{item.low:+.3f}, {item.high:+.3f}]"
+            numbers = [f"{item.auc_first:.3f}", f"{item.auc_second:.3f}", difference, f"{item.p_holm:.3g}"]
+        table.add_row(f"{escape(item.dataset)} {item.split}", f"{item.shared}", *numbers)
+    console.print(table)
+    for item in found.sets:
+        console.print(_said(item), highlight=False, soft_wrap=True)
+    _show_figures(console, found.figures)
+    if found.differences:
+        other = Table("what differs", "first", "second")
+        for row in found.differences:
+            other.add_row(*map(escape, row))
+        console.print(other)
+
+
+def _said(item: ComparedSet) -> str:
+    """Return the verdict on one data set."""
+    where = f"{escape(item.dataset)} {item.split}".strip()
+    alone = (
+        f"; {item.only_first} and {item.only_second} videos were scored by one side only"
+        if item.only_first + item.only_second
+        else ""
+    )
+    if item.reason:
+        return f"{where}: not evaluable: {escape(item.reason)}{alone}"
+    better = "second" if item.difference > 0 else "first"
+    verdict = f"the {better} is better" if item.p_holm < ALPHA else "no difference shown"
+    return f"{where}: {verdict} (p after Holm {item.p_holm:.3g}, DeLong {item.p_delong:.3g}){alone}"
+
+
+def _show_figures(console: Console, figures: object) -> None:
+    import pandas as pd
+
+    assert isinstance(figures, pd.DataFrame)
+    plain = (figures["slice"] == "") & (figures["condition"] == "joint") & (figures["split"].isin(["test", ""]))
+    rows = figures[plain & (figures["level"] == "video") & (figures["aggregation"] == "mean")]
+    table = Table("data set", "figure", "first", "second", "difference")
+    for row in rows[rows["metric"].isin(HEADLINE)].itertuples():
+        table.add_row(
+            escape(str(row.dataset)), str(row.metric), f"{row.first:.3f}", f"{row.second:.3f}", f"{row.difference:+.3f}"
+        )
+    console.print(table)
+
+
+def _folder(path: Path) -> Path:
+    inside = path / "evaluation" / "default"
+    return inside if (inside / "evaluation.json").is_file() else path

@@ -1,0 +1,144 @@
+"""Scores of any detector: what has to be said is asked for, never guessed; and judged end to end by the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.evaluation.worlds import World
+from typer.testing import CliRunner
+
+from veridical.artefacts import Manifest, read_risks
+from veridical.cli.main import build_app
+from veridical.errors import UsageError
+from veridical.evaluation import EvaluationSettings, evaluate
+from veridical.evaluation.external import ColumnMeaning, read_scores
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> tuple[Path, Manifest, pd.DataFrame]:
+    """Somebody's csv: one row per video, `realness` in percent, and an id that the manifest knows."""
+    scores, manifest = World(splits={"val": 40, "test": 60}).build(0)
+    frame = scores.frame().query("condition == 'joint'").groupby("video_id")["logit"].mean().reset_index()
+    frame["realness"] = 1 / (1 + np.exp(frame["logit"]))
+    path = tmp_path / "theirs.csv"
+    frame[["video_id", "realness"]].to_csv(path, index=False)
+    manifest.write(tmp_path / "manifest.parquet")
+    return path, manifest, frame
+
+
+def test_a_column_without_a_known_name_has_to_be_explained(detector) -> None:
+    path, manifest, frame = detector
+    with pytest.raises(UsageError, match=r"which column is the score.*numeric columns: realness"):
+        read_scores(path, None, manifest)
+    with pytest.raises(UsageError, match="higher for fakes or for reals"):
+        read_scores(path, ColumnMeaning("realness"), manifest)
+    with pytest.raises(UsageError, match="--score-kind logit, probability, ranking"):
+        read_scores(path, ColumnMeaning("realness", "real"), manifest)
+    with pytest.raises(UsageError, match="did you mean 'realness'"):
+        read_scores(path, ColumnMeaning("realnes", "real", "probability"), manifest)
+    found = read_scores(path, ColumnMeaning("realness", "real", "probability"), manifest)
+    logits = found.scores.frame().set_index("video_id")["logit"]
+    assert logits.to_numpy() == pytest.approx(
+        frame.set_index("video_id")["logit"].loc[logits.index].to_numpy(), abs=1e-6
+    )
+    assert any(f"{len(frame)} of {len(frame)} scored videos are in the manifest" in line for line in found.remarks)
+
+
+def test_direction_is_taken_at_its_word(detector) -> None:
+    path, manifest, _ = detector
+    settings = EvaluationSettings(replicates=50)
+    areas = [
+        evaluate(read_scores(path, ColumnMeaning("realness", side, "probability"), manifest).scores, manifest=manifest,
+                 settings=settings).value("auc", "A")
+        for side in ("real", "fake")
+    ]  # fmt: skip
+    assert areas[0] > 0.8
+    assert areas[0] + areas[1] == pytest.approx(1.0)
+
+
+def test_mismatches_are_counted(detector, tmp_path: Path) -> None:
+    _, manifest, frame = detector
+    frame = frame[["video_id", "logit"]].copy()
+    frame.loc[0, "video_id"] = "somebody-else"
+    frame.loc[1, "logit"] = np.nan
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    found = read_scores(tmp_path / "b.csv", None, manifest)
+    assert any("1 of 300 rows hold no finite score" in line for line in found.remarks)
+    assert any("299 of 300 scored videos are in the manifest (not: 'somebody-else'" in line for line in found.remarks)
+    result = evaluate(found.scores, manifest=manifest, settings=EvaluationSettings(replicates=50))
+    assert result.facts["not_in_manifest"] == 1
+    assert sum(item["real_without_score"] + item["fake_without_score"] for item in result.facts["coverage"]) == 2
+
+
+def test_several_rows_a_video_are_its_clips(tmp_path: Path) -> None:
+    path = tmp_path / "frames.csv"
+    pd.DataFrame({"video_id": ["a", "a", "b", "b"], "label": [1, 1, 0, 0], "logit": [1.0, 3.0, 0.0, -1.0]}).to_csv(
+        path, index=False
+    )
+    found = read_scores(path)
+    assert len(found.scores) == 4
+    assert any("several rows a video" in line for line in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is not a csv"),
+        ("video_id,logit\n", "holds no rows"),
+        ("name,logit\na,1\n", "no column 'video_id'"),
+        ("video_id,logit\na,1\n", "labels are needed"),
+        ("video_id,p_fake,label\na,1.5,1\n", "was said to be a probability but goes from 1.5"),
+    ],
+)
+def test_unusable_files_say_what_is_wrong(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=problem):
+        read_scores(path)
+    with pytest.raises(UsageError, match="not found"):
+        read_scores(tmp_path / "none.csv")
+
+
+def test_rankings_have_no_probability(tmp_path: Path) -> None:
+    scores, manifest = World(splits={"val": 20, "test": 20}).build(0)
+    settings = EvaluationSettings(replicates=50, probabilistic=False)
+    rows = evaluate(scores, manifest=manifest, settings=settings).metrics
+    raw = rows[(rows["calibration"] == "none") & (rows["level"] == "video")]
+    assert len(raw) > 20
+    assert raw["value"].isna().all()
+    assert rows[(rows["metric"] == "auc") & (rows["split"] == "test")]["value"].notna().any()
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    outcome = CliRunner().invoke(build_app(), [str(argument) for argument in arguments])
+    return outcome.exit_code, " ".join(outcome.output.split())
+
+
+def test_the_command_judges_a_made_up_detector_end_to_end(detector, tmp_path: Path) -> None:
+    path, _, _ = detector
+    common = ("--scores", path, "--manifest", tmp_path / "manifest.parquet", "--replicates", 60)
+    said = ("--score-column", "realness", "--higher-is", "real", "--score-kind", "probability")
+    code, output = run("evaluate", *common, *said, "-o", tmp_path / "one")
+    assert code == 0, output
+    assert "'realness' is a probability, higher means real" in output
+    assert {"metrics.csv", "risks.csv", "evaluation.json", "report.html"} <= {
+        item.name for item in (tmp_path / "one").iterdir()
+    }
+    flagged = (read_risks(tmp_path / "one" / "risks.csv")["verdict"] == "FLAG").any()
+    code, _ = run("evaluate", *common, *said, "-o", tmp_path / "one", "--strict")
+    assert code == (1 if flagged else 0)
+    code, output = run("evaluate", *common, "-o", tmp_path / "two")
+    assert code == 2
+    assert "which column is the score" in output
+    code, output = run("evaluate", *common, *said[:4], "--score-kind", "odds", "-o", tmp_path / "two")
+    assert code == 2
+    assert "--score-kind 'odds': expected logit or probability or ranking" in output
+    assert run("evaluate", "-o", tmp_path / "two")[0] == 2
+    code, output = run("report", tmp_path / "one", "-o", tmp_path / "page.html")
+    assert (code, (tmp_path / "page.html").is_file()) == (0, True)
+    code, output = run("compare", tmp_path / "one", tmp_path / "one", "--replicates", 60)
+    assert code == 0
+    assert "no difference shown" in output

@@ -1,0 +1,102 @@
+"""Each risk fires on a world with that fault planted and stays quiet on a clean one, over seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from tests.evaluation.worlds import World, together
+
+from veridical.evaluation import EvaluationSettings, evaluate
+
+FAST = EvaluationSettings(replicates=100)
+CLEAN = World(
+    splits={"val": 150, "test": 400},
+    auc={"Swap": 0.92, "Mouth": 0.92},
+    compression_loss={"c0": 0.0, "c23": 0.0, "c40": 0.0},
+    forged_sound=("Mouth",),
+    sound_auc=0.8,
+)
+ELSEWHERE = World(dataset="B", splits={"test": 300}, auc={"Other": 0.9})
+FAULTS: dict[str, tuple[World, World]] = {
+    "generator overfitting": (replace(CLEAN, auc={"Swap": 0.95, "Mouth": 0.7}), ELSEWHERE),
+    "compression shortcut": (replace(CLEAN, compression_loss={"c0": 0.0, "c23": 0.1, "c40": 0.25}), ELSEWHERE),
+    "audio-only leakage (A)": (replace(CLEAN, genuine_sound_auc=0.85), ELSEWHERE),
+    "sound dominates (A)": (
+        replace(CLEAN, auc={"Swap": 0.6, "Mouth": 0.6}, sound_auc=0.95, genuine_sound_auc=0.7),
+        ELSEWHERE,
+    ),
+    "presence of sound (A)": (replace(CLEAN, sound="fakes_only"), ELSEWHERE),
+    "temporal shortcut (A->B)": (CLEAN, replace(ELSEWHERE, auc={"Other": 0.65})),
+    "speaker / demographic bias: gender (A)": (replace(CLEAN, weak_group_loss=0.2), ELSEWHERE),
+    "overconfidence (B)": (CLEAN, replace(ELSEWHERE, overconfidence=6.0, auc={"Other": 0.7})),
+    "identity leak across splits": (replace(CLEAN, leaking_groups=20), ELSEWHERE),
+    "unequal coverage (A)": (replace(CLEAN, unscored_fakes=0.15), ELSEWHERE),
+}
+
+
+def verdicts(worlds: tuple[World, World], seed: int) -> pd.DataFrame:
+    scores, manifest = together(*worlds, seed=100 * seed)
+    return evaluate(scores, manifest=manifest, settings=FAST).risks.set_index("risk")
+
+
+@pytest.mark.parametrize("risk", FAULTS)
+def test_a_planted_fault_is_flagged_with_certainty(risk: str) -> None:
+    row = verdicts(FAULTS[risk], 0).loc[risk]
+    assert row["verdict"] == "FLAG", row
+    assert row["certain"], row
+
+
+def test_a_clean_world_is_quiet_about_every_one_of_them() -> None:
+    rows = verdicts((CLEAN, ELSEWHERE), 0)
+    assert set(FAULTS) <= set(rows.index)
+    for risk in FAULTS:
+        expected = ("PASS",) if risk != "overconfidence (A)" else ("PASS", "FLAG")
+        assert rows.loc[risk, "verdict"] in expected, rows.loc[risk]
+
+
+@pytest.mark.slow
+def test_over_seeds_faults_are_found_and_clean_worlds_are_left_alone() -> None:
+    seeds = range(1, 9)
+    clean = [verdicts((CLEAN, ELSEWHERE), seed) for seed in seeds]
+    for risk, worlds in FAULTS.items():
+        found = [verdicts(worlds, seed).loc[risk] for seed in seeds]
+        assert sum(row["verdict"] == "FLAG" for row in found) == len(found), risk
+        false_alarms = sum(rows.loc[risk, "verdict"] == "FLAG" for rows in clean)
+        certain = sum(rows.loc[risk, "verdict"] == "FLAG" and rows.loc[risk, "certain"] for rows in clean)
+        assert false_alarms <= 1, risk
+        assert certain == 0, risk
+
+
+def test_every_row_of_the_register_is_there_even_without_data() -> None:
+    scores, _ = World(splits={"test": 6}, sound="none").build(0)
+    from veridical.artefacts import ScoreTable
+
+    bare = ScoreTable(scores.table.select(["video_id", "start_s", "condition", "logit", "label"]))
+    risks = evaluate(bare, settings=FAST).risks
+    assert set(risks["verdict"]) <= {"PASS", "FLAG", "NOT EVALUABLE"}
+    silent = risks[risks["verdict"] == "NOT EVALUABLE"]
+    assert len(silent) >= 10
+    assert (silent["reason"].str.len() > 10).all()
+    assert (risks["mitigation"].str.len() > 10).all()
+
+
+def test_controls_and_degradations_are_judged_where_they_were_scored() -> None:
+    scores, manifest = World(splits={"val": 60, "test": 200}).build(0)
+    frame = scores.frame()
+    joint = frame[frame["condition"] == "joint"]
+    shuffled = joint.assign(condition="control:shuffle")
+    blurred = joint.assign(condition="degrade:blur:3", logit=-joint["logit"])
+    from veridical.artefacts import ScoreTable
+
+    table = ScoreTable.from_frame(pd.concat([frame, shuffled, blurred]))
+    risks = evaluate(table, manifest=manifest, settings=FAST).risks.set_index("risk")
+    ignored = risks.loc["cue ignored: shuffle (A)"]
+    assert (ignored["verdict"], ignored["figure"], ignored["certain"]) == ("FLAG", 0.0, False)
+    fragile = risks.loc["fragile: degrade:blur:3 (A)"]
+    assert fragile["verdict"] == "FLAG"
+    assert fragile["certain"]
+    assert fragile["figure"] == pytest.approx(
+        2 * (evaluate(scores, manifest=manifest, settings=FAST).value("auc", "A") - 0.5)
+    )

@@ -1,0 +1,161 @@
+"""The report page: self-contained, complete, and safe with whatever names the data bring."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.evaluation.worlds import World, together
+
+from veridical.artefacts import ScoreTable
+from veridical.errors import ArtefactError, UsageError
+from veridical.evaluation import EvaluationSettings, evaluate
+from veridical.reports import ReportExtras, write_report
+from veridical.reports.plots import nice_ticks
+from veridical.reports.svg import Axis, Curve, Dot, dot_plot, line_plot, timeline_plot
+
+FAST = EvaluationSettings(replicates=100)
+VOID = {"meta", "br", "img", "path", "rect", "circle", "i", "link", "hr"}
+
+
+class Balance(HTMLParser):
+    """Counts open tags; a page whose tags do not balance was not written by a sound template."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID - {"i", "path", "rect", "circle"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, tag
+        assert self.open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("evaluation")
+    world = World(auc={"Swap": 0.95, "Voice": 0.8}, forged_sound=("Voice",), splits={"val": 30, "test": 40})
+    scores, manifest = together(world, World(dataset="B", splits={"test": 40}, auc={"Other": 0.7}, sound="none"))
+    evaluate(scores, manifest=manifest, settings=FAST, title="a made-up detector").write(path / "e")
+    return path / "e"
+
+
+def page(folder: Path | list[Path], out: Path, **extras: object) -> str:
+    return write_report(folder, out / "report.html", extras=extras).read_text(encoding="utf-8")
+
+
+def words(html: str) -> str:
+    parser = Balance()
+    parser.feed(html)
+    assert parser.open == []
+    return re.sub(r"\s+", " ", " ".join(parser.text))
+
+
+def test_the_page_is_whole_and_asks_nothing_of_the_network(folder: Path, tmp_path: Path) -> None:
+    html = page(folder, tmp_path)
+    said = words(html)
+    for heading in ("Ready for the next phase?", "Figures", "From corpus to corpus", "Picture and sound", "Breakdowns",
+                    "Risks", "Expected and measured", "Calibration", "The worst videos", "Coverage"):  # fmt: skip
+        assert heading in said, heading
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", html)
+    assert "<script" not in html
+    assert "default-src 'none'" in html
+    assert len(html) < 600_000
+
+
+def test_every_figure_shown_is_one_of_the_table(folder: Path, tmp_path: Path) -> None:
+    said = words(page(folder, tmp_path))
+    metrics = pd.read_csv(folder / "metrics.csv", keep_default_na=False)
+    rows = metrics[(metrics["metric"] == "auc") & (metrics["split"] == "test") & (metrics["condition"] == "joint")]
+    rows = rows[(rows["level"] == "video") & (rows["aggregation"] == "mean")]
+    assert len(rows) >= 6
+    for value in rows["value"]:
+        assert f"{float(value):.3f}" in said
+    gap = metrics[metrics["metric"] == "auc_gap"].iloc[0]
+    assert f"{float(gap['value']):+.3f}" in said
+    assert "none of the 80 videos has sound" in said
+
+
+def test_training_thumbnails_and_settings_are_shown_when_given(folder: Path, tmp_path: Path) -> None:
+    rows = [
+        {"stage": "video", "epoch": n, "loss": 0.7 - n / 10, "val_auc": 0.6 + n / 10, "note": "x"} for n in range(4)
+    ]
+    rows.append({"stage": "fusion", "epoch": 0, "loss": 0.3, "val_auc": None})
+    plain = page(folder, tmp_path)
+    html = page(
+        folder, tmp_path, training=rows, settings={"losses": {"temporal": 0.1}}, facts={"duration": "3 minutes"}
+    )
+    said = words(html)
+    assert "Validation AUC" in said
+    assert "Validation AUC" not in words(plain)
+    assert "losses.temporal" in said
+    assert "3 minutes" in said
+    with pytest.raises(UsageError, match="thumbs"):
+        page(folder, tmp_path, thumbs={})
+
+
+def test_names_from_the_data_cannot_write_html(tmp_path: Path) -> None:
+    nasty = '<script>alert("x")</script>&'
+    scores, _ = World(splits={"val": 6, "test": 8}).build(0)
+    frame = scores.frame()
+    frame["generator"] = frame["generator"].replace({"Swap": nasty})
+    frame["video_id"] = frame["video_id"] + nasty
+    frame["dataset"] = nasty
+    evaluate(ScoreTable.from_frame(frame), settings=FAST, title=nasty).write(tmp_path / "e")
+    html = page(tmp_path / "e", tmp_path)
+    assert "<script" not in html
+    assert nasty in words(html)
+
+
+def test_a_bare_score_table_makes_a_report_that_says_what_is_missing(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"video_id": list("abcd"), "label": [0, 0, 1, 1], "logit": [0.0, 2.0, 1.0, 3.0], "condition": "joint"}
+    )
+    evaluate(ScoreTable.from_frame(frame), settings=FAST).write(tmp_path / "e")
+    said = words(page(tmp_path / "e", tmp_path))
+    assert "not evaluable" in said
+    assert "0.750" in said
+    fakes = frame[frame["label"] == 1]
+    evaluate(ScoreTable.from_frame(fakes), settings=FAST).write(tmp_path / "f")
+    assert "one class only: 0 real, 2 fake" in words(page(tmp_path / "f", tmp_path))
+
+
+def test_several_evaluations_share_the_matrix(folder: Path, tmp_path: Path) -> None:
+    scores, manifest = World(dataset="C", splits={"val": 20, "test": 20}).build(5)
+    evaluate(scores, manifest=manifest, settings=FAST, title="another").write(tmp_path / "other")
+    said = words(page([folder, tmp_path / "other"], tmp_path))
+    assert "another" in said
+    with pytest.raises(ArtefactError, match="is not an evaluation"):
+        page(tmp_path, tmp_path)
+    with pytest.raises(UsageError, match="at least one"):
+        page([], tmp_path)
+
+
+def test_plots_escape_cut_and_place() -> None:
+    unit = Axis("x", 0, 1, ((0, "0"), (1, "1")))
+    assert unit.share(2.0) == 1.0
+    assert unit.share(0.25) == 0.25
+    drawn = line_plot("a <b>", unit, unit, [Curve([(0, 0), (1, 1)], "tone0", "<i>")])
+    assert "&lt;i&gt;" in drawn
+    assert "<b>" not in drawn
+    rows = dot_plot("t", [Dot("here", 0.5, 0.25, 0.75), Dot("gone", None, None, None, note="why <not>")], unit)
+    assert "left:50.00%" in rows
+    assert "left:25.00%;width:50.00%" in rows
+    assert "why &lt;not&gt;" in rows
+    assert timeline_plot("t", []) == ""
+    assert timeline_plot("t", [(0.0, 0.2), (1.0, 0.9)]).count("<rect") == 2
+    assert [value for value, _ in nice_ticks(0, 1)] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert ReportExtras().training == ()
