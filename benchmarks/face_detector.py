@@ -3,12 +3,11 @@
     python benchmarks/face_detector.py --videos FOLDER … --portraits FOLDER … [--negatives FOLDER …]
 
 Positives are frames of videos that show one talking person each (one frame a video) and portraits (one face each), as
-they are and
-harder: a quarter of the size, JPEG quality 15, blurred, turned by 20 degrees, the face alone with little margin. A
-detection is right when its landmarks centre where those of the reference do: the surest detection of any configuration
-on the clean picture, which FaceMesh is asked to confirm. Negatives are crops of the same pictures
-that keep clear of every face any configuration suspects, and the pictures of `--negatives`, which must hold no face.
-The table is printed, the last line is JSON.
+they are and harder: a quarter of the size, JPEG quality 15, blurred, turned by 20 degrees, the face alone with little
+margin, and the whole shrunk to 96 pixels in the corner of a picture of 1280 x 720. A detection is right when its
+landmarks centre where those of the reference do: the surest detection of any configuration on the clean picture, which
+FaceMesh is asked to confirm. Negatives are crops of the same pictures that keep clear of every face any configuration
+suspects, and the pictures of `--negatives`, which must hold no face. The table is printed, the last line is JSON.
 """
 
 from __future__ import annotations
@@ -66,6 +65,16 @@ def close_up(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return image[low[1] : high[1], low[0] : high[0]], low
 
 
+def far_away(image: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return a picture of 1280 x 720 with the given one, shrunk to 96 pixels, in its corner; and the scale of that."""
+    height, width = image.shape[:2]
+    scale = 96 / max(height, width)
+    small = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    canvas = np.full((720, 1280, 3), image.mean(axis=(0, 1)), np.uint8)
+    canvas[: small.shape[0], : small.shape[1]] = small
+    return scale, canvas
+
+
 def turned(image: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(image, turn(image), image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
 
@@ -74,7 +83,7 @@ def turn(image: np.ndarray) -> np.ndarray:
     return cv2.getRotationMatrix2D((image.shape[1] / 2, image.shape[0] / 2), 20, 1)
 
 
-CONDITIONS = ("clean", "quarter size", "JPEG 15", "blurred", "turned 20°", "close-up")
+CONDITIONS = ("clean", "quarter size", "JPEG 15", "blurred", "turned 20°", "close-up", "far away")
 
 
 def changed(image: np.ndarray, reference: Face, condition: str) -> tuple[np.ndarray, np.ndarray, float]:
@@ -88,6 +97,9 @@ def changed(image: np.ndarray, reference: Face, condition: str) -> tuple[np.ndar
         return blurred(image), middle, side
     if condition == "turned 20°":
         return turned(image), turn(image)[:, :2] @ middle + turn(image)[:, 2], side
+    if condition == "far away":
+        scale, picture = far_away(image)
+        return picture, (middle + 0.5) * scale - 0.5, side * scale
     if condition == "close-up":
         crop, corner = close_up(image, reference.box)
         return crop, middle - corner, side

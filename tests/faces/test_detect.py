@@ -27,6 +27,7 @@ def test_a_drawn_face_is_found_where_it_is(half_width, centre, drawn, detector) 
     assert np.linalg.norm(faces[0].landmarks - expected, axis=1).max() < 0.2 * half_width
     assert np.abs((faces[0].landmarks - expected).mean(axis=0)).max() < 0.1 * half_width
     x0, y0, x1, y1 = faces[0].box
+    assert (x0 + x1) / 2 == pytest.approx(centre[0], abs=0.09 * half_width)
     assert x0 < centre[0] - 0.5 * half_width < centre[0] + 0.5 * half_width < x1
     assert y0 < centre[1] - 0.4 * half_width < centre[1] + 0.8 * half_width < y1
 

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical import weights
-from veridical.faces.onnx_shapes import _fields, _joined, _read_varint, _varint, with_free_sizes
+from veridical.faces.onnx_shapes import (
+    GRAPH,
+    INITIALIZER,
+    INPUT,
+    _fields,
+    _joined,
+    _read_varint,
+    _varint,
+    with_free_sizes,
+)
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:
@@ -40,6 +49,15 @@ def test_other_sizes_are_taken(size: tuple[int, int, int, int]) -> None:
 @given(st.integers(0, 2**60))
 def test_numbers_round_trip(value: int) -> None:
     assert _read_varint(_varint(value), 0) == (value, len(_varint(value)))
+
+
+def test_weights_are_no_longer_inputs() -> None:
+    """Else ONNX Runtime takes them for changeable and cannot merge them into its kernels."""
+    model = with_free_sizes(weights.locate("centerface").read_bytes())
+    graph = next(raw for number, _, raw in _fields(model) if number == GRAPH)
+    numbers = [number for number, _, _ in _fields(graph)]
+    assert numbers.count(INPUT) == 1
+    assert numbers.count(INITIALIZER) > 100
 
 
 def test_a_whole_network_round_trips() -> None:

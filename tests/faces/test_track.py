@@ -12,8 +12,11 @@ import pytest
 from veridical.errors import UsageError
 from veridical.faces import POLICIES, Face, FaceDetector, FaceTrack, select_track, track_faces
 from veridical.faces.align import template
-from veridical.faces.track import _smoothed
+from veridical.faces.track import MIN_LIKENESS, MIN_LIKENESS_AFTER_CUT, _smoothed, appearance
 from veridical.media import UnusableVideoError, video_frames
+
+TWIN = 100
+"""People of this number and above look rather like person 1."""
 
 
 class Told:
@@ -39,11 +42,16 @@ def person(seed: int) -> np.ndarray:
     return coarse.repeat(5, axis=0).repeat(5, axis=1)
 
 
+def twin(seed: int) -> np.ndarray:
+    """Somebody who looks rather like person 1: more than strangers do, less than person 1 from one picture to the next."""
+    return (0.6 * person(1) + 0.4 * person(seed)).astype(np.uint8)
+
+
 def scene(number: int, people: list[tuple[int, float]], background: int = 100, width: int = 240) -> np.ndarray:
     image = np.full((120, width, 3), background, np.uint8)
     for seed, x in people:
         left = round(x) - 20
-        image[40:80, max(left, 0) : left + 40] = person(seed)[:, max(-left, 0) :]
+        image[40:80, left : left + 40] = twin(seed) if seed >= TWIN else person(seed)
     image[0, 0] = number
     return image
 
@@ -97,9 +105,23 @@ def test_people_who_cross_are_not_mixed_up() -> None:
     assert middles == [[60, 72, 84, 96], [180 - 12 * n for n in range(11)], [144, 156, 168, 180]]
 
 
-def test_another_person_in_the_same_place_after_a_cut_is_another_track() -> None:
+def test_a_twin_is_alike_but_not_the_same() -> None:
+    one, other, stranger = (appearance(scene(0, [(seed, 60)]), face_at(60)) for seed in (1, TWIN, 2))
+    assert MIN_LIKENESS < float(one @ other) < MIN_LIKENESS_AFTER_CUT
+    assert float(one @ stranger) < MIN_LIKENESS
+
+
+def test_of_two_tracks_within_reach_looks_decide() -> None:
+    """The face at 82 lies nearer to where the twin was, but is person 1."""
+    frames, told = film({0: [(1, 60), (TWIN, 100)], 1: [(1, 82)]}, 2)
+    first, second = track_faces(frames, told)
+    assert (len(first.times), len(second.times)) == (2, 1)
+
+
+@pytest.mark.parametrize("other", [2, TWIN])
+def test_another_person_in_the_same_place_after_a_cut_is_another_track(other: int) -> None:
     frames, told = film(
-        {n: [(1 if n < 5 else 2, 60)] for n in range(10)}, 10, background=lambda n: 100 if n < 5 else 180
+        {n: [(1 if n < 5 else other, 60)] for n in range(10)}, 10, background=lambda n: 100 if n < 5 else 180
     )
     assert [len(track.times) for track in track_faces(frames, told)] == [5, 5]
 
@@ -111,8 +133,9 @@ def test_the_same_person_after_a_cut_goes_on() -> None:
     assert [len(track.times) for track in track_faces(frames, told)] == [10]
 
 
-def test_another_person_after_a_gap_is_another_track() -> None:
-    frames, told = film({n: [(1 if n < 4 else 2, 60)] for n in (0, 1, 2, 3, 6, 7, 8)}, 10)
+@pytest.mark.parametrize("other", [2, TWIN])
+def test_another_person_after_a_gap_is_another_track(other: int) -> None:
+    frames, told = film({n: [(1 if n < 4 else other, 60)] for n in (0, 1, 2, 3, 6, 7, 8)}, 10)
     assert [track.num_detections for track in track_faces(frames, told)] == [4, 3]
 
 
