@@ -48,14 +48,14 @@ def measure_family(family: str, identities: int, seconds: float) -> dict[str, fl
     rows: list[dict[str, float]] = []
     frames, started_s, spent_s = 0, 0.0, 0.0
     for index in range(identities):
-        started_s = time.perf_counter()
+        started_s = time.process_time()
         clip = render_puppet(Renderer(sample_person("bench", index, family, 0)), index, seconds)
-        spent_s += time.perf_counter() - started_s
+        spent_s += time.process_time() - started_s
         frames += len(clip.frames)
         rows.append({**face_figures(clip, detector, landmarker), **speech_figures(clip, voice)})
     result = {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
     result["worst_identity_recall"] = min(row["recall"] for row in rows)
-    result["frames_per_s"] = frames / spent_s
+    result["frames_per_cpu_s"] = frames / spent_s
     result["times_real_time"] = frames / spent_s / FPS
     return result
 

@@ -61,7 +61,7 @@ def test_a_corpus_can_grow(corpus: tuple[Path, Manifest], tmp_path: Path) -> Non
 
 
 def test_a_folder_of_other_puppets_is_refused(corpus: tuple[Path, Manifest]) -> None:
-    with pytest.raises(UsageError, match="holds puppets made with"):
+    with pytest.raises(UsageError, match="made with other settings"):
         _render(corpus[0], seed=4)
 
 

@@ -71,9 +71,10 @@ def test_room_keeps_silence_finite_and_quiet() -> None:
 
 
 @pytest.mark.parametrize("variant", [*LOW_VARIANTS, *HIGH_VARIANTS])
-def test_every_voice_variant_exists(variant: str) -> None:
-    samples, _, _ = speak("Hello there.", EspeakVoice("en-us", variant, 50, 50, 160))
+def test_every_voice_variant_exists_and_repeats_itself(variant: str) -> None:
+    samples, again = (speak("Hello there, my friend.", EspeakVoice("en-us", variant, 50, 50, 160))[0] for _ in range(2))
     assert np.sqrt(np.mean(samples**2)) > 0.005
+    assert np.array_equal(samples, again)
 
 
 def test_unknown_voice_says_so() -> None:

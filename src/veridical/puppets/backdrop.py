@@ -15,7 +15,7 @@ from veridical.randomness import stream
 def room(identity: Identity) -> Array:
     """Return the background (H, W, 3), linear RGB, as large as the picture."""
     studio = identity.studio
-    rng = stream(identity.seed, "room")
+    rng = stream(studio.room_seed, "room")
     size = (studio.height, studio.width)
     rows, columns = np.mgrid[0 : size[0], 0 : size[1]].astype(np.float32)
     grid = Sheet(columns / studio.height, rows / studio.height)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,13 @@ from veridical.puppets.espeak import Phoneme
 from veridical.puppets.identity import Identity
 from veridical.puppets.motion import Performance, perform
 from veridical.puppets.renderer import Renderer
-from veridical.puppets.speech import say
+from veridical.puppets.scene import Scene, companion, occluder, with_music
+from veridical.puppets.speech import Pause, Speech, say
 from veridical.puppets.truth import Truth
-from veridical.randomness import seed_from
+from veridical.randomness import seed_from, stream
 
 FPS = 25
+_PLAIN = Scene()
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +27,8 @@ class PuppetClip:
 
     frames: npt.NDArray[np.uint8]
     """(N, H, W, 3) RGB, 25 a second."""
-    samples: npt.NDArray[np.float32]
-    """(S,) mono, 16 kHz, in [-1, 1]; S = N / 25 * 16000."""
+    samples: npt.NDArray[np.float32] | None
+    """(S,) mono, 16 kHz, in [-1, 1]; S = N / 25 * 16000. None when the scene has no sound."""
     truth: Truth
     performance: Performance
     phonemes: tuple[Phoneme, ...]
@@ -46,10 +48,11 @@ def render_clip(
         Frames (N, H, W, 3) uint8 RGB at 25 fps, and samples (S,) float32 in [-1, 1] at 16 kHz.
     """
     clip = render_puppet(Renderer(identity), seed, duration_s)
+    assert clip.samples is not None
     return clip.frames, clip.samples
 
 
-def render_puppet(renderer: Renderer, seed: int, duration_s: float) -> PuppetClip:
+def render_puppet(renderer: Renderer, seed: int, duration_s: float, scene: Scene = _PLAIN) -> PuppetClip:
     """Render with a renderer that is built already, and keep the truth; see `render_clip`.
 
     Raises:
@@ -57,10 +60,38 @@ def render_puppet(renderer: Renderer, seed: int, duration_s: float) -> PuppetCli
     """
     num_frames = round(duration_s * FPS)
     if num_frames < 1:
-        raise UsageError(f"duration_s must be at least one frame (0.04 s), got {duration_s}")
+        raise UsageError(f"duration_s must be at least one frame ({1 / FPS} s), got {duration_s}")
     identity = renderer.identity
     own = seed_from(seed, "clip", identity.seed)
-    speech = say(identity.voice, num_frames / FPS, own)
+    speech = _speech(identity, num_frames / FPS, own, scene)
     performance = perform(speech.phonemes, num_frames, FPS, identity.temperament, own)
-    frames, truth = renderer.frames(performance, own)
-    return PuppetClip(frames, speech.samples, truth, performance, speech.phonemes)
+    frames, truth = _pictures(renderer, performance, own, scene)
+    return PuppetClip(frames, speech.samples if scene.sound else None, truth, performance, speech.phonemes)
+
+
+def _speech(identity: Identity, duration_s: float, seed: int, scene: Scene) -> Speech:
+    pause = None
+    if scene.pause:
+        pause = Pause(float(stream(seed, "pause").uniform(0.15, 0.45)) * duration_s, duration_s / 3)
+    speech = say(identity.voice, duration_s, seed, pause=pause)
+    return replace(speech, samples=with_music(speech.samples, seed)) if scene.music else speech
+
+
+def _pictures(
+    renderer: Renderer, performance: Performance, seed: int, scene: Scene
+) -> tuple[npt.NDArray[np.uint8], Truth]:
+    identity, num_frames = renderer.identity, len(performance)
+    behind = [companion(identity, num_frames, FPS, seed)] if scene.second_person else []
+    before = [occluder(identity, num_frames, seed)] if scene.occlusion else []
+    frames, truth = renderer.frames(performance, seed, behind=behind, before=before)
+    if not scene.cut or num_frames < 2:
+        return frames, truth
+    studio = identity.studio
+    nearer = replace(
+        studio, eye_distance_px=1.12 * studio.eye_distance_px, centre=(1 - studio.centre[0], studio.centre[1] + 0.02)
+    )
+    other, other_truth = Renderer(replace(identity, studio=nearer)).frames(
+        performance, seed, behind=behind, before=before
+    )
+    at = num_frames // 2
+    return np.concatenate([frames[:at], other[at:]]), truth.joined_at(at, other_truth)

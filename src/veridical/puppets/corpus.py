@@ -10,15 +10,17 @@ from pathlib import Path
 
 import cv2
 
-from veridical.artefacts.files import read_json, write_json
 from veridical.artefacts.manifest import Manifest, Video
 from veridical.errors import UsageError
 from veridical.media import write_video
 from veridical.progress import track
+from veridical.puppets.casting import on_another_day, sample_identity
 from veridical.puppets.clip import FPS, render_puppet
 from veridical.puppets.espeak import require_speech
-from veridical.puppets.identity import Identity, sample_identity
+from veridical.puppets.folders import claim
+from veridical.puppets.identity import Identity
 from veridical.puppets.renderer import Renderer
+from veridical.puppets.scene import Scene, SceneSettings, sample_scene
 from veridical.randomness import seed_from
 
 SAMPLE_RATE_HZ = 16_000
@@ -35,6 +37,7 @@ class _Job:
     seed: int
     duration_s: float
     crf: int
+    scene: Scene
     path: Path
 
 
@@ -49,6 +52,7 @@ def render_corpus(
     seed: int = 0,
     workers: int = 2,
     crf: int = 18,
+    scenes: SceneSettings | None = None,
 ) -> Manifest:
     """Render real videos of synthetic people; videos that are in the folder already are kept.
 
@@ -62,6 +66,7 @@ def render_corpus(
         seed: Decides everything.
         workers: Processes.
         crf: x264 quality.
+        scenes: How often there is music, a second person, an occlusion, …; never by default.
 
     Returns:
         The manifest, also written to the folder.
@@ -78,13 +83,15 @@ def render_corpus(
             raise UsageError(f"{label} must be at least 1, got {value}")
     require_speech()
     folder = Path(folder)
+    scenes = scenes or SceneSettings()
     facts = {
-        "renderer_version": _RENDERER_VERSION, "name": name, "duration_s": duration_s, "family": family, "seed": seed, "crf": crf
+        "renderer_version": _RENDERER_VERSION, "name": name, "duration_s": duration_s, "family": family, "seed": seed,
+        "crf": crf, "scenes": scenes.model_dump(),
     }  # fmt: skip
-    _claim(folder, facts)
+    claim(folder / _FACTS_FILE, facts)
     people = [sample_person(name, index, family, seed) for index in range(num_identities)]
     jobs = [
-        _Job(person, seed_from(seed, name, person.name, k), duration_s, crf, folder / person.name / f"{k:03d}.mp4")
+        _plan(folder, person, k, seed_from(seed, name, person.name, k), duration_s, crf, scenes)
         for person in people
         for k in range(videos_per_identity)
     ]
@@ -101,17 +108,13 @@ def sample_person(name: str, index: int, family: str, seed: int) -> Identity:
     return sample_identity(seed_from(seed, name, index), family, name=f"{name}-{index:03d}")
 
 
-def _claim(folder: Path, facts: dict[str, object]) -> None:
-    """Note what the folder holds; refuse a folder that holds something else."""
-    path = folder / _FACTS_FILE
-    if path.exists():
-        found = read_json(path)
-        if found != facts:
-            raise UsageError(
-                f"{folder}: holds puppets made with {found}, asked for {facts}; use another folder or delete it"
-            )
-    else:
-        write_json(path, facts)
+def _plan(
+    folder: Path, person: Identity, k: int, seed: int, duration_s: float, crf: int, scenes: SceneSettings
+) -> _Job:
+    """Return what has to be done for the k-th video of a person; from the second on they are filmed on another day."""
+    today = person if k == 0 else on_another_day(person, seed)
+    path = folder / person.name / f"{k:03d}.mp4"
+    return _Job(today, seed, duration_s, crf, sample_scene(scenes, seed), path)
 
 
 def _run(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
@@ -124,7 +127,7 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
 
 
 def _render(job: _Job) -> None:
-    clip = render_puppet(Renderer(job.identity), job.seed, job.duration_s)
+    clip = render_puppet(Renderer(job.identity), job.seed, job.duration_s, job.scene)
     write_video(
         job.path,
         clip.frames,
@@ -144,13 +147,18 @@ def _row(name: str, job: _Job) -> Video:
         path=str(job.path),
         label=0,
         visual_label=0,
-        audio_label=0,
+        audio_label=0 if job.scene.sound else None,
         identities=(person.name,),
         group=person.name,
-        attributes=person.attributes,
-        has_audio=True,
+        attributes={**person.attributes, **_happenings(job.scene)},
+        has_audio=job.scene.sound,
         duration_s=round(job.duration_s * FPS) / FPS,
         fps=float(FPS),
         width=person.studio.width,
         height=person.studio.height,
     )
+
+
+def _happenings(scene: Scene) -> dict[str, str]:
+    """Return an attribute for each thing that happens, so that figures can be given with and without it."""
+    return {name: "yes" for name in ("music", "second_person", "occlusion", "pause", "cut") if getattr(scene, name)}

@@ -1,7 +1,8 @@
 """Speech with the time of every phoneme, from the espeak-ng library that the optional package `espeakng_loader` bundles.
 
-espeak-ng keeps hidden state between calls (vocal flutter, its own noise), so the same sentence differs from call to call. The
-library is therefore loaded afresh for every utterance (5 ms), which makes speech a pure function of text and voice.
+espeak-ng keeps hidden state between calls (vocal flutter) and draws breath noise from a generator seeded by the clock, so the
+same sentence differs from call to call. The library is therefore loaded afresh for every utterance (5 ms) and its generator is
+seeded, which makes speech a pure function of text and voice.
 espeak-ng is GPL-3.0: it is an extra, loaded at run time, and no other room needs it.
 """
 
@@ -133,6 +134,8 @@ def _utter(
     library.espeak_SetParameter(_PARAMETER_RATE, voice.rate_wpm, 0)
     library.espeak_SetParameter(_PARAMETER_PITCH, voice.pitch, 0)
     library.espeak_SetParameter(_PARAMETER_RANGE, voice.pitch_range, 0)
+    if hasattr(library, "espeak_ng_SetRandSeed"):
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     buffer = text.encode() + b"\0"
     failed = library.espeak_Synth(buffer, ctypes.c_size_t(len(buffer)), 0, 1, 0, _CHARACTERS_UTF8, None, None)
     if failed or not chunks:

@@ -7,6 +7,7 @@ iteration (on a coarse grid, since the map is smooth), then textures and normals
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +24,8 @@ from veridical.puppets.motion import Performance
 from veridical.puppets.skin import paint_head
 from veridical.puppets.truth import Truth, sheet_landmarks
 
+Layer = Callable[[Array, int], None]
+"""Paints over linear light (H, W, 3) of the frame with this index."""
 _PIVOT = np.array([0.0, 1.3, -0.7])
 """Where the head turns on the neck, in eye distances."""
 _COARSE = 4
@@ -52,17 +55,38 @@ class Renderer:
         self._room, self._torso = room(identity), torso(identity)
         self._torso_top = max(0, int(np.argmax(self._torso[..., 3].max(axis=1) > 0)) - 8)
 
-    def frames(self, performance: Performance, seed: int) -> tuple[npt.NDArray[np.uint8], Truth]:
-        """Return the pictures (N, H, W, 3) uint8 RGB and the true landmarks."""
+    def frames(
+        self, performance: Performance, seed: int, *, behind: Sequence[Layer] = (), before: Sequence[Layer] = ()
+    ) -> tuple[npt.NDArray[np.uint8], Truth]:
+        """Return the pictures (N, H, W, 3) uint8 RGB and the true landmarks.
+
+        Args:
+            performance: What the face does.
+            seed: Of the camera's noise.
+            behind: Painters of what is between the room and the person.
+            before: Painters of what is between the person and the camera.
+        """
         studio = self.identity.studio
         camera = Camera(self.identity, seed)
         pictures = np.empty((len(performance), studio.height, studio.width, 3), np.uint8)
         truths = []
         for index in range(len(performance)):
-            mouth, eyes, head = self._poses(performance, index)
-            pictures[index] = camera.expose(self._light(mouth, eyes, head))
-            truths.append(self._truth(mouth, eyes, head))
+            light = self._room.copy()
+            for layer in behind:
+                layer(light, index)
+            truths.append(self.paint_onto(light, performance, index))
+            for layer in before:
+                layer(light, index)
+            pictures[index] = camera.expose(light)
         return pictures, Truth.stack(truths)
+
+    def paint_onto(self, light: Array, performance: Performance, index: int) -> Truth:
+        """Paint the person over linear light (H, W, 3) and return the truth of this frame."""
+        mouth, eyes, head = self._poses(performance, index)
+        self._put_torso(light, head)
+        self._put_head(light, mouth, eyes, head)
+        points = sheet_landmarks(self.identity.shape, mouth, eyes)
+        return Truth.one({name: self._to_pixels(head, values) for name, values in points.items()}, mouth)
 
     def _poses(self, performance: Performance, index: int) -> tuple[MouthPose, EyePose, HeadPose]:
         studio, track = self.identity.studio, performance.mouth
@@ -80,21 +104,17 @@ class Renderer:
         origin = (studio.centre[0] * studio.width + float(shift[0]), studio.centre[1] * studio.height + float(shift[1]))
         return mouth, eyes, HeadPose(rotation, origin, studio.eye_distance_px, studio.perspective)
 
-    def _light(self, mouth: MouthPose, eyes: EyePose, head: HeadPose) -> Array:
-        """Return the linear light (H, W, 3) of one frame."""
+    def _put_head(self, picture: Array, mouth: MouthPose, eyes: EyePose, head: HeadPose) -> None:
         paint, surface = self._rest.paint.copy(), self._rest.surface.copy()
         self._mouth.draw(self._rest, paint, surface, mouth)
         self._eyes.draw(self._rest, paint, surface, eyes)
         self._glasses.draw(paint, surface)
-        picture = self._room.copy()
-        self._put_torso(picture, head)
         window, map_x, map_y = self._view(head)
         seen = cv2.remap(paint, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         shape = cv2.remap(surface, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         colour = self._shade(seen[..., :3], shape, head)
         target = picture[window]
         target += (colour - target) * seen[..., 3:]
-        return picture
 
     def _put_torso(self, picture: Array, head: HeadPose) -> None:
         studio = self.identity.studio
@@ -180,11 +200,6 @@ class Renderer:
             for i, plane in enumerate(cv2.split(np.ascontiguousarray(colour)))
         ]
         return np.asarray(cv2.merge(channels), np.float32)
-
-    def _truth(self, mouth: MouthPose, eyes: EyePose, head: HeadPose) -> Truth:
-        points = sheet_landmarks(self.identity.shape, mouth, eyes)
-        projected = {name: self._to_pixels(head, values) for name, values in points.items()}
-        return Truth.one(projected, mouth)
 
     def _to_pixels(self, head: HeadPose, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         x, y = (np.asarray(points[:, axis], np.float32)[None] for axis in (0, 1))

@@ -173,7 +173,8 @@ def _hair(identity: Identity, grid: Sheet, rng: np.random.Generator) -> tuple[Ar
     inside_skull = np.where(grid.y < 0.45, anatomy.head_field(grid, shape) * 3 - 0.05, 1.0)
     face = np.minimum(_face_opening(hair, grid, shape) + ragged + 0.03 * fibres, inside_skull)
     mask = cover * (1 - smoothstep(face, -0.04, 0.07))
-    height = shape.depth * np.sqrt(np.maximum(outer, 0) + 0.02) + 0.1 + 0.012 * fibres
+    smooth = cv2.GaussianBlur(outer, (0, 0), 6)
+    height = shape.depth * np.sqrt(np.maximum(smooth, 0) + 0.03) + 0.1 + 0.012 * fibres
     return np.asarray(mask, np.float32), colour, np.asarray(height, np.float32)
 
 

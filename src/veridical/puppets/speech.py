@@ -18,7 +18,7 @@ _LANGUAGES = {
     "a": ("en-us", "en-us-nyc", "en-029"),
     "b": ("en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd"),
 }
-LOW_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "Andy", "Lee", "Gene", "Mike", "Reed", "max", "john")
+LOW_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "Andy", "Lee", "Gene", "Mike", "max", "john")
 HIGH_VARIANTS = ("f1", "f2", "f3", "f4", "f5", "Alicia", "Andrea", "Annie", "linda", "belinda", "steph", "anika")
 
 
@@ -39,6 +39,14 @@ class Voice:
     """Level of the room noise relative to the speech, in dB (negative)."""
     level_db: float
     """Level of the speech relative to full scale (root mean square over the clip), in dB."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A stretch in which the speaker says nothing."""
+
+    start_s: float
+    length_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +87,9 @@ def sample_voice(seed: int, family: str, low: bool) -> Voice:
     )
 
 
-def say(voice: Voice, duration_s: float, seed: int, *, lead_s: float | None = None) -> Speech:
+def say(
+    voice: Voice, duration_s: float, seed: int, *, lead_s: float | None = None, pause: Pause | None = None
+) -> Speech:
     """Let a voice say random sentences for exactly this long.
 
     Args:
@@ -87,12 +97,15 @@ def say(voice: Voice, duration_s: float, seed: int, *, lead_s: float | None = No
         duration_s: Length of the result; the talk is cut there.
         seed: Decides the words and the noise.
         lead_s: Silence before the first word; drawn between .05 and .35 s by default.
+        pause: Where the speaker falls silent.
     """
     rng = stream(seed, "speech")
     lead_s = float(rng.uniform(0.05, 0.35)) if lead_s is None else lead_s
     words = int(duration_s * 5) + 8
     text = script(rng, words)
     dry, phonemes = dry_speech(voice, text)
+    if pause is not None:
+        dry, phonemes = _with_pause(dry, phonemes, pause)
     num_samples = round(duration_s * SAMPLE_RATE_HZ)
     start = round(lead_s * SAMPLE_RATE_HZ)
     track = np.zeros(num_samples, np.float32)
@@ -109,6 +122,25 @@ def dry_speech(voice: Voice, text: str) -> tuple[npt.NDArray[np.float32], list[P
     resampled = soxr.resample(samples, rate_hz * scale, SAMPLE_RATE_HZ, quality="HQ").astype(np.float32)
     moved = [replace(item, start_s=item.start_s / scale, end_s=item.end_s / scale) for item in phonemes]
     return tilted(resampled, voice.tilt_db_per_octave), moved
+
+
+def _with_pause(
+    dry: npt.NDArray[np.float32], phonemes: list[Phoneme], pause: Pause
+) -> tuple[npt.NDArray[np.float32], list[Phoneme]]:
+    """Move what follows the first boundary between phonemes after the start of the pause."""
+    boundary_s = next((item.start_s for item in phonemes if item.start_s >= pause.start_s), None)
+    if boundary_s is None:
+        return dry, phonemes
+    at = round(boundary_s * SAMPLE_RATE_HZ)
+    gap = np.zeros(round(pause.length_s * SAMPLE_RATE_HZ), np.float32)
+    before = [item for item in phonemes if item.start_s < boundary_s]
+    rest = Phoneme("_:", boundary_s, boundary_s + pause.length_s, stressed=False)
+    after = [
+        replace(item, start_s=item.start_s + pause.length_s, end_s=item.end_s + pause.length_s)
+        for item in phonemes
+        if item.start_s >= boundary_s
+    ]
+    return np.concatenate([dry[:at], gap, dry[at:]]), [*before, rest, *after]
 
 
 def in_room(dry: npt.NDArray[np.float32], voice: Voice, seed: int) -> npt.NDArray[np.float32]:

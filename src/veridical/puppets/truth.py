@@ -46,6 +46,14 @@ class Truth:
             **{item.name: np.concatenate([getattr(truth, item.name) for truth in truths]) for item in fields(cls)}
         )
 
+    def joined_at(self, index: int, other: Truth) -> Truth:
+        """Return this truth before a frame and the other one from there on."""
+        parts = {
+            item.name: np.concatenate([getattr(self, item.name)[:index], getattr(other, item.name)[index:]])
+            for item in fields(self)
+        }
+        return Truth(**parts)
+
 
 def sheet_landmarks(shape: FaceShape, mouth: MouthPose, eyes: EyePose) -> dict[str, npt.NDArray[np.float64]]:
     """Return the landmarks on the sheet, in eye distances, under the names of `Truth`."""
