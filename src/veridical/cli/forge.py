@@ -10,14 +10,35 @@ import typer
 if TYPE_CHECKING:
     from veridical.forgery import ForgeReport
 
+
+def _show_methods(wanted: bool) -> None:
+    """Print the table of forgeries and end the command."""
+    if not wanted:
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from veridical.forgery import FORGERIES
+
+    table = Table(Column("method", no_wrap=True), "forges", Column("donor", no_wrap=True), "what it does")
+    for name, forgery in FORGERIES.items():
+        forged = [part for part, made in (("picture", forgery.visual), ("sound", forgery.audio)) if made]
+        table.add_row(name, " ".join(forged) or "timing", forgery.donor.replace("_", " "), forgery.summary)
+    Console().print(table)
+    raise typer.Exit
+
+
 ManifestPath = Annotated[
     Path, typer.Argument(help="manifest.parquet with the real videos (label 0), split beforehand.")
 ]
 OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder for the videos and their manifest.parquet.")]
 Methods = Annotated[
-    list[str] | None, typer.Option("--method", help="A way of forging; give it several times for several ways.")
+    list[str] | None,
+    typer.Option("--method", help="A way of forging; give it several times. Default: all that are not slow."),
 ]
-ListMethods = Annotated[bool, typer.Option("--list", help="List the ways of forging and stop.")]
+ListMethods = Annotated[
+    bool, typer.Option("--list", help="List the ways of forging and stop.", is_eager=True, callback=_show_methods)
+]
 PerVideo = Annotated[
     int | None, typer.Option(help="Forged videos per real one, methods in turn. Default: every method once.")
 ]
@@ -66,13 +87,10 @@ def forge(
     from veridical.forgery import FORGERIES
     from veridical.forgery import forge as forge_videos
 
-    if list_methods:
-        _show_methods()
-        return
     report = forge_videos(
         Manifest.read(manifest),
         output,
-        methods=method or list(FORGERIES),
+        methods=method or [name for name, forgery in FORGERIES.items() if not forgery.slow],
         per_video=per_video,
         severity=_range_of(severity),
         seed=seed,
@@ -97,19 +115,6 @@ def _range_of(text: str) -> tuple[float, float]:
         return float(low), float(high or low)
     except ValueError:
         raise UsageError(f"--severity {text!r}: expected a number or a range, for example 0.5 or 0.2-0.6") from None
-
-
-def _show_methods() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from veridical.forgery import FORGERIES
-
-    table = Table("method", "family", "donor", "picture", "sound", "what it does")
-    for name, forgery in FORGERIES.items():
-        labels = ["forged" if forged else "genuine" for forged in (forgery.visual, forgery.audio)]
-        table.add_row(name, forgery.family, forgery.donor.replace("_", " "), *labels, forgery.summary)
-    Console().print(table)
 
 
 def _show_counts(report: ForgeReport, output: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from veridical.forgery.autoencoder_swap import autoencoder_swap
 from veridical.forgery.face_swap import face_swap, face_swap_poisson
 from veridical.forgery.footage import Forgery
 from veridical.forgery.lip_dub import lip_dub, mouth_replaced
@@ -19,6 +20,10 @@ FORGERIES: dict[str, Forgery] = {
     "face_swap_poisson": Forgery(
         face_swap_poisson, "swap", "other_speaker", visual=True, audio=False, needs_sound=False,
         summary="another person's face, blended by Poisson's equation",
+    ),
+    "autoencoder_swap": Forgery(
+        autoencoder_swap, "autoencoder", "other_speaker", visual=True, audio=False, needs_sound=False,
+        summary="another person's face from an auto-encoder trained on the pair (slow)", slow=True,
     ),
     "reenactment": Forgery(
         reenactment, "reenactment", "other_speaker", visual=True, audio=False, needs_sound=False,

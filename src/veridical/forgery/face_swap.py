@@ -2,8 +2,9 @@
 
 For each target frame the donor frame with the most similar mouth, eyes and pose is chosen so that the choice runs on
 smoothly in time. The donor's face is mapped by a piecewise affine warp over a triangulation of the dense landmarks
-onto the target's outline and a shape between both inner faces. Two ways of blending: feathered (Lab statistics, soft
-edge inside the outline) and Poisson (the donor's gradients under the target's border; Pérez, Gangnet and Blake 2003).
+onto the target's outline and a shape between both inner faces. Two ways of blending: feathered (Lab statistics, slow
+changes of lightness, soft edge inside the outline) and Poisson (the donor's gradients under the target's border;
+Pérez, Gangnet and Blake 2003).
 
 Severity 0 is a careful swap; 1 has a narrow edge, half-matched colours, trembling landmarks and a soft donor.
 """
@@ -44,7 +45,8 @@ def face_swap(target: Footage, donor: Footage | None, severity: float, stream: n
         original = frames[n][region.slices]
         statistics.append(_colour_statistics(face, original, inside))
         recent = np.mean(statistics[-9:], axis=0)
-        matched = _with_colours(face, recent, strength=1 - 0.5 * severity)
+        matched = _with_colours(face, recent, strength=1 - 0.5 * severity**2)
+        matched = _with_light(matched, original, inside, 0.22 * width, strength=0.9 * (1 - severity**2))
         alpha = _soft_edge(inside, width * (0.16 - 0.11 * severity))
         frames[n][region.slices] = _mix(original, matched, alpha)
         mask[n][region.slices] = alpha > 0
@@ -54,12 +56,16 @@ def face_swap(target: Footage, donor: Footage | None, severity: float, stream: n
 def face_swap_poisson(target: Footage, donor: Footage | None, severity: float, stream: np.random.Generator) -> Forged:
     """Put the donor's face onto the target by solving for pixels with the donor's gradients and the target's border."""
     frames, mask = target.frames.copy(), np.zeros(target.frames.shape[:3], np.uint8)
+    exposure: FloatArray | None = None
     for n, region, inside, face in _warped_faces(target, donor_of(donor), severity, stream):
         inside = _away_from_border(inside)
         if inside.sum() < 16:
             continue
         original = frames[n][region.slices]
-        cloned = _poisson_clone(face, original, inside)
+        if exposure is None:
+            exposure = np.clip((original[inside].mean(0) + 1) / (face[inside].mean(0) + 1), 0.6, 1.6)
+        exposed = np.clip(face * exposure, 0, 255).astype(np.uint8)
+        cloned = _poisson_clone(exposed, original, inside)
         original[inside] = cloned[inside]
         mask[n][region.slices] = inside
     return picture_forged(target, frames, mask)
@@ -131,10 +137,22 @@ def _colour_statistics(face: Frames, original: Frames, inside: Mask) -> FloatArr
 def _with_colours(face: Frames, statistics: FloatArray, strength: float) -> Frames:
     (mean, spread), (wanted_mean, wanted_spread) = statistics
     lab = cv2.cvtColor(face, cv2.COLOR_RGB2LAB).astype(np.float64)
-    matched = (lab - mean) * np.clip(wanted_spread / spread, 0.6, 1.6) + wanted_mean
+    matched = (lab - mean) * np.clip(wanted_spread / spread, 0.6, 1.25) + wanted_mean
     mixed = lab + strength * (matched - lab)
     coloured: Frames = cv2.cvtColor(np.clip(np.round(mixed), 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     return coloured
+
+
+def _with_light(face: Frames, original: Frames, inside: Mask, radius_px: float, strength: float) -> Frames:
+    """Return the face with the target's slow changes of lightness: the same side is lit."""
+    pictures = [cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32) for picture in (face, original)]
+    seen = inside.astype(np.float32)
+    known = cv2.GaussianBlur(seen, (0, 0), radius_px) + 1e-3
+    slow = [cv2.GaussianBlur(lab[..., 0] * seen, (0, 0), radius_px) / known for lab in pictures]
+    lit = pictures[0]
+    lit[..., 0] += strength * (slow[1] - slow[0])
+    relit: Frames = cv2.cvtColor(np.clip(np.round(lit), 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+    return relit
 
 
 def _soft_edge(inside: Mask, feather_px: float) -> npt.NDArray[np.float32]:

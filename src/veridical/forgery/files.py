@@ -101,6 +101,10 @@ class _Job:
     output: Output
 
 
+class _SilentError(Exception):
+    """A forgery of sound met a silent video that the manifest did not know to be silent."""
+
+
 def forge(
     manifest: Manifest,
     folder: Path,
@@ -198,6 +202,8 @@ def _do(job: _Job) -> list[Outcome]:
             outcomes.append(Outcome(job.target.video_id, method, "ok", video=_make(job, task, target)))
         except UnusableVideoError as error:
             outcomes.append(Outcome(job.target.video_id, method, error.status, str(error)))
+        except _SilentError:
+            outcomes.append(Outcome(job.target.video_id, method, "no_sound", "the target or the donor is silent"))
         except Exception as error:  # noqa: BLE001 (one bad video must not end the run; it is counted)
             outcomes.append(Outcome(job.target.video_id, method, "failed", f"{type(error).__name__}: {error}"))
     return outcomes
@@ -231,7 +237,7 @@ def _make(job: _Job, task: Task | None, target: Footage) -> Video:
 def _forged(target: Footage, donor: Footage | None, task: Task) -> Forged:
     forgery = FORGERIES[task.method]
     if forgery.needs_sound and (target.samples is None or (donor is not None and donor.samples is None)):
-        raise ValueError("no sound in the target or the donor")
+        raise _SilentError
     return forgery.function(target, donor, task.severity, np.random.default_rng(task.seed))
 
 

@@ -103,6 +103,8 @@ class Forgery:
     """Cannot work on silent video; where a donor gives the sound, the donor's must not be silent either."""
     summary: str
     """One line for the help text."""
+    slow: bool = False
+    """Takes more than ten seconds of work for a second of video: only on request."""
 
 
 def samples_in(num_frames: int, fps: float) -> int:

@@ -5,7 +5,7 @@ a ridge regression from the lips' landmarks says how much of each component a fr
 as the model knows it: a little too smooth, a little too steady, and consistent over time. It is pasted through a
 window with raised-cosine edges.
 
-Severity 0 has 24 components and follows each frame; 1 has 3 components and lips that move sluggishly.
+Severity 0 has 16 components and follows each frame; 1 has 3 components and lips that move sluggishly.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def neural_mouth(target: Footage, donor: Footage | None, severity: float, stream
     size = _window_size(face_width(target.landmarks))
     mouths = np.stack([_look(frame, view, size) for frame, view in zip(target.frames, views, strict=True)])
     driving = smooth_over_time(lips, 3.0 * severity)
-    rank = round(24 * (3 / 24) ** severity)
+    rank = round(16 * (3 / 16) ** severity)
     rendered = _render(mouths.reshape(len(mouths), -1), lips, driving, rank).reshape(mouths.shape)
     frames, mask = target.frames.copy(), np.zeros(target.frames.shape[:3], np.uint8)
     window = _raised_cosine(size)
@@ -78,14 +78,14 @@ def _render(
         rank: Components to keep.
     """
     mean = pixels.mean(0)
-    left, strength, components = np.linalg.svd(pixels - mean, full_matrices=False)
-    rank = min(rank, int((strength > 1e-3).sum()))
-    weights = left[:, :rank] * strength[:rank]
+    centred = pixels - mean
+    power, left = np.linalg.eigh((centred @ centred.T).astype(np.float64))
+    main = left[:, ::-1][:, : min(rank, max(int((power > 1e-3).sum()), 1))]
     neutral, spread = lips.mean(0), (lips - lips.mean(0)).std() + 1e-6
     known, wanted = (lips - neutral) / spread, (driving - neutral) / spread
     kernel, reach = _kernel(known, known), _kernel(wanted, known)
-    solved = np.linalg.solve(kernel + 0.05 * np.eye(len(kernel)), weights)
-    return np.asarray(mean + (reach @ solved) @ components[:rank], np.float32)
+    solved = np.linalg.solve(kernel + 0.05 * np.eye(len(kernel)), main)
+    return np.asarray(mean + (reach @ solved).astype(np.float32) @ (main.T.astype(np.float32) @ centred), np.float32)
 
 
 def _kernel(first: FloatArray, second: FloatArray) -> FloatArray:

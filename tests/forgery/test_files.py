@@ -1,0 +1,211 @@
+"""Forging at file level: labels and facts in the manifest, equal encoding, resuming, bad videos."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from veridical.artefacts import Manifest, Video
+from veridical.errors import UsageError
+from veridical.forgery import FORGERIES, forge, reading
+from veridical.media import audio_samples, probe, video_frames, write_video
+
+FRAMES = 16
+METHODS = ("face_swap", "voice_vocoded", "desync", "lip_dub_partial")
+
+
+@pytest.fixture
+def world(tmp_path, footage_of, monkeypatch):
+    """Two people in train, one in test, two takes each, as files; landmarks are known instead of searched."""
+    landmarks: dict[bytes, np.ndarray] = {}
+    videos = []
+    for person, split in ((0, "train"), (1, "train"), (2, "test")):
+        for take in (0, 1):
+            footage = footage_of(person, take, num_frames=FRAMES)
+            path = tmp_path / "in" / f"p{person}-{take}.mp4"
+            write_video(path, footage.frames, fps=footage.fps, samples=footage.samples, crf=10)
+            landmarks[_key(next(video_frames(path)).image)] = footage.landmarks.astype(np.float64)
+            facts = {"label": 0, "visual_label": 0, "audio_label": 0, "identities": (f"p{person}",), "split": split}
+            videos.append(Video("d", f"d/p{person}/{take}", str(path), has_audio=True, **facts))
+
+    def known(frames):
+        unscaled = footage_of(0, num_frames=FRAMES).landmarks * (frames.shape[2] / 128)
+        points = landmarks.get(_key(frames[0]), unscaled)[: len(frames)]
+        return points, np.ones(len(points), bool)
+
+    monkeypatch.setattr(reading, "track_landmarks", known)
+    return Manifest.from_videos(videos)
+
+
+def _key(picture: np.ndarray) -> bytes:
+    return picture.tobytes()
+
+
+def _forged(world: Manifest, folder: Path, **options):
+    return forge(world, folder, **{"methods": METHODS, "preset": "ultrafast", **options})
+
+
+def test_every_row_says_what_was_made(world, tmp_path):
+    report = _forged(world, tmp_path / "out")
+    rows = {video.video_id: video for video in report.manifest.videos()}
+    reals = {video.video_id: video for video in world.videos()}
+    assert set(reals) <= set(rows)
+    fakes = [video for video in rows.values() if video.label == 1]
+    assert len(fakes) == 2 * len(METHODS) * 2 + 2 * (len(METHODS) - 1), "the test speaker has no donor of a face"
+    for fake in fakes:
+        target = reals[fake.attributes["target"]]
+        forgery = FORGERIES[fake.generator]
+        assert (fake.visual_label, fake.audio_label) == (int(forgery.visual), int(forgery.audio))
+        assert fake.split == target.split
+        assert fake.group is None
+        assert target.identities[0] in fake.identities
+        assert len(fake.identities) == (2 if forgery.donor == "other_speaker" else 1)
+        assert bool(fake.fake_segments) == fake.generator.endswith("_partial")
+        if forgery.donor != "none":
+            donor = reals[fake.attributes["donor"]]
+            assert donor.split == target.split
+            assert set(donor.identities) <= set(fake.identities)
+    assert report.count("face_swap", "no_donor") == 2
+    assert report.count("face_swap", "ok", "train") == 4
+    assert report.count("face_swap", "ok", "test") == 0
+
+
+def test_reals_and_fakes_are_encoded_alike(world, tmp_path):
+    report = _forged(world, tmp_path / "out", crf=28)
+    facts = {}
+    for video in report.manifest.videos():
+        found = probe(Path(video.path))
+        assert found.codec == video.codec
+        assert found.width == video.width
+        assert video.compression == "c28"
+        alike = (found.codec, found.pixel_format, found.fps, found.width, found.height, found.audio_codec)
+        alike += (
+            found.audio_rate_hz,
+            found.container,
+            round(found.duration_s, 3),
+            len(audio_samples(Path(video.path))),
+        )
+        facts.setdefault(alike, set()).add(video.label)
+    assert list(facts.values()) == [{0, 1}]
+
+
+def test_what_is_not_forged_survives_the_encoder(world, tmp_path):
+    """The picture of a voice forgery and the re-encoded real are the same file content, frame by frame."""
+    report = _forged(world, tmp_path / "out", methods=("voice_vocoded",))
+    rows = {video.video_id: video for video in report.manifest.videos()}
+    real, fake = (rows[name] for name in ("d/p0/0", "d/p0/0/voice_vocoded"))
+    pairs = list(zip(video_frames(Path(real.path)), video_frames(Path(fake.path)), strict=True))
+    assert len(pairs) == FRAMES
+    assert all(np.array_equal(first.image, second.image) for first, second in pairs)
+    assert not np.array_equal(audio_samples(Path(real.path)), audio_samples(Path(fake.path)))
+
+
+def test_a_second_run_keeps_what_is_finished(world, tmp_path):
+    folder = tmp_path / "out"
+    first = _forged(world, folder)
+    stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}
+    lost, unfinished = sorted(folder.rglob("face_swap/*.mp4"))[:2]
+    lost.unlink()
+    unfinished.with_suffix(".json").unlink()
+    again = _forged(world, folder)
+    assert again.manifest.fingerprint == first.manifest.fingerprint
+    changed = {path for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp}
+    assert changed == {lost, unfinished}
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"crf": 30}, {"severity": (1.0, 1.0)}, {"max_side": 64}])
+def test_other_settings_are_made_anew(world, tmp_path, change):
+    folder = tmp_path / "out"
+    _forged(world, folder, methods=("self_blend",), per_video=1)
+    stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("self_blend/*.mp4")}
+    _forged(world, folder, methods=("self_blend",), per_video=1, **change)
+    assert stamps
+    assert all(path.stat().st_mtime_ns != stamp for path, stamp in stamps.items())
+
+
+def test_bad_videos_are_counted_and_the_rest_is_made(world, tmp_path):
+    text, empty = tmp_path / "in" / "text.mp4", tmp_path / "in" / "empty.mp4"
+    text.write_text("this is not a video")
+    empty.touch()
+    short = tmp_path / "in" / "short.mp4"
+    write_video(short, np.zeros((5, 64, 64, 3), np.uint8), fps=25)
+    bad = [
+        Video("d", f"d/{path.stem}", str(path), label=0, identities=("p0",), split="train")
+        for path in (text, empty, short, tmp_path / "missing.mp4")
+    ]
+    manifest = Manifest.concat([Manifest.from_videos(bad), world])
+    report = _forged(manifest, tmp_path / "out", methods=("voice_vocoded",))
+    assert report.count("real", "unreadable") == 3
+    assert report.count("real", "too_short") == 1
+    assert report.count("real", "ok") == len(world)
+    assert report.count("voice_vocoded", "ok") == len(world)
+    assert len(report.manifest) == 2 * len(world)
+    report.write_outcomes(tmp_path / "outcomes.csv")
+    with (tmp_path / "outcomes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * (len(world) + 4)
+    assert all(row["reason"] for row in rows if row["status"] != "ok")
+
+
+def test_silence_is_found_when_the_manifest_does_not_know(world, tmp_path, footage_of, monkeypatch):
+    path = tmp_path / "in" / "silent.mp4"
+    footage = footage_of(5, sound=False)
+    write_video(path, footage.frames, fps=25)
+    monkeypatch.setattr(reading, "track_landmarks", lambda frames: (footage.landmarks, np.ones(len(frames), bool)))
+    manifest = Manifest.from_videos([Video("d", "d/silent", str(path), label=0)])
+    report = _forged(manifest, tmp_path / "out", methods=("voice_vocoded", "self_blend"))
+    assert report.count("voice_vocoded", "no_sound") == 1
+    assert [(video.label, video.has_audio, video.audio_label) for video in report.manifest.videos()] == [
+        (0, False, None),
+        (1, False, None),
+    ]
+
+
+def test_reals_can_be_left_as_they_are(world, tmp_path):
+    report = _forged(world, tmp_path / "out", methods=("desync",), reencode_reals=False)
+    paths = {video.video_id: video.path for video in report.manifest.videos() if video.label == 0}
+    assert paths == {video.video_id: video.path for video in world.videos()}
+    assert not (tmp_path / "out" / "videos" / "real").exists()
+
+
+def test_masks_are_written_beside_the_videos(world, tmp_path):
+    report = _forged(world, tmp_path / "out", methods=("self_blend",), masks=True)
+    fake = next(video for video in report.manifest.videos() if video.label == 1)
+    stored = np.load(Path(fake.path).with_suffix(".mask.npz"))
+    mask = np.unpackbits(stored["bits"])[: np.prod(stored["shape"])].reshape(stored["shape"])
+    assert mask.shape == (FRAMES, 112, 128)
+    assert 0.02 < mask.mean() < 0.9
+
+
+def test_wrong_numbers_are_refused(world, tmp_path):
+    with pytest.raises(UsageError, match="workers"):
+        _forged(world, tmp_path / "out", workers=0)
+
+
+def test_long_and_large_videos_are_cut_alike(world, tmp_path):
+    report = _forged(world, tmp_path / "out", methods=("desync",), max_seconds=0.6, max_side=100)
+    sizes = {(video.width, video.height, round(video.duration_s, 2)) for video in report.manifest.videos()}
+    assert sizes == {(100, 88, 0.6)}
+
+
+@pytest.mark.slow
+def test_worker_processes_make_the_same_videos(tmp_path):
+    """With real detectors on synthetic people: two workers and one give equal manifests."""
+    from veridical.puppets import render_corpus
+
+    manifest = render_corpus(
+        tmp_path / "in", name="t", num_identities=2, videos_per_identity=2, duration_s=1.2, seed=3, workers=1
+    )
+    reports = [
+        forge(manifest, tmp_path / f"out{workers}", methods=("face_swap", "lip_dub"), workers=workers)
+        for workers in (1, 2)
+    ]
+    columns = [name for name in reports[0].manifest.table.schema.names if name != "path"]
+    assert reports[0].count("face_swap", "ok") >= 3
+    first, second = (report.manifest.table.select(columns) for report in reports)
+    assert first.equals(second)
+    assert os.path.commonpath([video.path for video in reports[1].manifest.videos()]).startswith(str(tmp_path / "out2"))
