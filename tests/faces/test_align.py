@@ -72,6 +72,21 @@ def test_the_crop_shows_what_the_matrix_says(width: int, face: float, angle: flo
         np.testing.assert_allclose(crop[y, x, :2], expected, atol=1.6)
 
 
+@pytest.mark.parametrize("shrink", [1.0, 1.9, 2.5, 3.7, 8.0])
+def test_shrinking_shifts_nothing(shrink: float) -> None:
+    """The middle of a disc is where the matrix says, to a fiftieth of a pixel of the crop, however big the face."""
+    side = round(300 * shrink)
+    y, x = np.mgrid[:side, :side]
+    centre = np.array([0.47, 0.55]) * side
+    disc = np.clip(20 * shrink - np.hypot(x - centre[0], y - centre[1]) + 0.5, 0, 1) * 255
+    image = np.repeat(disc.astype(np.uint8)[..., None], 3, axis=2)
+    crop, matrix = align_face(image, (template(256, 1.3) - 127.5) * shrink + side / 2)
+    weight = crop[..., 0].astype(float)
+    rows, columns = np.mgrid[:256, :256]
+    found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+    np.testing.assert_allclose(found, transform_points(matrix, centre), atol=0.02)
+
+
 def test_big_faces_do_not_alias() -> None:
     """A one-pixel checkerboard shrunk eight times is even grey, not a moiré pattern."""
     y, x = np.mgrid[:2048, :2048]

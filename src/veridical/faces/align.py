@@ -31,8 +31,7 @@ def align_face(
         image: (H, W, 3) RGB.
         landmarks: (5, 2) in pixels of `image`.
         size: Side of the result in pixels.
-        scale: Width of the view relative to the tight face; 1 ends at brows and lips, 1.3 leaves room for forehead
-            and chin.
+        scale: Width of the view relative to ArcFace's, which cuts the chin; 1.3 leaves room for forehead, chin and jaw.
 
     Returns:
         The (size, size, 3) picture, black where it reaches beyond the source, and the (2, 3) matrix from source

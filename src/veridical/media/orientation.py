@@ -15,6 +15,8 @@ IDENTITY = (1, 0, 0, 1)
 def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """Return (a, b, c, d) of a frame's display matrix, each rounded to -1, 0 or 1; the identity when there is none.
 
+    A frame that was asked for its side data refers to itself and waits for the garbage collector: ask one, not all.
+
     A stored point (x, y), y down, is shown at (a x + c y, b x + d y), moved back into view.
     """
     side_data = frame.side_data.get("DISPLAYMATRIX")

@@ -86,9 +86,11 @@ def _picture_packets(
     clock = Clock(frame_step_s(stream))
     origin_s: float | None = None
     time_s = 0.0
+    turn = IDENTITY
     for frame in decoded(source, stream, av.VideoFrame):
         read_s = clock.read(frame)
-        yuv = _yuv420(frame)
+        turn = orientation(frame) if origin_s is None else turn
+        yuv = _yuv420(frame, turn)
         if origin_s is None:
             origin_s = read_s
             _open_encoder(track, yuv, preset)
@@ -110,13 +112,12 @@ def _open_encoder(track: av.VideoStream, first: av.VideoFrame, preset: str) -> N
         raise UsageError(f"x264 refuses preset {preset!r} for {size} ({error})") from None
 
 
-def _yuv420(frame: av.VideoFrame) -> av.VideoFrame:
+def _yuv420(frame: av.VideoFrame, turn: tuple[int, int, int, int]) -> av.VideoFrame:
     """Return the picture upright in 8 bits 4:2:0, through RGB only where it must be turned or made even."""
-    matrix = orientation(frame)
-    if matrix == IDENTITY and frame.width % 2 == 0 == frame.height % 2:
+    if turn == IDENTITY and frame.width % 2 == 0 == frame.height % 2:
         return frame.reformat(format="yuv420p", threads=1)
     image = np.asarray(frame.to_ndarray(format="rgb24", threads=1), np.uint8)
-    return yuv_frame(upright(image, matrix), "yuv420p")
+    return yuv_frame(upright(image, turn), "yuv420p")
 
 
 def _sound_packets(
