@@ -91,9 +91,17 @@ def test_every_figure_shown_is_one_of_the_table(folder: Path, tmp_path: Path) ->
 
 def test_training_thumbnails_and_settings_are_shown_when_given(folder: Path, tmp_path: Path) -> None:
     rows = [
-        {"stage": "video", "epoch": n, "loss": 0.7 - n / 10, "val_auc": 0.6 + n / 10, "note": "x"} for n in range(4)
+        {
+            "stage": "video",
+            "epoch": n,
+            "train_loss": 0.7 - n / 10,
+            "val_auc": 0.6 + n / 10,
+            "note": "x",
+            "val_auc_per_generator": {"Swap": 0.5},
+        }
+        for n in range(4)
     ]
-    rows.append({"stage": "fusion", "epoch": 0, "loss": 0.3, "val_auc": None})
+    rows.append({"stage": "fusion", "epoch": 0, "train_loss": 0.3, "val_auc": None})
     plain = page(folder, tmp_path)
     html = page(
         folder, tmp_path, training=rows, settings={"losses": {"temporal": 0.1}}, facts={"duration": "3 minutes"}
@@ -102,6 +110,8 @@ def test_training_thumbnails_and_settings_are_shown_when_given(folder: Path, tmp
     assert "Validation AUC" in said
     assert "Validation AUC" not in words(plain)
     assert "losses.temporal" in said
+    assert "Validation AUC by generator" in said
+    assert html.count("dot tone0") > plain.count("dot tone0") + 8
     assert "3 minutes" in said
     with pytest.raises(UsageError, match="thumbs"):
         page(folder, tmp_path, thumbs={})

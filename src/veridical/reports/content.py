@@ -251,7 +251,13 @@ def outcome_table(source: Source) -> Table:
         verdict = Cell(item["verdict"], sure, f"verdict {css[item['verdict']]}")
         where = typeset(item["dataset"])
         rows.append(
-            [Cell(item["outcome"], where), Cell(item["expected"]), measured, verdict, Cell(item["reason"], css="text")]
+            [
+                Cell(item["outcome"], where),
+                Cell(item["expected"], css="expected"),
+                measured,
+                verdict,
+                Cell(item["reason"], css="text"),
+            ]
         )
     return Table(["Outcome", "Expected", "Measured", "", "Remark"], rows)
 

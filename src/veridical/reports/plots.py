@@ -151,37 +151,62 @@ def modality_plot(source: Source) -> str:
     return dot_plot("AUC by modality", rows, _auc_axis(rows), reference=0.5)
 
 
+TRAINING_PLOTS: dict[str, tuple[str, ...]] = {
+    "Loss": ("train_loss", "val_loss"),
+    "Loss terms": ("train_segment", "train_video", "train_temporal"),
+    "Validation AUC": ("val_auc",),
+    "Validation AUC by generator": ("val_auc_per_generator.",),
+    "Spread of frame embeddings": ("train_spread",),
+}
+"""Title → columns of metrics.jsonl; a name that ends in a point stands for all beneath it."""
+
+
 def training_plots(rows: Sequence[Mapping[str, Any]]) -> list[Picture]:
-    """Return training curves: one plot for losses, one for validation AUC; epochs of all stages in a row."""
-    frame = pd.DataFrame(list(rows))
+    """Return training curves, epochs of all stages in a row; a line is broken where a stage begins."""
+    frame = pd.DataFrame([_flattened(row) for row in rows])
     if frame.empty:
         return []
-    numeric = [
-        name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name]) and name not in ("epoch", "step")
-    ]
-    groups = {
-        "Losses": [name for name in numeric if "loss" in name],
-        "Validation AUC": [name for name in numeric if "auc" in name],
-    }
-    frame = frame.assign(position=np.arange(1, len(frame) + 1))
+    frame.insert(0, "position", np.arange(1, len(frame) + 1, dtype=float))
+    if "stage" not in frame:
+        frame["stage"] = ""
     found = []
-    for title, names in groups.items():
-        names = [name for name in names if frame[name].notna().any()][:TONES]
-        if not names:
-            continue
-        values = frame[names].to_numpy(dtype=float)
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        reach = max((high - low) * 0.06, 1e-3)
-        curves = []
-        for number, name in enumerate(names):
-            known = frame[frame[name].notna()]
-            path = list(zip(known["position"].astype(float), known[name].astype(float), strict=True))
-            curves.append(Curve(path, tone(number), name, dots=True))
-        x = Axis("Epoch, over all stages", 0.5, len(frame) + 0.5, _epoch_ticks(frame))
-        y = Axis(title, low - reach, high + reach, nice_ticks(low - reach, high + reach))
-        legend = tuple((tone(number), name) for number, name in enumerate(names))
-        found.append(Picture(title, line_plot(title, x, y, curves), legend))
+    for title, wanted in TRAINING_PLOTS.items():
+        names = [name for name in frame.columns if any(_is_meant(name, item) for item in wanted)]
+        names = [name for name in names if pd.to_numeric(frame[name], errors="coerce").notna().any()][:TONES]
+        if names:
+            found.append(_training_plot(title, frame, names))
     return found
+
+
+def _is_meant(name: str, wanted: str) -> bool:
+    return name.startswith(wanted) if wanted.endswith(".") else name == wanted
+
+
+def _flattened(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": number for inner, number in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _training_plot(title: str, frame: pd.DataFrame, names: Sequence[str]) -> Picture:
+    values = frame[list(names)].apply(pd.to_numeric, errors="coerce")
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    reach = max((high - low) * 0.08, 1e-3)
+    curves, marks = [], []
+    for stage, part in frame.groupby("stage", sort=False):
+        marks.append((float(part["position"].iloc[0]) - 0.5, str(stage)))
+        for number, name in enumerate(names):
+            known = values[name].loc[part.index].dropna()
+            path = [(float(frame["position"].loc[index]), float(value)) for index, value in known.items()]
+            curves.append(Curve(path, tone(number), name.rpartition(".")[2], dots=True))
+    x = Axis("Epoch, over all stages", 0.5, len(frame) + 0.5, _epoch_ticks(frame))
+    y = Axis(title, low - reach, high + reach, nice_ticks(low - reach, high + reach))
+    legend = tuple((tone(number), name.rpartition(".")[2].replace("_", " ")) for number, name in enumerate(names))
+    return Picture(title, line_plot(title, x, y, curves, marks=marks), legend)
 
 
 def _epoch_ticks(frame: pd.DataFrame) -> list[tuple[float, str]]:

@@ -72,8 +72,16 @@ class Frame:
         return across, self.height - self.bottom - self.y.share(y) * (self.height - self.top - self.bottom)
 
 
-def line_plot(title: str, x: Axis, y: Axis, curves: Sequence[Curve], *, diagonal: bool = False) -> str:
-    """Return a plot of lines; `title` is read out to those who cannot see it."""
+def line_plot(
+    title: str,
+    x: Axis,
+    y: Axis,
+    curves: Sequence[Curve],
+    *,
+    diagonal: bool = False,
+    marks: Sequence[tuple[float, str]] = (),
+) -> str:
+    """Return a plot of lines; `title` is read out to those who cannot see it; `marks` are vertical lines (x, text)."""
     frame = Frame(x, y)
     parts = [_grid(frame)]
     if diagonal:
@@ -87,6 +95,7 @@ def line_plot(title: str, x: Axis, y: Axis, curves: Sequence[Curve], *, diagonal
                 _circle(pixel, curve.tone, f"{curve.label} {px:.3g}: {py:.3g}")
                 for pixel, (px, py) in zip(pixels, curve.points, strict=True)
             ]
+    parts += _marks(frame, marks)
     return _svg(title, frame.width, frame.height, parts)
 
 
@@ -115,14 +124,7 @@ def bar_pair_plot(
                 f'<rect class="bar {tone}" x="{left:.1f}" y="{top:.1f}" width="{max(right - left - 0.6, 0.6):.1f}"'
                 f' height="{base - top:.1f}"><title>{escape(label)}</title></rect>'
             )
-    for level, (value, text) in enumerate(marks):
-        if x.low <= value <= x.high:
-            (across, top), (_, base) = frame.at(value, y.high), frame.at(value, y.low)
-            place = top + 11 + 13 * (level % 3)
-            anchor = "end" if across > frame.width * 0.7 else "start"
-            shift = -4 if anchor == "end" else 4
-            parts.append(_path([(across, top), (across, base)], "mark", text))
-            parts.append(_text(across + shift, place, text, f"mark-text {anchor}"))
+    parts += _marks(frame, marks)
     return _svg(title, frame.width, frame.height, parts)
 
 
@@ -211,6 +213,20 @@ def _grid(frame: Frame) -> str:
             f'<text class="axis middle" transform="translate(13 {centre:.1f}) rotate(-90)">{escape(frame.y.label)}</text>'
         )
     return "".join(parts)
+
+
+def _marks(frame: Frame, marks: Sequence[tuple[float, str]]) -> list[str]:
+    """Return vertical lines with their texts, one below the other so that near ones can be read."""
+    parts = []
+    for level, (value, text) in enumerate(marks):
+        if not frame.x.low <= value <= frame.x.high:
+            continue
+        (across, top), (_, base) = frame.at(value, frame.y.high), frame.at(value, frame.y.low)
+        late = across > frame.width * 0.7
+        parts.append(_path([(across, top), (across, base)], "mark", text))
+        place = top + 11 + 13 * (level % 3)
+        parts.append(_text(across + (-4 if late else 4), place, text, f"mark-text {'end' if late else 'start'}"))
+    return parts
 
 
 def _band(frame: Frame, curve: Curve) -> str:
