@@ -1,0 +1,45 @@
+"""On real talking people (GRID): the visual forgeries change faces and leave faces that are found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from veridical.forgery import FORGERIES, read_footage, reading
+
+VISUAL = sorted(name for name, forgery in FORGERIES.items() if forgery.visual and not forgery.slow)
+
+
+@pytest.fixture(scope="module")
+def people(real_clips: Path):
+    def clip(speaker: str, number: int):
+        return read_footage(sorted((real_clips / "grid" / speaker).glob("*.mpg"))[number], max_seconds=1.2)
+
+    return clip("s1", 0), clip("s2", 0), clip("s1", 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VISUAL)
+def test_the_forged_face_is_a_face(name, people):
+    target, other, same = people
+    forgery = FORGERIES[name]
+    donor = {"none": None, "other_speaker": other, "same_speaker": same}[forgery.donor]
+    forged = forgery.function(target, donor, 0.5, np.random.default_rng(0))
+    outside = forged.mask == 0
+    assert np.array_equal(forged.frames[outside], target.frames[outside])
+    points, found = reading.track_landmarks(forged.frames)
+    assert found.mean() > 0.95
+    width = np.linalg.norm(target.landmarks[:, 454] - target.landmarks[:, 234], axis=-1)[:, None]
+    stays = [33, 263, 168, 234, 454]
+    moved = np.linalg.norm(points[:, stays] - target.landmarks[:, stays], axis=-1) / width
+    assert np.nanmedian(moved) < 0.05, "eyes and cheeks stay where the target's are"
+
+
+def test_landmarks_follow_a_real_face(people):
+    target = people[0]
+    width = np.linalg.norm(target.landmarks[:, 454] - target.landmarks[:, 234], axis=-1)
+    assert 60 < np.median(width) < 160
+    assert width.std() / width.mean() < 0.03
+    assert np.abs(target.samples).max() <= 1
