@@ -191,7 +191,9 @@ def _read_sound(path: Path, tools: Tools) -> Sound | None:
     if samples is None or not len(samples):
         return None
     speech = tools.speech.mask(samples)
-    return Sound(np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16), speech)
+    samples *= 32768.0
+    np.clip(np.round(samples, out=samples), -32768, 32767, out=samples)
+    return Sound(samples.astype(np.int16), speech)
 
 
 def _sampled(path: Path, settings: StoreSettings) -> Iterator[tuple[float, Picture]]:

@@ -59,13 +59,10 @@ class SpeechDetector:
     def probabilities(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability of speech for each 32 ms, the last part filled up with silence."""
         count = -(-len(samples) // CHUNK)
-        padded = np.zeros(CONTEXT + count * CHUNK, dtype=np.float32)
-        padded[CONTEXT : CONTEXT + len(samples)] = samples
-        windows = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + CHUNK)[::CHUNK]
         hidden = cell = np.zeros(STATE_SHAPE, dtype=np.float32)
         parts = []
         for first in range(0, count, BLOCK_CHUNKS):
-            block = np.ascontiguousarray(windows[first : first + BLOCK_CHUNKS])
+            block = _windows(samples, first, min(first + BLOCK_CHUNKS, count))
             part, hidden, cell = self._session.run(None, {"input": block, "h": hidden, "c": cell})
             parts.append(np.asarray(part, dtype=np.float32).reshape(-1))
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
@@ -101,6 +98,15 @@ def network_path() -> Path:
     raise MissingWeightsError(f"{NETWORK} was not found; install it with: pip install 'silero-vad>=6.2'")
 
 
+def _windows(samples: npt.NDArray[np.float32], first: int, stop: int) -> npt.NDArray[np.float32]:
+    """Return chunks [first, stop), each with the sound before it, silence beyond the ends: (chunks, context + chunk)."""
+    begin, end = first * CHUNK - CONTEXT, stop * CHUNK
+    piece = np.zeros(end - begin, dtype=np.float32)
+    low, high = max(begin, 0), min(end, len(samples))
+    piece[low - begin : high - begin] = samples[low:high]
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(piece, CONTEXT + CHUNK)[::CHUNK])
+
+
 def _with_hysteresis(probability: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.bool_]:
     certain = (probability >= threshold) | (probability < threshold - HYSTERESIS)
     last_certain = np.maximum.accumulate(np.where(certain, np.arange(len(probability)), -1))
@@ -130,8 +136,11 @@ def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _step_loudness_dbfs(samples: npt.NDArray[np.float32], steps: int) -> npt.NDArray[np.float64]:
     size = round(SAMPLE_RATE_HZ * SPEECH_STEP_S)
-    padded = np.zeros(steps * size, dtype=np.float32)
-    padded[: len(samples)] = samples
-    power = np.square(padded).reshape(steps, size).mean(axis=1, dtype=np.float64)
+    whole = len(samples) // size
+    power = np.zeros(steps, dtype=np.float64)
+    view = samples[: whole * size].reshape(whole, size)
+    power[:whole] = np.einsum("ij,ij->i", view, view) / size
+    if whole < steps:
+        power[whole] = float(np.square(samples[whole * size :]).sum()) / size
     loudness: npt.NDArray[np.float64] = 10.0 * np.log10(np.maximum(power, 1e-12))
     return loudness
