@@ -5,9 +5,11 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -65,6 +67,12 @@ def bad_files(folder: Path, films) -> dict[str, tuple[Path, str, str]]:
     cut_fast.write_bytes(fast.read_bytes()[: fast.stat().st_size // 2])
     playlist = folder / "playlist.mp4"
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{whole}\n#EXT-X-ENDLIST\n")
+    picture, wave_file = folder / "picture.mp4", folder / "wave.mp4"
+    cv2.imwrite(str(folder / "picture.jpg"), np.zeros((64, 64, 3), np.uint8))
+    (folder / "picture.jpg").rename(picture)
+    with wave.open(str(wave_file), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((TONE * 20_000).astype("<i2").tobytes())
     concatenation = folder / "concatenation.mp4"
     concatenation.write_text("ffconcat version 1.0\nfile whole.mp4\n")
     with av.open(str(folder / "sound.m4a"), "w") as container:
@@ -79,11 +87,13 @@ def bad_files(folder: Path, films) -> dict[str, tuple[Path, str, str]]:
         "empty": (empty, "unreadable", "empty"),
         "text": (text, "unreadable", "cannot be opened"),
         "noise": (noise, "unreadable", "cannot be opened"),
-        "cut": (cut, "unreadable", "cut short"),
+        "cut": (cut, "unreadable", "moov"),
         "cut with index": (cut_fast, "unreadable", "cut short"),
         "playlist": (playlist, "unreadable", "cannot be opened"),
-        "concatenation": (concatenation, "unreadable", "cannot be opened"),
+        "concatenation": (concatenation, "unreadable", "is not a video"),
         "cover": (_song_with_cover(folder), "no_video", "only:"),
+        "picture": (picture, "unreadable", "is not a video"),
+        "wave file": (wave_file, "no_video", "only: audio"),
         "sound only": (folder / "sound.mp4", "no_video", "only: audio"),
     }
 
@@ -99,6 +109,8 @@ BAD = [
     "playlist",
     "concatenation",
     "cover",
+    "picture",
+    "wave file",
     "sound only",
 ]
 

@@ -5,6 +5,7 @@ Playlists and image formats are refused: an uploaded text file must not make the
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ from veridical.media.errors import UnusableVideoError
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,live_flv,asf,ogg,mxf,nut,ivf,"
-    "wtv,gxf,rm,dv,yuv4mpegpipe"
+    "wtv,gxf,rm,dv,yuv4mpegpipe,wav,mp3,flac,aac,aiff"
 )
-"""Demuxers that may be used; everything else, playlists first of all, is refused."""
+"""Demuxers that may be used; everything else, playlists and single images first of all, is refused."""
 ROUNDING_S = 1e-3
 """Two times nearer than this are the same: Matroska, WebM and FLV round timestamps to milliseconds."""
 MAX_GAP_S = 3600.0
@@ -46,7 +47,7 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
     try:
         container = av.open(str(path), metadata_errors="replace", container_options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise UnusableVideoError("unreadable", _why_not_open(error), path) from None
+        raise UnusableVideoError("unreadable", _why_not_open(error, path), path) from None
     with container:
         _refuse_cut(container, path)
         yield container
@@ -141,8 +142,14 @@ def _refuse_cut(container: av.container.InputContainer, path: Path) -> None:
             raise UnusableVideoError("unreadable", reason, path)
 
 
-def _why_not_open(error: Exception) -> str:
+def _why_not_open(error: Exception, path: Path) -> str:
+    if getattr(error, "errno", None) == errno.EINVAL:
+        return (
+            "is not a video: its format is none of the containers that are read (MP4, MOV, Matroska, WebM, AVI, MPEG …)"
+        )
+    with path.open("rb") as file:
+        is_mp4 = file.read(12)[4:8] == b"ftyp"
+    if is_mp4:
+        return "is an MP4 without a readable index (moov): cut short, damaged, or still being written"
     said = getattr(error, "strerror", None) or str(error)
-    log = getattr(error, "log", None)
-    detail = f" ({log[2].strip()})" if log and len(log) > 2 and log[2].strip() else ""
-    return f"cannot be opened as a video: {said}{detail}; it is damaged, cut short, or not a video file"
+    return f"cannot be opened as a video ({said}): damaged, or not a video file"
