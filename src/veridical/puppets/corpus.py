@@ -27,7 +27,7 @@ SAMPLE_RATE_HZ = 16_000
 _FACTS_FILE = "puppets.json"
 _PRESET = "superfast"
 """The fastest preset that gives the same file each time: slower ones use macroblock trees, which are not reproducible."""
-_RENDERER_VERSION = 1
+_RENDERER_VERSION = 2
 """Counted up when the same seed begins to give other pictures or sound, so that a folder is never a mixture."""
 
 

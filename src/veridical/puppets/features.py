@@ -261,7 +261,7 @@ class Eyes:
         """Return the colour of sclera, iris and pupil with the shadow of the lid and a catchlight."""
         centre_x, centre_y = 0.085 * pose.gaze[0], 0.05 * pose.gaze[1] - 0.01
         radius = np.hypot(x - centre_x, y - centre_y)
-        white = np.array([0.5, 0.46, 0.44], np.float32) * np.clip(1.08 - 1.3 * np.abs(x)[..., None], 0.5, 1)
+        white = np.array([0.42, 0.385, 0.37], np.float32) * np.clip(1.08 - 1.3 * np.abs(x)[..., None], 0.5, 1)
         corner = np.exp(-(((x + side * 0.2) / 0.05) ** 2))[..., None]
         colour = np.repeat(white * (1 - corner * np.array([0.1, 0.45, 0.45], np.float32)), len(y), axis=0)
         spokes = 0.7 + 0.25 * np.cos(np.arctan2(y - centre_y, x - centre_x) * 17) * np.clip(radius / 0.1, 0, 1)

@@ -127,12 +127,13 @@ def _brows_and_beard(identity: Identity, grid: Sheet, colour: Array, rng: np.ran
     line = shape.brow_y - shape.brow_arch * (1 - ((side - 0.08) / 0.42) ** 2)
     thickness = shape.brow_thickness * np.clip(1.15 - 0.9 * (side + 0.3), 0.25, 1.2)
     strands = anatomy.noise(rng, grid.x.shape, 230)
+    hairs = np.asarray(cv2.resize(rng.standard_normal((70, 300)).astype(np.float32), grid.x.shape[::-1]), np.float32)
     brow = (
         np.exp(-(((grid.y - line) / thickness) ** 4))
         * smoothstep(side, -0.36, -0.26)
         * (1 - smoothstep(side, 0.28, 0.42))
     )
-    _mix(colour, hair, np.clip(brow * (0.8 + 0.25 * strands), 0, 0.95))
+    _mix(colour, hair, np.clip(brow * (0.78 + 0.22 * hairs), 0, 0.95))
     jaw = smoothstep(grid.y, 0.55, 1.0) * (
         smoothstep(np.abs(grid.x), 0.3, 0.6) + smoothstep(grid.y, shape.mouth_y + 0.16, shape.mouth_y + 0.26)
     )
@@ -184,9 +185,9 @@ def _hair_outline(hair: Hair, grid: Sheet, shape: FaceShape) -> Array:
     skull = anatomy.head_field(grid, shape, grow)
     if hair.style in ("bob", "long"):
         bottom = shape.mouth_y + (0.1 if hair.style == "bob" else 1.2)
-        width = shape.half_width + grow + 0.12 * smoothstep(grid.y, -0.5, 1.0)
+        width = shape.half_width + grow + 0.12 * smoothstep(grid.y, 0.0, 1.4)
         curtain = np.minimum(1 - (np.abs(grid.x) / width) ** 3, (bottom - grid.y) * 1.5)
-        return np.asarray(np.maximum(skull, np.minimum(curtain, (grid.y + 0.9) * 0.8)), np.float32)
+        return np.asarray(np.maximum(skull, np.minimum(curtain, grid.y + 0.03)), np.float32)
     sideburn = 0.35 if hair.style != "crop" else 0.1
     return np.asarray(np.minimum(skull, (sideburn - grid.y) * 2 + 0.2), np.float32)
 
@@ -222,7 +223,9 @@ def _strands(hair: Hair, grid: Sheet, rng: np.random.Generator) -> tuple[Array, 
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT,
         )
-    shade = np.exp(0.28 * fibres) * (1 + 0.12 * anatomy.noise(rng, grid.x.shape, 5))
+    shade = np.exp((0.16 if hair.style == "curly" else 0.28) * fibres) * (
+        1 + 0.12 * anatomy.noise(rng, grid.x.shape, 5)
+    )
     colour = np.asarray(hair.colour, np.float32) * shade[..., None]
     return np.asarray(colour, np.float32), np.asarray(fibres, np.float32)
 
