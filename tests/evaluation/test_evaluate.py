@@ -269,3 +269,16 @@ def test_many_videos_of_one_manifest_without_any_score_do_not_break(tmp_path: Pa
     assert "no video has a score" in reason(
         result, dataset="Z", metric="auc", level="video", aggregation="mean", condition="joint", slice=""
     )
+
+
+def test_abstention_keeps_its_promise_at_home_and_precision_in_use_follows_from_the_rates(
+    two_corpora: Evaluation,
+) -> None:
+    for label in ("real", "fake"):
+        assert two_corpora.value(f"label_excluded_{label}", "A", operating_point="conformal_0.1") < 0.2
+    abstained = two_corpora.value("abstained", "A", operating_point="conformal_0.1")
+    assert 0 < abstained < 0.6
+    facts = {"operating_point": "val_eer"}
+    recall, fpr = (two_corpora.value(name, "A", **facts) for name in ("recall", "fpr"))
+    expected = 0.01 * recall / (0.01 * recall + 0.99 * fpr)
+    assert two_corpora.value("precision_at_prevalence", "A", **facts) == pytest.approx(expected)

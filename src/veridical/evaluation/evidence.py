@@ -50,7 +50,7 @@ class Evidence:
 
     videos: pd.DataFrame
     """A row per video: video_id, the text facts ('' unknown), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share,
-    attributes (a dict), in_manifest, and the media facts of the manifest (NaN unknown)."""
+    attributes (a dict), in_manifest, sha256 ('' unknown), and the media facts of the manifest (NaN unknown)."""
     clips: Mapping[str, Clips]
     """Condition → its scored rows; the primary condition comes first."""
     rows_without_logit: int = 0
@@ -162,7 +162,7 @@ def _facts_of_scores(scored: pa.Table, codes: IntArray, names: np.ndarray) -> pd
     videos = pd.DataFrame(columns)
     attributes = scored["attributes"].take(pa.array(first)).to_pylist()
     videos["attributes"] = pd.Series([dict(item or ()) for item in attributes], dtype=object)
-    return videos.assign(in_manifest=False, **dict.fromkeys(MEDIA_FACTS, np.nan))
+    return videos.assign(in_manifest=False, sha256="", **dict.fromkeys(MEDIA_FACTS, np.nan))
 
 
 def _any_fake(labels: FloatArray, codes: IntArray, num_videos: int) -> FloatArray:
@@ -173,7 +173,7 @@ def _any_fake(labels: FloatArray, codes: IntArray, num_videos: int) -> FloatArra
 
 def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     """Let the manifest's facts take precedence, and add the videos that have no score."""
-    columns = ["video_id", *TEXT_FACTS, *LABELS, "has_audio", "attributes", *MEDIA_FACTS]
+    columns = ["video_id", *TEXT_FACTS, *LABELS, "has_audio", "attributes", "sha256", *MEDIA_FACTS]
     known = manifest.table.select(columns).to_pandas(maps_as_pydicts="strict").set_index("video_id")
     scored = videos.set_index("video_id")
     index = pd.Index([*scored.index, *known.index.difference(scored.index, sort=False)], name="video_id")
@@ -192,6 +192,7 @@ def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     merged["in_manifest"] = np.isin(
         index.to_numpy(dtype=object), manifest.table["video_id"].to_numpy(zero_copy_only=False)
     )
+    merged["sha256"] = known["sha256"].astype(object).where(known["sha256"].notna(), "")
     for fact in MEDIA_FACTS:
         merged[fact] = known[fact].astype(float)
     return merged.reset_index()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
@@ -203,6 +203,21 @@ def decision_figures(sample: Sample, threshold: float) -> dict[str, Figure]:
     values, replicates = decision_metrics(counts), decision_metrics(totals)
     groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
     return {name: figure_from(float(values[name]), replicates[name], sample, groups) for name in DECISION_METRICS}
+
+
+def share_figures(sample: Sample, events: Mapping[str, tuple[FloatArray, FloatArray]]) -> dict[str, Figure]:
+    """Return shares with intervals: name → (m,) what is counted, (m,) among which rows; both 0 or 1."""
+    groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
+    found = {}
+    for name, (counted, among) in events.items():
+        if not among.sum():
+            found[name] = not_evaluable(sample, "there is no such video")
+            continue
+        totals = sample.bootstrap.totals(np.stack([counted * among, among], axis=1), sample.rows)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            replicates = totals[:, 0] / totals[:, 1]
+        found[name] = figure_from(float((counted * among).sum() / among.sum()), replicates, sample, groups)
+    return found
 
 
 def calibration_figures(sample: Sample, p_fake: FloatArray, bins: int = 10, seed: int = 0) -> dict[str, Figure]:

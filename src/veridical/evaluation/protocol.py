@@ -25,6 +25,7 @@ from veridical.evaluation.figures import (
     difference,
     not_evaluable,
     rank_figures,
+    share_figures,
     spread,
 )  # fmt: skip
 from veridical.evaluation.selection import Selection
@@ -32,6 +33,7 @@ from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import HEAD_TARGETS, Cell, clip_sample, fake_slices, slices, video_sample
 from veridical.metrics.calibration import logit_of
 from veridical.metrics.checks import FloatArray
+from veridical.metrics.conformal import ABSTAIN
 from veridical.metrics.threshold import DECISION_METRICS
 from veridical.progress import track
 
@@ -89,6 +91,7 @@ class Judge:
             self._calibration(sample, level, primary)
             if level == "video":
                 self._alternatives(sample, primary)
+                self._abstention(sample, primary)
         self._own_probabilities()
         for aggregation in self.settings.other_aggregations:
             if aggregation != self.settings.aggregation:
@@ -134,6 +137,8 @@ class Judge:
                 figures = {name: not_evaluable(sample, reason) for name in DECISION_METRICS}
             else:
                 figures = decision_figures(sample, point.logit)
+            rates = [figures["recall"], figures["fpr"]]
+            figures["precision_at_prevalence"] = combine(rates, self._precision_in_use, self.settings.confidence)
             facts = {"level": level, "calibration": point.calibration, "operating_point": point.name}
             self._add(figures, condition=primary, **facts)
         chosen = {point.name for point in self.selection.operating_points if point.level == level}
@@ -141,6 +146,30 @@ class Judge:
             if name not in chosen:
                 figures = {metric: not_evaluable(sample, self.selection.reason) for metric in DECISION_METRICS}
                 self._add(figures, condition=primary, level=level, operating_point=name)
+
+    def _precision_in_use(self, rates: FloatArray) -> FloatArray:
+        """Return the precision at the stated prevalence from recall and false positive rate (2, ...)."""
+        share = self.settings.prevalence
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(share * rates[0] / (share * rates[0] + (1 - share) * rates[1]))
+
+    def _abstention(self, sample: Sample, condition: str) -> None:
+        """Add what a detector that may say "cannot tell" comes to."""
+        names = ("abstained", "error_if_decided", "label_excluded_real", "label_excluded_fake")
+        rule = self.selection.conformal
+        if rule is None or len(sample.labels) == 0:
+            reason = self.selection.conformal_reason or self.selection.reason
+            figures = {name: not_evaluable(sample, reason) for name in names}
+        else:
+            said = rule.decide(sample.logits)
+            decided = (said != ABSTAIN).astype(float)
+            wrong = (said != sample.labels).astype(float)
+            excluded = rule.excludes(sample.labels, sample.logits).astype(float)
+            real, fake = ((sample.labels == label).astype(float) for label in (0, 1))
+            counted = (1 - decided, wrong, excluded, excluded)
+            among = (np.ones_like(decided), decided, real, fake)
+            figures = share_figures(sample, dict(zip(names, zip(counted, among, strict=True), strict=True)))
+        self._add(figures, condition=condition, operating_point=f"conformal_{self.settings.error_rate:g}")
 
     def _calibration(self, sample: Sample, level: str, condition: str, **facts: str) -> None:
         bins, seed = self.settings.ece_bins, self.settings.seed

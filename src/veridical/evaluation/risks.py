@@ -247,6 +247,26 @@ def leaks_across_splits(findings: Findings) -> Iterator[Risk]:
     )
 
 
+def duplicates_across_splits(findings: Findings) -> Iterator[Risk]:
+    """Files with the same content in training or validation and in test."""
+    name, mitigation = "duplicates across splits", "drop one of each pair and split again"
+    videos = findings.evidence.videos
+    videos = videos[videos["sha256"] != ""]
+    before = set(videos.loc[videos["split"].isin(["train", "val"]), "sha256"])
+    test = set(videos.loc[videos["split"] == "test", "sha256"])
+    if not before or not test:
+        reason = (
+            "a manifest with content hashes of training or validation and of test files is needed: scan with --probe"
+        )
+        yield _without(name, 0.0, reason, mitigation)
+        return
+    shared = len(before & test)
+    figure = Figure(float(shared), float(shared), float(shared))
+    yield verdict(
+        name, figure, 0.0, mitigation, note=f"{shared} of {len(test)} test files; equal bytes, not equal looks"
+    )
+
+
 def unequal_coverage(findings: Findings) -> Iterator[Risk]:
     """Difference between the shares of reals and fakes that have a score."""
     limit = findings.settings.thresholds.coverage_difference
@@ -321,7 +341,6 @@ def not_in_tables(findings: Findings) -> Iterator[Risk]:
     needed = {
         "leading silence in fakes": "speech onset is not in the tables: `veridical audit STORE` measures it",
         "crop scale and face-detector failure": "box geometry is not in the tables: `veridical audit STORE` measures it",
-        "duplicates across splits": "content hashes of all files are needed: scan with --probe",
     }
     for name, reason in needed.items():
         yield _without(
@@ -353,6 +372,7 @@ RISKS: dict[str, Callable[[Findings], Iterator[Risk]]] = {
     "bias": group_bias,
     "overconfidence": overconfidence,
     "leaks": leaks_across_splits,
+    "duplicates": duplicates_across_splits,
     "coverage": unequal_coverage,
     "file properties": container_shortcut,
     "cues": ignored_cues,

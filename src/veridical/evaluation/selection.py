@@ -11,6 +11,7 @@ from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.metrics.calibration import MonotoneMap, Temperature, fit_beta, fit_isotonic, fit_temperature
 from veridical.metrics.checks import FloatArray
+from veridical.metrics.conformal import ConformalRule, fit_conformal
 from veridical.metrics.threshold import threshold_at_eer, threshold_at_tpr
 
 
@@ -58,6 +59,9 @@ class Selection:
     """Condition → temperature, fitted on video logits."""
     maps: dict[str, MonotoneMap] = field(default_factory=dict)
     """`beta` and `isotonic` calibration of the primary condition, for comparison."""
+    conformal: ConformalRule | None = None
+    """When to say "cannot tell"."""
+    conformal_reason: str = ""
     operating_points: tuple[OperatingPoint, ...] = ()
     """Of the primary condition, for clips and videos."""
     num_videos: int = 0
@@ -122,8 +126,18 @@ def select(evidence: Evidence, settings: EvaluationSettings) -> Selection:
             points += chosen_points(scores, level, settings, temperatures.get(evidence.primary))
         except NotEvaluableError as error:
             reason = f"validation split of {dataset}: {error}"
-    maps = _maps(primary)
-    return Selection(dataset, reason, temperatures, maps, tuple(points), len(primary.labels), tuple(warnings))
+    rule, rule_reason = _conformal(primary, settings)
+    return Selection(
+        dataset=dataset,
+        reason=reason,
+        temperatures=temperatures,
+        maps=_maps(primary),
+        conformal=rule,
+        conformal_reason=rule_reason,
+        operating_points=tuple(points),
+        num_videos=len(primary.labels),
+        warnings=tuple(warnings),
+    )
 
 
 def chosen_points(
@@ -155,6 +169,13 @@ def _maps(validation: ValidationScores) -> dict[str, MonotoneMap]:
         except NotEvaluableError:
             continue
     return found
+
+
+def _conformal(validation: ValidationScores, settings: EvaluationSettings) -> tuple[ConformalRule | None, str]:
+    try:
+        return fit_conformal(validation.labels, validation.logits, settings.error_rate), ""
+    except NotEvaluableError as error:
+        return None, str(error)
 
 
 def _temperatures(

@@ -52,6 +52,10 @@ class EvaluationSettings(Settings):
     """Fixed operating points, on the calibrated probability where there is one, and on the raw one."""
     target_tpr: float = Field(default=0.95, gt=0, lt=1)
     """Share of fakes to be found at the operating point `val_tpr`."""
+    prevalence: float = Field(default=0.01, gt=0, lt=1)
+    """Share of fakes expected in use: the precision that each operating point would have there is reported."""
+    error_rate: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of wrong answers allowed to a detector that may say "cannot tell" (conformal abstention)."""
     probabilistic: bool = True
     """False for scores that only rank: what needs a probability is then not evaluable before calibration."""
     ece_bins: int = Field(default=10, ge=2)

@@ -23,7 +23,15 @@ HEADLINE = {
     "tpr_at_1_fpr": "TPR at 1 % FPR",
 }
 CALIBRATION = {"ece": "ECE", "adaptive_ece": "Adaptive ECE", "brier": "Brier score", "log_loss": "Log loss"}
-DECISIONS = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "fpr")
+DECISIONS = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "fpr": "FPR",
+    "precision_at_prevalence": "Precision in use",
+}
 READY = {"yes": "good", "no": "bad", "not evaluable": "open"}
 
 
@@ -150,10 +158,6 @@ def aggregation_table(source: Source) -> Table:
 
 def decision_tables(source: Source) -> list[Table]:
     """Return, for each judged data set, what every operating point makes of it."""
-    names = {
-        "accuracy": "Accuracy", "balanced_accuracy": "Balanced", "precision": "Precision", "recall": "Recall",
-        "f1": "F1", "fpr": "FPR",
-    }  # fmt: skip
     found = []
     for dataset, split in source.judged:
         rows = []
@@ -165,7 +169,7 @@ def decision_tables(source: Source) -> list[Table]:
             if all(cell.css == "absent" for cell in cells):
                 cells = [cells[0], *([Cell("")] * (len(cells) - 1))]
             rows.append([Cell(label), *cells])
-        found.append(Table([dataset, *names.values()], rows))
+        found.append(Table([dataset, *DECISIONS.values()], rows))
     return found
 
 
@@ -177,6 +181,22 @@ def _points(source: Source) -> list[tuple[str, str, str]]:
         for value in source.facts["settings"]["probability_thresholds"]
     ]
     return [*fixed, ("val_eer", "", "EER threshold of validation"), ("val_tpr", "", "95 % TPR threshold of validation")]
+
+
+def abstention_table(source: Source) -> Table:
+    """Return what a detector comes to that may say "cannot tell"."""
+    rate = source.facts["settings"]["error_rate"]
+    names = {
+        "abstained": "Cannot tell",
+        "error_if_decided": "Wrong, of the decided",
+        "label_excluded_real": "Reals ruled out as real",
+        "label_excluded_fake": "Fakes ruled out as fake",
+    }
+    rows = []
+    for dataset, split in source.judged:
+        cells = [number(source.figure(dataset, split, name, operating_point=f"conformal_{rate:g}")) for name in names]
+        rows.append([Cell(dataset), *cells])
+    return Table(["Data set", *names.values()], rows)
 
 
 def matrix_table(sources: Sequence[Source]) -> Table:

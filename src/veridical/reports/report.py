@@ -84,6 +84,7 @@ def render(sources: Sequence[Source], extras: ReportExtras) -> str:
         reliability=[Picture(name, plots.reliability_plot(source, name, split)) for name, split in source.judged],
         histograms=[Picture(name, plots.histogram_plot(source, name, split)) for name, split in source.judged],
         decisions=content.decision_tables(source),
+        abstention=content.abstention_table(source),
         aggregations=content.aggregation_table(source),
         risks=content.risk_table(source),
         outcomes=content.outcome_table(source),
