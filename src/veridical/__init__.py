@@ -8,9 +8,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Idle OpenMP threads that spin starve all others on contended cores (16 times slower frames were seen); the runtime reads this
+# once, when torch is first loaded, so it must be set before. What the user has set stays.
+for _name, _value in (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0")):
+    os.environ.setdefault(_name, _value)
 
 if TYPE_CHECKING:
     from veridical.artefacts import Manifest, ScoreTable

@@ -36,10 +36,6 @@ COMMANDS = {
 WRONG_USE = 2
 INTERRUPTED = 130
 
-# Idle threads that spin starve the others on contended cores; read when torch and OpenMP are first loaded.
-for _name, _value in (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0")):
-    os.environ.setdefault(_name, _value)
-
 
 def build_app() -> typer.Typer:
     """Return the command line application with every command registered."""
