@@ -4,7 +4,7 @@ For each target frame the donor frame with the most similar mouth, eyes and pose
 smoothly in time. The donor's face is mapped by a piecewise affine warp over a triangulation of the dense landmarks
 onto the target's outline and a shape between both inner faces. Two ways of blending: feathered (Lab statistics, slow
 changes of lightness, soft edge inside the outline) and Poisson (the donor's gradients under the target's border;
-Pérez, Gangnet and Blake 2003).
+Pérez, Gangnet and Blake 2003; slow lightness corrected inside).
 
 Severity 0 is a careful swap; 1 has a narrow edge, half-matched colours, trembling landmarks and a soft donor.
 """
@@ -56,6 +56,7 @@ def face_swap(target: Footage, donor: Footage | None, severity: float, stream: n
 def face_swap_poisson(target: Footage, donor: Footage | None, severity: float, stream: np.random.Generator) -> Forged:
     """Put the donor's face onto the target by solving for pixels with the donor's gradients and the target's border."""
     frames, mask = target.frames.copy(), np.zeros(target.frames.shape[:3], np.uint8)
+    width = face_width(target.landmarks)
     exposure: FloatArray | None = None
     for n, region, inside, face in _warped_faces(target, donor_of(donor), severity, stream):
         inside = _away_from_border(inside)
@@ -66,6 +67,8 @@ def face_swap_poisson(target: Footage, donor: Footage | None, severity: float, s
             exposure = np.clip((original[inside].mean(0) + 1) / (face[inside].mean(0) + 1), 0.6, 1.6)
         exposed = np.clip(face * exposure, 0, 255).astype(np.uint8)
         cloned = _poisson_clone(exposed, original, inside)
+        lit = _with_light(cloned, original, inside, 0.22 * width, strength=1 - severity**2)
+        cloned = _mix(cloned, lit, _soft_edge(inside, 0.2 * width))
         original[inside] = cloned[inside]
         mask[n][region.slices] = inside
     return picture_forged(target, frames, mask)

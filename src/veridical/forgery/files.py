@@ -68,8 +68,9 @@ class ForgeReport:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """All that was wanted, in order of first appearance: "real" and forgeries."""
-        return tuple(dict.fromkeys(outcome.method for outcome in self.outcomes))
+        """All that was wanted: "real", then forgeries in the order of `FORGERIES`."""
+        wanted = {outcome.method for outcome in self.outcomes}
+        return tuple(name for name in (REAL, *FORGERIES) if name in wanted)
 
     @property
     def splits(self) -> frozenset[str | None]:

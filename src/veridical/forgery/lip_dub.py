@@ -58,7 +58,7 @@ def mouth_replaced(target: Footage, donor: Footage | None, severity: float, stre
         mouth = _in_pose(speech.frames[m], poses[n], region)
         original = frames[n][region.slices]
         window = _soft_window(polygon_mask(outline, region), width * (0.06 - 0.04 * severity))
-        lit = _with_light(mouth, original, window, width * 0.12, strength=1 - 0.6 * severity)
+        lit = _with_light(mouth, original, window, width * 0.12, strength=1 - 0.6 * severity**2)
         original[...] = np.round(original + (lit - original) * window[..., None]).astype(np.uint8)
         mask[n][region.slices] = window > 0
     return picture_forged(target, frames, mask)
@@ -102,5 +102,5 @@ def _with_light(
     """Return the mouth times the ratio of both pictures' low frequencies, taken outside the window's core."""
     outside = (1.02 - window)[..., None]
     lights = [cv2.GaussianBlur(picture * outside + 0.0, (0, 0), radius_px) for picture in (original, mouth)]
-    gain = np.clip((lights[0] + 1) / (lights[1] + 1), 0.7, 1.4) ** strength
+    gain = np.clip((lights[0] + 1) / (lights[1] + 1), 0.5, 2.0) ** strength
     return np.asarray(np.clip(mouth * gain, 0, 255), np.float32)
