@@ -160,6 +160,13 @@ def test_categories_are_never_judged_by_their_own_fold() -> None:
     assert separation(unique, label, cluster, 0.65, either_direction=False).auc < 0.6
 
 
+def test_a_constant_property_separates_nothing() -> None:
+    rng = np.random.default_rng(0)
+    label, cluster = np.r_[np.zeros(13, int), np.ones(24, int)], np.arange(37)
+    score = out_of_fold_rate(np.zeros(37, int), label, folds(cluster, rng))
+    assert separation(score, label, cluster, 0.65, either_direction=False).auc == 0.5
+
+
 def test_bins_keep_missing_apart() -> None:
     found = bins(np.array([1.0, 2.0, np.nan, 3.0]))
     assert found[2] not in found[[0, 1, 3]]

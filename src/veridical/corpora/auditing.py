@@ -215,7 +215,8 @@ def _separated(facts: Property, column: pd.Series[Any], label: Ints, used: Flags
     plain = used & np.isfinite(values.astype(float))
     direct = separation(values[plain], label[plain], videos.cluster[plain], THRESHOLD, either_direction=True)
     # Bins see what goes up and down again, and what is missing; the plain value is sharper where it is monotone.
-    best = direct if direct.p_value <= best.p_value else best
+    if direct.p_value <= best.p_value or (best.p_value > ALPHA and direct.auc >= best.auc):
+        best = direct
     return replace(best, p_value=min(1.0, 2 * best.p_value))
 
 

@@ -98,8 +98,8 @@ def out_of_fold_rate(category: Ints, label: Ints, fold: Ints) -> Floats:
     other_fakes, other_videos = fakes.sum(axis=0) - fakes, videos.sum(axis=0) - videos
     base = other_fakes.sum(axis=1, keepdims=True) / np.maximum(other_videos.sum(axis=1, keepdims=True), 1)
     rate = (other_fakes + _PRIOR_VIDEOS * base) / (other_videos + _PRIOR_VIDEOS)
-    # The base rate differs between folds; only what is above it may count.
-    result: Floats = (rate - base)[fold, category]
+    # The base rate differs between folds; only what is above it may count, and rounding must not make an order of equals.
+    result: Floats = np.round((rate - base)[fold, category], 9)
     return result
 
 
