@@ -129,6 +129,17 @@ def test_pictures_that_were_not_kept_are_decoded_again_with_the_same_result(tmp_
         )
 
 
+def test_large_pictures_are_searched_smaller_and_cut_at_full_size(tmp_path):
+    pictures = [frame.image for frame in media.video_frames(write_marked(tmp_path / "v.mp4", 25))]
+    large = [cv2.resize(picture, None, fx=9, fy=9, interpolation=cv2.INTER_CUBIC) for picture in pictures]
+    media.write_video(tmp_path / "large.mp4", large, fps=FPS, crf=4, preset="ultrafast", pixel_format="yuv444p")
+    settings = SMALL.model_copy(update={"detection_size": 96})
+    small, big = run(tmp_path / "v.mp4", settings).clips[0], run(tmp_path / "large.mp4", settings).clips[0]
+    np.testing.assert_allclose(big.boxes, (small.boxes + 0.5) * 9 - 0.5, atol=0.01)
+    np.testing.assert_allclose(big.landmarks, small.landmarks, atol=0.01)
+    assert np.abs(big.frames.astype(int) - small.frames.astype(int)).mean() < 4
+
+
 def test_only_the_part_around_a_face_is_cut():
     rng = stream(0, "picture")
     picture = cv2.GaussianBlur(rng.integers(0, 256, (600, 800, 3)).astype(np.uint8), (0, 0), 6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -110,7 +111,7 @@ class ClipWriter:
             _append(pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA), self.path / LEDGER_TABLE)
         except OSError as error:
             raise ArtefactError(
-                f"{self.path}: cannot be written ({str(error).splitlines()[0][:200]}); make room and run the same "
+                f"{self.path}: cannot be written ({_cause(error)}); make room and run the same "
                 f"command again, the videos committed before are kept"
             ) from error
         self._tables, self._entries, self._since = [], [], time.monotonic()
@@ -145,6 +146,11 @@ class ClipWriter:
         orphans = {video_id for video_id in ids if video_id not in known}
         _delete(self.path / CLIPS_TABLE, sorted(orphans))
         return sum(video_id in orphans for video_id in ids) if orphans else 0
+
+
+def _cause(error: OSError) -> str:
+    """Return the message without the place in Lance's source code."""
+    return re.split(r", /\S+\.rs:", str(error).splitlines()[0])[0]
 
 
 def _lock(path: Path) -> int:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -55,6 +56,9 @@ class _Kept:
 class CropKeeper:
     """A face detector that keeps the crops of what it finds; for the sampled pictures of one video, in order.
 
+    `view` gives each picture at the size in which faces are searched and followed, so that a large picture is made smaller
+    once. What `detect` finds is in pixels of the view; `in_picture` and all else are in pixels of the picture.
+
     Args:
         detector: Finds the faces.
         settings: Of the clips.
@@ -68,6 +72,8 @@ class CropKeeper:
         self._pictures: dict[int, Picture] = {}
         self._room = PICTURE_BYTES
         self._num_faces = 0
+        self._picture: Picture | None = None
+        self._scale = np.ones(2, np.float32)
         self._smooths = settings.fps * 3 * SMOOTHING_S > 1
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 (closed by `close`)
 
@@ -76,17 +82,43 @@ class CropKeeper:
         self._file.close()
         self._pictures.clear()
 
+    def view(self, picture: Picture) -> Picture:
+        """Take the next picture, (H, W, 3) RGB, and return it no larger than the detector needs."""
+        height, width = picture.shape[:2]
+        share = self._settings.detection_size / max(height, width)
+        self._picture = picture
+        if share >= 1:
+            self._scale = np.ones(2, np.float32)
+            return picture
+        size = max(round(width * share), 1), max(round(height * share), 1)
+        self._scale = np.array([size[0] / width, size[1] / height], np.float32)
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
     def detect(self, image: Picture) -> list[faces.Face]:
-        """Return the faces of the next picture, (H, W, 3) RGB."""
+        """Return the faces in the view of the picture taken last, in pixels of the view."""
+        assert self._picture is not None
         found = self._detector.detect(image)
         if self._smooths or len(found) < max(self._num_faces, 1):
-            self._keep_picture(image)
+            self._keep_picture(self._picture)
         if not self._smooths:
             largest = sorted(found, key=lambda face: -face.area)[:MAX_FACES]
-            self._kept[self.num_pictures] = [self._keep(image, face) for face in largest]
+            self._kept[self.num_pictures] = [self._keep(self._picture, face) for face in largest]
         self._num_faces = len(found)
         self.num_pictures += 1
         return found
+
+    def in_picture(self, points: Floats) -> Floats:
+        """Return (…, 2) points of the view in pixels of the picture."""
+        return np.asarray((points + 0.5) / self._scale - 0.5, np.float32)
+
+    def track_in_picture(self, track: faces.FaceTrack) -> faces.FaceTrack:
+        """Return a track of the view in pixels of the picture."""
+        return replace(
+            track,
+            boxes=self.in_picture(track.boxes.reshape(-1, 2, 2)).reshape(-1, 4),
+            landmarks=self.in_picture(track.landmarks),
+            smoothed_landmarks=self.in_picture(track.smoothed_landmarks),
+        )
 
     def has(self, number: int, landmarks: Floats) -> bool:
         """Say whether `crop` can give this face without the picture."""
@@ -115,10 +147,11 @@ class CropKeeper:
         return next(same, None)
 
     def _keep(self, image: Picture, face: faces.Face) -> _Kept:
-        crop = cut_crop(image, face.landmarks, self._settings)
+        landmarks = self.in_picture(face.landmarks)
+        crop = cut_crop(image, landmarks, self._settings)
         offset = self._file.seek(0, os.SEEK_END)
         self._file.write(crop.jpeg)
-        return _Kept(face.landmarks, crop.matrix, offset, len(crop.jpeg))
+        return _Kept(landmarks, crop.matrix, offset, len(crop.jpeg))
 
     def _keep_picture(self, image: Picture) -> None:
         if image.nbytes <= self._room:

@@ -111,12 +111,13 @@ def plan_clips(path: Path, video_id: str, settings: StoreSettings, tools: Tools)
     sound = _read_sound(path, tools) if facts.has_audio else None
     crops = CropKeeper(tools.detector_for_video(), settings)
     try:
-        tracks = faces.track_faces(_sampled(path, settings), crops)
+        tracks = faces.track_faces(_views(path, settings, crops), crops)
         whole, duration_s = _whole_windows(path, facts, crops.num_pictures, settings)
         track, starts = _chosen(tracks, whole, duration_s, settings)
     except BaseException:
         crops.close()
         raise
+    track = crops.track_in_picture(track)
     dropped = len(whole) - len(starts)
     return Plan(path, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops)
 
@@ -196,13 +197,13 @@ def _read_sound(path: Path, tools: Tools) -> Sound | None:
     return Sound(samples.astype(np.int16), speech)
 
 
-def _sampled(path: Path, settings: StoreSettings) -> Iterator[tuple[float, Picture]]:
+def _views(path: Path, settings: StoreSettings, crops: CropKeeper) -> Iterator[tuple[float, Picture]]:
     for frame in media.video_frames(path, fps=settings.fps):
         if frame.time_s > settings.max_duration_s:
             raise UnusableVideoError(
                 "over_limit", f"lasts longer than {settings.max_duration_s:.0f} s (max_duration_s)"
             )
-        yield frame.time_s, frame.image
+        yield frame.time_s, crops.view(frame.image)
 
 
 def _whole_windows(
