@@ -69,7 +69,7 @@ def test_the_generator_that_drives_it_is_named() -> None:
 
 
 def test_clean_worlds_are_clean() -> None:
-    assert [audit(*world(seed)).verdict for seed in range(6)] == ["ok"] * 6
+    assert [audit(*world(seed)).verdict for seed in range(3)] == ["ok"] * 3
 
 
 def test_a_small_sample_is_never_certain() -> None:

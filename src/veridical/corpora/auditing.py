@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from sklearn.ensemble import HistGradientBoostingClassifier
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from veridical.artefacts import Manifest
 from veridical.corpora.groups import attribute_column
@@ -26,6 +24,7 @@ from veridical.corpora.separation import NUM_FOLDS, Separation, bins, folds, hol
 from veridical.errors import UsageError, unknown_name
 from veridical.randomness import stream
 
+Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
@@ -244,21 +243,29 @@ def _try_all(name: str, table: pd.DataFrame, videos: _Videos, rng: np.random.Gen
         used &= rng.random(len(used)) < _MOST_VIDEOS / used.sum()
     numbers = [table[key] if table[key].dtype.kind == "f" else pd.factorize(table[key])[0] for key in columns]
     features = np.column_stack([np.asarray(column, dtype=float) for column in numbers])
-    score = np.full(len(label), np.nan)
-    with threadpool_limits(1):  # idle OpenMP threads would spin; the tables are small
-        for number in range(NUM_FOLDS):
-            train, test = used & (videos.fold != number), used & (videos.fold == number)
-            if test.any() and len(set(label[train])) == 2:
-                score[test] = _classifier().fit(features[train], label[train]).decision_function(features[test])
+    score = _out_of_fold_scores(features, label, used, videos.fold)
     judged = np.isfinite(score)
     found = separation(score[judged], label[judged], videos.cluster[judged], THRESHOLD, either_direction=False)
     return _Trial(name, "label", *counts, {ALL: found})
 
 
-def _classifier() -> HistGradientBoostingClassifier:
-    return HistGradientBoostingClassifier(
-        max_iter=40, max_leaf_nodes=8, min_samples_leaf=10, l2_regularization=1.0, early_stopping=False, random_state=0
-    )
+def _out_of_fold_scores(features: Floats, label: Ints, used: Flags, fold: Ints) -> Floats:
+    """Return (N,) what a classifier trained on the other folds says; NaN where there is none."""
+    # Imported here: scikit-learn takes seconds to load, and a scan or a split does not need it.
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    score = np.full(len(label), np.nan)
+    with threadpool_limits(1):  # idle OpenMP threads would spin; the tables are small
+        for number in range(NUM_FOLDS):
+            train, test = used & (fold != number), used & (fold == number)
+            if test.any() and len(set(label[train])) == 2:
+                model = HistGradientBoostingClassifier(
+                    max_iter=40, max_leaf_nodes=8, min_samples_leaf=10, l2_regularization=1.0, early_stopping=False,
+                    random_state=0,
+                )  # fmt: skip
+                score[test] = model.fit(features[train], label[train]).decision_function(features[test])
+    return score
 
 
 def _judged(trials: list[_Trial], accept: set[str]) -> pd.DataFrame:

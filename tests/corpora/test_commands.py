@@ -1,0 +1,92 @@
+"""scan, split, stats and audit as they are typed, on real files: good ones, a text file called .mp4, an empty one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from veridical.artefacts import Manifest, Video
+from veridical.cli.audit import audit
+from veridical.cli.scan import scan
+from veridical.cli.split import split
+from veridical.cli.stats import stats
+from veridical.errors import UsageError
+from veridical.media import write_video
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    for command in (scan, split, stats, audit):
+        app.command(command.__name__)(command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "160"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("videos")
+    rng = np.random.default_rng(0)
+    for person in range(6):
+        base = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        for kind in ("real", "fake/swap"):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            sound = None if kind != "real" else rng.integers(-3000, 3000, 16_000).astype(np.float32) / 32768
+            write_video(root / kind / f"s{person}.mp4", [base] * 25, fps=25, samples=sound)
+    (root / "real/s7.mp4").write_text("this is no video")
+    (root / "real/s8.mp4").touch()
+    return root
+
+
+def test_scan_split_stats(folder: Path, tmp_path: Path) -> None:
+    manifest, divided = tmp_path / "m.parquet", tmp_path / "s.parquet"
+    scanned = run("scan", "folder", folder, "-o", manifest, "--probe", "--picture-hash", "--fakes", "visual",
+                  "--identity-pattern", r"(?P<identity>s\d)\.")  # fmt: skip
+    assert scanned.exit_code == 0, scanned.output
+    assert scanned.output.count("cannot be read") == 2
+    facts = {video.video_id.split("/", 1)[1]: video for video in Manifest.read(manifest).videos()}
+    assert (facts["real/s0"].has_audio, facts["fake/swap/s0"].has_audio, facts["real/s7"].has_audio) == (
+        True,
+        False,
+        None,
+    )
+    assert len(facts["real/s0"].attributes["perceptual_hash"]) == 48
+    assert not (tmp_path / "m.parquet.probe.jsonl").exists()
+    done = run("split", manifest, "-o", divided, "--fractions", "0.5,0.25,0.25", "--strict")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "s.parquet.proof.json").read_text())["clean"] is True
+    assert set(Manifest.read(divided).table["split"].to_pylist()) == {"train", "val", "test"}
+    figures = json.loads(run("stats", divided, "--json").output)["totals"]
+    assert (figures["videos"], figures["with_sound"], figures["without_sound"], figures["sound_unknown"]) == (
+        14,
+        6,
+        6,
+        2,
+    )
+    assert "swap" in run("stats", divided).output
+
+
+def test_strict_scan_and_wrong_use(folder: Path, tmp_path: Path) -> None:
+    assert run("scan", "folder", folder, "-o", tmp_path / "m", "--probe", "--no-hash", "--strict").exit_code == 1
+    wrong = run("scan", "celebdf", folder, "-o", tmp_path / "m")
+    assert isinstance(wrong.exception, UsageError)
+    assert "Celeb-real" in str(wrong.exception)
+    assert isinstance(run("split", tmp_path / "m", "-o", tmp_path / "s", "--fractions", "most").exception, UsageError)
+
+
+def test_audit_exits_with_one_on_a_leak(tmp_path: Path) -> None:
+    videos = [
+        Video("w", f"w/{person}/{fake}", "v.mp4", fake, fake, None, generator="g" if fake else None, has_audio=not fake,
+              identities=(f"p{person}",), fps=25.0)
+        for person in range(40) for fake in (0, 1)
+    ]  # fmt: skip
+    Manifest.from_videos(videos).write(tmp_path / "m.parquet")
+    leaking = run("audit", tmp_path / "m.parquet")
+    assert leaking.exit_code == 1
+    assert "leaks: has_audio" in leaking.output
+    assert run("audit", tmp_path / "m.parquet", "--accept-leak", "has_audio").exit_code == 0
+    plain = json.loads(run("audit", tmp_path / "m.parquet", "--json").output)
+    assert plain["leaks"] == ["has_audio", "all that the model sees"]
