@@ -7,7 +7,7 @@ import pytest
 
 from veridical.errors import UsageError
 from veridical.faces import Face, FaceDetector
-from veridical.faces.detect import overlap
+from veridical.faces.detect import _read_maps, overlap
 from veridical.media import video_frames
 
 THRESHOLD_FOR_DRAWINGS = 0.3
@@ -102,6 +102,27 @@ def test_a_face_checks_its_shapes() -> None:
     with pytest.raises(ValueError, match="landmarks"):
         Face(np.zeros(4, np.float32), np.zeros((4, 2), np.float32), 0.9)
     assert Face(np.array([0, 0, 2, 3], np.float32), np.zeros((5, 2), np.float32), 0.9).area == 6
+
+
+def test_maps_are_read_by_hand() -> None:
+    """One peak in row 3, column 5: sizes are logarithms in strides, height first; offsets and landmarks too, y first."""
+    centres, sizes, offsets = (
+        np.zeros((1, 8, 9), np.float32),
+        np.zeros((2, 8, 9), np.float32),
+        np.zeros((2, 8, 9), np.float32),
+    )
+    points = np.zeros((10, 8, 9), np.float32)
+    centres[0, 3, 5] = 0.8
+    sizes[:, 3, 5] = np.log([10, 6])
+    offsets[:, 3, 5] = 0.25, -0.125
+    points[:, 3, 5] = [0.3, 0.2, 0.3, 0.8, 0.5, 0.5, 0.7, 0.3, 0.7, 0.7]
+    (face,) = _read_maps(centres, sizes, offsets, points, threshold=0.5)
+    x, y = (5 - 0.125 + 0.5) * 4 - 12, (3 + 0.25 + 0.5) * 4 - 20
+    np.testing.assert_allclose(face.box, [x, y, x + 24, y + 40], atol=1e-4)
+    relative = np.array([[0.2, 0.3], [0.8, 0.3], [0.5, 0.5], [0.3, 0.7], [0.7, 0.7]])
+    np.testing.assert_allclose(face.landmarks, relative * [24, 40] + [x, y], atol=1e-4)
+    assert face.score == pytest.approx(0.8)
+    assert _read_maps(centres, sizes, offsets, points, threshold=0.9) == []
 
 
 def test_overlap_by_hand() -> None:
