@@ -1,7 +1,8 @@
 """The audit on made-up tables: which planted shortcuts it finds, and how often it cries wolf on clean worlds.
 
 A clean world has 60 people, a real video and a fake of each of four generators per person, and properties that belong
-to the person, with noise per video. Every shortcut is planted in all fakes, or in one generator, in ten worlds.
+to the person, with noise per video. Every shortcut is planted in all fakes, or in one generator. Arguments: how many clean worlds (100), how many
+worlds per shortcut (3).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pandas as pd
 from veridical.artefacts import Manifest, Video
 from veridical.corpora import PROPERTIES, audit
 
-PEOPLE, GENERATORS, PLANTED_SEEDS = 60, 4, 10
+PEOPLE, GENERATORS = 60, 4
 CONTENT = [name for name, facts in PROPERTIES.items() if facts.about != "file" and name != "prepared"]
 CATEGORIES = {"compression": ("c23", "c40"), "container": ("mov", "matroska"), "codec": ("h264", "vp9"),
               "pixel_format": ("yuv420p", "yuv444p"), "audio_codec": ("aac", "opus")}  # fmt: skip
@@ -52,7 +53,7 @@ def fired(manifest: Manifest, clips: pd.DataFrame) -> dict[str, str]:
     return dict(table.loc[table["verdict"].isin(["leak", "warns"]), ["property", "verdict"]].to_numpy().tolist())
 
 
-def main(clean_seeds: int = 200) -> None:
+def main(clean_seeds: int = 100, planted_seeds: int = 3) -> None:
     """Print the table, then one line of JSON."""
     start, alarms, false = time.perf_counter(), [], 0
     for seed in range(clean_seeds):
@@ -63,11 +64,11 @@ def main(clean_seeds: int = 200) -> None:
     print(f"{'planted':16} {'verdict':8} all fakes  one generator")
     detected = total = 0
     for plant, facts in PROPERTIES.items():
-        hits = {only: sum(plant in fired(*world(10_000 + seed, plant, only)) for seed in range(PLANTED_SEEDS))
+        hits = {only: sum(plant in fired(*world(10_000 + seed, plant, only)) for seed in range(planted_seeds))
                 for only in ("", "g1")}  # fmt: skip
-        detected, total = detected + sum(hits.values()), total + 2 * PLANTED_SEEDS
+        detected, total = detected + sum(hits.values()), total + 2 * planted_seeds
         verdict = "leak" if facts.reaches_model else "warns"
-        print(f"{plant:16} {verdict:8} {hits['']:2}/{PLANTED_SEEDS}      {hits['g1']:2}/{PLANTED_SEEDS}", flush=True)
+        print(f"{plant:16} {verdict:8} {hits['']:2}/{planted_seeds}      {hits['g1']:2}/{planted_seeds}", flush=True)
     seconds, share = round(time.perf_counter() - start, 1), round(detected / total, 4)
     result = {"clean_worlds": clean_seeds, "false_alarm_rate": false / clean_seeds, "detected_share": share}
     print(json.dumps({**result, "seconds": seconds}))
