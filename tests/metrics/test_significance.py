@@ -33,6 +33,8 @@ def test_equal_detectors_do_not_differ_and_better_ones_do() -> None:
     labels = np.tile([0, 1], 150)
     weak, strong = rng.normal(labels, 1.5), rng.normal(labels * 2, 0.7)
     assert delong_test(labels, weak, weak).p_value == 1.0
+    same = paired_group_bootstrap(labels, weak, weak, np.arange(300) // 2)
+    assert (same.value, same.interval.low, same.interval.high, same.p_value) == (0.0, 0.0, 0.0, 1.0)
     better = delong_test(labels, weak, strong)
     paired = paired_group_bootstrap(labels, weak, strong, np.arange(300) // 2)
     for found in (better, paired):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from veridical.evaluation import Evaluation, EvaluationSettings
     from veridical.evaluation.external import ColumnMeaning
 
-SHOWN = ("auc", "eer", "average_precision", "fpr_at_95_tpr")
+SHOWN = ("auc", "eer", "average_precision")
 VERDICT_STYLE = {"PASS": "green", "FLAG": "bold red", "NOT EVALUABLE": "yellow"}
 
 
@@ -154,13 +155,13 @@ def show(console: Console, result: Evaluation) -> None:
     condition = result.facts["primary_condition"]
     rows = rows[(rows["level"] == "video") & (rows["slice"] == "") & (rows["condition"] == condition)]
     rows = rows[rows["aggregation"] == result.facts["settings"]["aggregation"]]
-    table = Table(title="Videos, 95 % intervals over leak groups", title_justify="left")
-    for name in ("data set", "split", "AUC", "EER", "AP", "FPR at 95 % TPR", "real", "fake"):
-        table.add_column(name, justify="left" if name in ("data set", "split") else "right")
+    table = Table(title="Videos, 95 % intervals over leak groups", title_justify="left", box=SIMPLE)
+    for name in ("data set", "AUC", "EER", "AP", "real + fake"):
+        table.add_column(name, justify="left" if name == "data set" else "right", no_wrap=name != "data set")
     for (dataset, split), part in rows[rows["metric"].isin(SHOWN)].groupby(["dataset", "split"], sort=False):
         figures = {row["metric"]: row for _, row in part.iterrows()}
-        counts = [f"{figures['auc'][name]:.0f}" for name in ("n_real", "n_fake")]
-        table.add_row(escape(str(dataset)), split, *(_figure(figures[name]) for name in SHOWN), *counts)
+        counts = " + ".join(f"{figures['auc'][name]:.0f}" for name in ("n_real", "n_fake"))
+        table.add_row(escape(f"{dataset} {split}".strip()), *(_figure(figures[name], 2) for name in SHOWN), counts)
     console.print(table)
     for _, gap in result.metrics[result.metrics["metric"] == "auc_gap"].iterrows():
         console.print(f"gap {escape(gap['dataset'])}: {_figure(gap)}", highlight=False)
@@ -178,9 +179,11 @@ def show(console: Console, result: Evaluation) -> None:
         console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
 
 
-def _figure(row: pd.Series) -> str:
+def _figure(row: pd.Series, digits: int = 3) -> str:
+    """Return a figure with three decimals and its interval with `digits`."""
     if isnan(row["value"]):
         return "not evaluable"
     if isnan(row["low"]):
         return f"{row['value']:.3f}"
-    return f"{row['value']:.3f} \\[{row['low']:.3f}, {row['high']:.3f}]"
+    ends = (f"{row[name]:.{digits}f}".replace("0.", ".", 1) for name in ("low", "high"))
+    return f"{row['value']:.3f} \\[{', '.join(ends)}]"

@@ -153,11 +153,11 @@ def figure_from(value: float, replicates: FloatArray, sample: Sample, groups: in
 
 
 def _interval(
-    value: float, replicates: FloatArray, groups: int, confidence: float, *, shift: bool
+    value: float, replicates: FloatArray, groups: int, confidence: float, *, shift: bool, share: bool = True
 ) -> tuple[float, float, str]:
     """Return low, high and, where there is no interval, NaN, NaN and the reason."""
     try:
-        interval = bootstrap_interval(value, replicates, groups=groups, confidence=confidence)
+        interval = bootstrap_interval(value, replicates, groups=groups, confidence=confidence, share=share)
     except NotEvaluableError as error:
         return np.nan, np.nan, str(error)
     if not shift:
@@ -287,7 +287,7 @@ def combine(
         return Figure(value, n_real=n_real, n_fake=n_fake, reason="no interval: a part has none")
     replicates = np.asarray(function(np.stack(stacked)))
     groups = min(figure.groups for figure in figures)
-    low, high, reason = _interval(value, replicates, groups, confidence, shift=shift)
+    low, high, reason = _interval(value, replicates, groups, confidence, shift=shift, share=False)
     if not reason and np.ptp(replicates[np.isfinite(replicates)]) == 0:
         reach = max(figure.high - figure.low for figure in figures)
         low, high = max(value - reach, 0.0) if shift else value - reach, value + reach

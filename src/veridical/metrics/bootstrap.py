@@ -140,7 +140,9 @@ def smaller_class_groups(bootstrap: GroupBootstrap, labels: IntArray, rows: Rows
     return int(min(len(np.unique(cluster[labels == value])) for value in (0, 1)))
 
 
-def bootstrap_interval(value: float, replicates: FloatArray, *, groups: int, confidence: float = 0.95) -> Interval:
+def bootstrap_interval(
+    value: float, replicates: FloatArray, *, groups: int, confidence: float = 0.95, share: bool = True
+) -> Interval:
     """Return the interval of a figure from its (B,) replicates; NaN replicates (a class was not drawn) are left out.
 
     Args:
@@ -148,6 +150,7 @@ def bootstrap_interval(value: float, replicates: FloatArray, *, groups: int, con
         replicates: (B,) the figure in each replicate.
         groups: Number of groups behind the figure, of the smaller class where there are classes.
         confidence: Two-sided coverage that is aimed at.
+        share: The figure lies in [0, 1], and 0 or 1 in all replicates does not make it certain; False for a difference.
 
     Raises:
         NotEvaluableError: fewer than two groups, or the figure is undefined in more than half of the replicates.
@@ -160,7 +163,7 @@ def bootstrap_interval(value: float, replicates: FloatArray, *, groups: int, con
             f"no interval: undefined in {len(replicates) - len(defined)} of {len(replicates)} replicates"
         )
     tail = (1 - confidence) / 2
-    if np.ptp(defined) == 0 and value in (0.0, 1.0):
+    if share and np.ptp(defined) == 0 and value in (0.0, 1.0):
         reach = tail ** (1 / groups)
         return Interval(reach, 1.0) if value == 1.0 else Interval(0.0, 1 - reach)
     expanded = scipy.special.ndtr(np.sqrt(groups / (groups - 1)) * scipy.special.stdtrit(groups - 1, tail))

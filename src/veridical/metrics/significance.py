@@ -104,7 +104,8 @@ def paired_group_bootstrap(
     ]
     found = areas[1] - areas[0]
     value = roc_auc(label_array, second_array) - roc_auc(label_array, first_array)
-    interval = bootstrap_interval(value, found, groups=smaller_class_groups(bootstrap, label_array, rows))
+    groups_behind = smaller_class_groups(bootstrap, label_array, rows)
+    interval = bootstrap_interval(value, found, groups=groups_behind, share=False)
     defined = found[np.isfinite(found)]
     sides = min((defined <= 0).sum(), (defined >= 0).sum())
     return Difference(value, interval, float(min(1.0, 2 * (sides + 1) / (len(defined) + 1))))
