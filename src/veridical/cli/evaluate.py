@@ -155,16 +155,16 @@ def show(console: Console, result: Evaluation) -> None:
     condition = result.facts["primary_condition"]
     rows = rows[(rows["level"] == "video") & (rows["slice"] == "") & (rows["condition"] == condition)]
     rows = rows[rows["aggregation"] == result.facts["settings"]["aggregation"]]
-    table = Table(title="Videos, 95 % intervals over leak groups", title_justify="left", box=SIMPLE)
-    for name in ("data set", "AUC", "EER", "AP", "real + fake"):
+    table = Table(title="Videos, 95 % intervals over leak groups", title_justify="left", box=SIMPLE, collapse_padding=True)
+    for name in ("data set", "AUC", "EER", "AP", "videos"):
         table.add_column(name, justify="left" if name == "data set" else "right", no_wrap=name != "data set")
     for (dataset, split), part in rows[rows["metric"].isin(SHOWN)].groupby(["dataset", "split"], sort=False):
         figures = {row["metric"]: row for _, row in part.iterrows()}
-        counts = " + ".join(f"{figures['auc'][name]:.0f}" for name in ("n_real", "n_fake"))
+        counts = "+".join(f"{figures['auc'][name]:.0f}" for name in ("n_real", "n_fake"))
         table.add_row(escape(f"{dataset} {split}".strip()), *(_figure(figures[name], 2) for name in SHOWN), counts)
     console.print(table)
     for _, gap in result.metrics[result.metrics["metric"] == "auc_gap"].iterrows():
-        console.print(f"gap {escape(gap['dataset'])}: {_figure(gap)}", highlight=False)
+        console.print(f"loss of AUC {escape(gap['dataset'])}: {_figure(gap)}", highlight=False)
     verdicts = list(result.risks["verdict"])
     told = ", ".join(f"[{style}]{verdicts.count(name)} {name.lower()}[/]" for name, style in VERDICT_STYLE.items())
     console.print(f"risks: {told}", highlight=False)
