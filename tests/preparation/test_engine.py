@@ -10,7 +10,7 @@ from tests.preparation.working import obedient, stillborn, unwilling
 from veridical.preparation.engine import Lost, WorkerFailedError, run_jobs
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_every_job_once(workers):
     results = dict(run_jobs(range(20), obedient, workers=workers, timeout_s=60))
     assert results == {number: ("done", number) for number in range(20)}
@@ -37,7 +37,7 @@ def test_crashes_and_time_limits_cost_one_job_each():
 
 def test_what_would_fail_every_job_ends_the_run():
     with pytest.raises(WorkerFailedError, match="no weights here"):
-        list(run_jobs([1, 2], unwilling, workers=2, timeout_s=60))
+        list(run_jobs([1, 2], unwilling, workers=1, timeout_s=60))
     with pytest.raises(WorkerFailedError, match=r"cannot be kept alive: .*exit code 3"):
         list(run_jobs([1, 2], stillborn, workers=1, timeout_s=60))
     with pytest.raises(WorkerFailedError, match="disk full"):

@@ -197,11 +197,21 @@ def wait_for_videos(store: Path, number: int, process: subprocess.Popen[bytes]) 
     return len(ClipStore.open(store).ledger())
 
 
-def test_kill_and_interrupt_at_any_moment(tmp_path, videos, whole):
+@pytest.mark.parametrize(
+    "interruptions",
+    [
+        [(1, signal.SIGKILL)],
+        pytest.param(
+            [(1, signal.SIGKILL), (2, signal.SIGINT), (3, signal.SIGTERM), (5, signal.SIGKILL)], marks=pytest.mark.slow
+        ),
+    ],
+    ids=["once", "often"],
+)
+def test_kill_and_interrupt_at_any_moment(tmp_path, videos, whole, interruptions):
     manifest, path = tmp_path / "m.parquet", tmp_path / "s"
     manifest_of(*videos).write(manifest)
     reached = []
-    for number, how in ((1, signal.SIGKILL), (3, signal.SIGINT), (4, signal.SIGKILL)):
+    for number, how in interruptions:
         process = begin(manifest, path)
         reached.append(wait_for_videos(path, number, process))
         process.send_signal(how)
