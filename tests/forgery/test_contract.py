@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
+import torch
 
 from veridical.forgery import FORGERIES, Footage, Forged
 
@@ -78,7 +81,11 @@ def test_leaves_its_input_alone(name, target, other_person, same_person):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_is_a_pure_function_of_the_stream(name, made):
+    before = random.getstate(), str(np.random.get_state()), torch.get_rng_state()  # noqa: NPY002
     first, again = made(name), made(name, again=True)
+    after = random.getstate(), str(np.random.get_state()), torch.get_rng_state()  # noqa: NPY002
+    assert before[:2] == after[:2]
+    assert torch.equal(before[2], after[2]), "no global generator is used"
     assert np.array_equal(first.frames, again.frames)
     assert np.array_equal(first.samples, again.samples)
     assert first.fake_segments == again.fake_segments

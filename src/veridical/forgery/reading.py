@@ -82,7 +82,7 @@ def track_landmarks(frames: Frames) -> tuple[FloatArray, Found]:
 
 
 def _tracked(path: Path, frames: Frames, fps: float, cache: Path | None) -> tuple[FloatArray, Found]:
-    """Return `track_landmarks`, from the cache when the same file was read in the same way before."""
+    """Return `track_landmarks`, from the cache when the same file was read in the same way before, to the bit."""
     if cache is None:
         return track_landmarks(frames)
     facts = path.stat()
@@ -92,9 +92,10 @@ def _tracked(path: Path, frames: Frames, fps: float, cache: Path | None) -> tupl
         landmarks = np.load(kept, allow_pickle=False).astype(np.float64)
         return landmarks, ~np.isnan(landmarks[:, 0, 0])
     landmarks, found = track_landmarks(frames)
+    rounded = landmarks.astype(np.float32)
     with atomic_path(kept) as temporary, temporary.open("wb") as file:
-        np.save(file, landmarks.astype(np.float32))
-    return landmarks, found
+        np.save(file, rounded)
+    return rounded.astype(np.float64), found
 
 
 def _nearest(faces: list[Face], last: Points | None) -> Face | None:

@@ -1,0 +1,101 @@
+"""Cost of each forgery in CPU seconds per second of video, on synthetic people, and a sheet of what they look like.
+
+    python benchmarks/forgeries.py [--family a|b] [--seconds 3] [--slow] [--sheet sheet.jpg]
+
+The sheet has a row per forgery of the picture: original, donor, severities 0, .5 and 1, and what was forged. The last line is
+one JSON object: CPU seconds per second of video, for reading (detection and landmarks), writing, and each forgery.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from veridical.forgery import FORGERIES, Footage, Forged, read_footage
+from veridical.media import write_video
+from veridical.puppets import render_corpus
+from veridical.randomness import stream
+
+TILE_PX = 168
+SEVERITIES = (0.0, 0.5, 1.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", default="a")
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--slow", action="store_true", help="also the forgeries that train a network")
+    parser.add_argument("--sheet", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        costs, rows = measure(Path(folder), arguments)
+    if arguments.sheet and rows:
+        cv2.imwrite(str(arguments.sheet), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    for name, cost in costs.items():
+        print(f"{name:26s} {cost:8.3f}")
+    print(json.dumps({"unit": "CPU seconds per second of video", "costs": costs}))
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> tuple[dict[str, float], list[np.ndarray]]:
+    render_corpus(
+        folder, name="bench", num_identities=2, videos_per_identity=2, duration_s=arguments.seconds,
+        family=arguments.family, seed=arguments.seed, workers=1,
+    )  # fmt: skip
+    paths = sorted(folder.rglob("*.mp4"))
+    start = time.process_time()
+    target, same, other, _ = (read_footage(path) for path in paths)
+    costs = {"(read)": (time.process_time() - start) / 4 / arguments.seconds}
+    start = time.process_time()
+    write_video(folder / "written.mp4", target.frames, fps=target.fps, samples=target.samples, crf=23)
+    costs["(write)"] = (time.process_time() - start) / arguments.seconds
+    rows = []
+    for name, forgery in FORGERIES.items():
+        if forgery.slow and not arguments.slow:
+            continue
+        donor = {"none": None, "other_speaker": other, "same_speaker": same}[forgery.donor]
+        start = time.process_time()
+        made = [forgery.function(target, donor, severity, stream(0, name)) for severity in SEVERITIES]
+        costs[name] = (time.process_time() - start) / len(made) / arguments.seconds
+        if forgery.visual:
+            rows.append(row(name, target, donor, made))
+    return {name: round(cost, 4) for name, cost in costs.items()}, rows
+
+
+def row(name: str, target: Footage, donor: Footage | None, made: list[Forged]) -> np.ndarray:
+    """Return one line of the sheet, at the moment that is changed most."""
+    change = [np.abs(made[1].frames[n].astype(np.int16) - target.frames[n]).mean() for n in range(len(target))]
+    n = int(np.argmax(change))
+    tiles = [tile(target, n, target.frames[n])]
+    tiles.append(
+        np.full_like(tiles[0], 255) if donor is None else tile(donor, n % len(donor), donor.frames[n % len(donor)])
+    )
+    tiles += [tile(target, n, forged.frames[n]) for forged in made]
+    tiles.append(tile(target, n, np.repeat(made[1].mask[n][..., None] * 255, 3, axis=-1)))
+    cv2.putText(tiles[0], name, (4, TILE_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 3, cv2.LINE_AA)
+    cv2.putText(tiles[0], name, (4, TILE_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.hstack(tiles)
+
+
+def tile(footage: Footage, n: int, picture: np.ndarray) -> np.ndarray:
+    """Return the surroundings of the face as a square."""
+    points = footage.landmarks[n]
+    low, high = points.min(0), points.max(0)
+    centre, side = (low + high) / 2, 1.45 * float((high - low).max())
+    scale = TILE_PX / side
+    matrix = np.array([[scale, 0, TILE_PX / 2 - scale * centre[0]], [0, scale, TILE_PX / 2 - scale * centre[1]]])
+    return cv2.warpAffine(picture, matrix, (TILE_PX, TILE_PX), flags=cv2.INTER_AREA)
+
+
+if __name__ == "__main__":
+    main()
