@@ -110,12 +110,12 @@ def encode_clips(clips: Sequence[Clip | EncodedClip], settings: StoreSettings) -
 
 def _row(clip: Clip | EncodedClip, settings: StoreSettings) -> dict[str, object]:
     _check(clip, settings)
-    is_encoded = isinstance(clip, EncodedClip)
+    faces = list(clip.faces) if isinstance(clip, EncodedClip) else encode_frames(clip.frames, settings.jpeg_quality)
     sides = clip.boxes[:, 2:] - clip.boxes[:, :2]
     return {
         "video_id": clip.video_id,
         "start_s": clip.start_s,
-        "faces": list(clip.faces) if is_encoded else encode_frames(clip.frames, settings.jpeg_quality),
+        "faces": faces,
         "boxes": clip.boxes.astype(np.float32).ravel(),
         "landmarks": clip.landmarks.astype(np.float32).ravel(),
         "detector_score": clip.detector_score.astype(np.float32),
