@@ -194,7 +194,7 @@ def test_long_and_large_videos_are_cut_alike(world, tmp_path):
 
 @pytest.mark.slow
 def test_worker_processes_make_the_same_videos(tmp_path):
-    """With real detectors on synthetic people: two workers and one give equal manifests."""
+    """With real detectors on synthetic people: two workers and one say and show the same (the AAC encoder varies by bytes)."""
     from veridical.puppets import render_corpus
 
     manifest = render_corpus(
@@ -204,8 +204,12 @@ def test_worker_processes_make_the_same_videos(tmp_path):
         forge(manifest, tmp_path / f"out{workers}", methods=("face_swap", "lip_dub"), workers=workers)
         for workers in (1, 2)
     ]
-    columns = [name for name in reports[0].manifest.table.schema.names if name != "path"]
+    columns = [name for name in reports[0].manifest.table.schema.names if name not in ("path", "bitrate")]
     assert reports[0].count("face_swap", "ok") >= 3
     first, second = (report.manifest.table.select(columns) for report in reports)
     assert first.equals(second)
+    for alone, shared in zip(*(report.manifest.videos() for report in reports), strict=True):
+        pairs = list(zip(video_frames(Path(alone.path)), video_frames(Path(shared.path)), strict=True))
+        assert len(pairs) == 30
+        assert np.mean([np.abs(a.image.astype(np.int16) - b.image).mean() for a, b in pairs]) < 0.05
     assert os.path.commonpath([video.path for video in reports[1].manifest.videos()]).startswith(str(tmp_path / "out2"))
