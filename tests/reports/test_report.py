@@ -13,7 +13,7 @@ from tests.evaluation.worlds import World, together
 from veridical.artefacts import ScoreTable
 from veridical.errors import ArtefactError, UsageError
 from veridical.evaluation import EvaluationSettings, evaluate
-from veridical.reports import ReportExtras, write_report
+from veridical.reports import ReportExtras, write_model_card, write_report
 from veridical.reports.plots import nice_ticks
 from veridical.reports.svg import Axis, Curve, Dot, dot_plot, line_plot, timeline_plot
 
@@ -169,3 +169,18 @@ def test_plots_escape_cut_and_place() -> None:
     assert timeline_plot("t", [(0.0, 0.2), (1.0, 0.9)]).count("<rect") == 2
     assert [value for value, _ in nice_ticks(0, 1)] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert ReportExtras().training == ()
+
+
+def test_the_model_card_says_the_figures_the_flags_and_what_was_not_judged(folder: Path, tmp_path: Path) -> None:
+    text = write_model_card(folder, tmp_path / "card.md").read_text(encoding="utf-8")
+    metrics = pd.read_csv(folder / "metrics.csv", keep_default_na=False)
+    risks = pd.read_csv(folder / "risks.csv", keep_default_na=False)
+    auc = metrics.query(
+        "metric == 'auc' and split == 'test' and slice == '' and condition == 'joint' and level == 'video'"
+    )
+    assert f"{float(auc.iloc[0]['value']):.3f}" in text
+    for verdict, heading in (("FLAG", "## Known risks"), ("NOT EVALUABLE", "## Not judged")):
+        section = text.partition(heading)[2].partition("\n## ")[0]
+        assert section.count("\n- ") == (risks["verdict"] == verdict).sum()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines[:3]}) == 1

@@ -60,13 +60,14 @@ def evaluate(
     """Judge a detector: figures with intervals, risks, sign-off, and a report.
 
     Thresholds and temperature are chosen on the validation split only. What cannot be judged from the scores and the
-    manifest says "not evaluable" and why. Writes metrics.csv, risks.csv, evaluation.json and report.html.
+    manifest says "not evaluable" and why. Writes metrics.csv, risks.csv, evaluation.json, model_card.md
+    and report.html.
     """
     from veridical.artefacts import Manifest
     from veridical.evaluation import EvaluationSettings
     from veridical.evaluation import evaluate as judge
     from veridical.evaluation.external import ColumnMeaning
-    from veridical.reports import write_report
+    from veridical.reports import write_model_card, write_report
     from veridical.settings import parse_settings
 
     console = Console()
@@ -98,6 +99,7 @@ def evaluate(
     )
     result.write(folder)
     report = write_report(folder, folder / "report.html", extras=training_extras(run))
+    write_model_card(folder, folder / "model_card.md")
     show(console, result)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     if strict and len(result.flagged):
@@ -155,7 +157,9 @@ def show(console: Console, result: Evaluation) -> None:
     condition = result.facts["primary_condition"]
     rows = rows[(rows["level"] == "video") & (rows["slice"] == "") & (rows["condition"] == condition)]
     rows = rows[rows["aggregation"] == result.facts["settings"]["aggregation"]]
-    table = Table(title="Videos, 95 % intervals over leak groups", title_justify="left", box=SIMPLE, collapse_padding=True)
+    table = Table(
+        title="Videos, 95 % intervals over leak groups", title_justify="left", box=SIMPLE, collapse_padding=True
+    )
     for name in ("data set", "AUC", "EER", "AP", "videos"):
         table.add_column(name, justify="left" if name == "data set" else "right", no_wrap=name != "data set")
     for (dataset, split), part in rows[rows["metric"].isin(SHOWN)].groupby(["dataset", "split"], sort=False):

@@ -190,10 +190,10 @@ def _temperatures(
             warnings.append(f"no temperature for {condition}: {error} in the validation split of {dataset}")
             continue
         if found[condition].at_bound:
-            warnings.append(
-                f"the temperature of {condition} lies at the edge of what is allowed ({found[condition].temperature:.3g}):"
-                " the validation videos are separated perfectly, or not at all"
-            )
+            perfect = found[condition].temperature < 1
+            told = "are separated perfectly" if perfect else "are not separated by these scores"
+            reached = f"lies at the edge of what is allowed ({found[condition].temperature:.3g})"
+            warnings.append(f"the temperature of {condition} {reached}: the validation videos {told}")
     return found, warnings
 
 
