@@ -11,7 +11,8 @@ from veridical.reports.content import Cell, Table
 from veridical.reports.source import Source, read_source
 
 SCOPE = """Trained on {trained}; judged on {judged}. Brackets hold 95 % intervals over leak groups; figures are of
-whole videos unless said otherwise.""" LIMITS = """The figures hold for videos like those above. A score is evidence,
+whole videos unless said otherwise."""
+LIMITS = """The figures hold for videos like those above. A score is evidence,
 not proof: on other material, other generators or another compression it may mean less, and a person should decide. Not
 for deciding about people without review."""
 
