@@ -21,6 +21,8 @@ COMMANDS = {
     "demo": "Start here",
     "scan": "Data",
     "split": "Data",
+    "stats": "Data",
+    "audit": "Data",
     "forge": "Data",
     "prepare": "Data",
     "train": "Detectors",

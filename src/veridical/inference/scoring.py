@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,10 +14,10 @@ from veridical import progress
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.clips import ClipStore
 from veridical.clips.inputs import clip_inputs
-from veridical.clips.loader import iter_batches
 from veridical.errors import UsageError
+from veridical.inference.ahead import map_ahead
 from veridical.inference.bundle import Bundle
-from veridical.inference.conditions import CONDITIONS, condition_logits
+from veridical.inference.conditions import CONDITIONS, Logits, condition_logits
 
 _FACTS = ["dataset", "split", "generator", "compression", "group", "attributes", "label", "visual_label", "audio_label"]
 
@@ -28,7 +29,7 @@ def score_store(
     *,
     splits: Sequence[str] = (),
     conditions: tuple[str, ...] = CONDITIONS,
-    batch: int = 32,
+    batch: int = 16,
 ) -> ScoreTable:
     """Score the clips of a store.
 
@@ -50,19 +51,26 @@ def score_store(
     clips = _chosen_clips(store, manifest, splits)
     rows = clips["row"].to_numpy()
     batches = [rows[i : i + batch].tolist() for i in range(0, len(rows), batch)]
-    parts: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]] = {name: [] for name in conditions}
-    device = bundle.detector.video.mean.device
+    parts = []
     with progress.task("score", total=len(rows), unit="clip") as task:
-        for read in iter_batches(store, batches):
-            inputs = clip_inputs(read, bundle.facts.inputs)
-            with torch.inference_mode():
-                features = bundle.detector.features(
-                    inputs.frames.to(device), inputs.samples.to(device), inputs.has_audio.to(device)
-                )
-            for name, values in condition_logits(bundle.detector, features, conditions).items():
-                parts[name].append(values)
-            task.advance(len(read))
-    return _table(clips, {name: np.concatenate(values) for name, values in parts.items()}, bundle)
+        for chunk, logits in zip(
+            batches,
+            map_ahead(lambda chunk: _judge(bundle, store, chunk, conditions), batches, os.cpu_count() or 1),
+            strict=True,
+        ):
+            parts.append(logits)
+            task.advance(len(chunk))
+    return _table(clips, {name: np.concatenate([part[name] for part in parts]) for name in conditions}, bundle)
+
+
+def _judge(bundle: Bundle, store: ClipStore, rows: list[int], conditions: tuple[str, ...]) -> Logits:
+    inputs = clip_inputs(store.take(rows), bundle.facts.inputs)
+    device = bundle.detector.video.mean.device
+    with torch.inference_mode():
+        features = bundle.detector.features(
+            inputs.frames.to(device), inputs.samples.to(device), inputs.has_audio.to(device)
+        )
+    return condition_logits(bundle.detector, features, conditions)
 
 
 def check_fit(bundle: Bundle, store: ClipStore) -> None:
@@ -92,9 +100,7 @@ def _chosen_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -
     return clips.reset_index(drop=True)
 
 
-def _table(
-    clips: pd.DataFrame, logits: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]], bundle: Bundle
-) -> ScoreTable:
+def _table(clips: pd.DataFrame, logits: Logits, bundle: Bundle) -> ScoreTable:
     calibration = bundle.facts.calibration
     frames = []
     for condition, values in logits.items():

@@ -7,8 +7,6 @@ the store in a folder named for everything that decides their content: store, fr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -21,11 +19,13 @@ from veridical import progress
 from veridical.artefacts import fingerprint, write_json
 from veridical.clips import ClipStore
 from veridical.clips.inputs import ClipInputs, clip_inputs, view_inputs
+from veridical.inference.ahead import map_ahead
 from veridical.models import Detector, Features
 from veridical.training.recipe import Recipe
 
 Rows = npt.NDArray[np.int64]
-CHUNK = 32
+CHUNK = 16
+"""Clips encoded at a time."""
 
 
 class FeatureSource(Protocol):
@@ -75,7 +75,6 @@ class ReusedFeatures:
         self.folder = folder / frozen_fingerprint(direct.detector, direct.store, direct.recipe)
         self._views: dict[int | None, _KeptView] = {}
 
-    @torch.no_grad()
     def announce(self, rows: Rows, view: int | None) -> None:
         """Compute what is not there yet."""
         kept = self._view(view)
@@ -85,19 +84,16 @@ class ReusedFeatures:
         name = "middle crop" if view is None else f"view {view}"
         chunks = np.array_split(missing, -(-len(missing) // CHUNK))
         with progress.task(f"features ({name})", total=len(missing), unit="clip") as task:
-            for chunk, inputs in self._inputs_ahead(chunks, view):
-                kept.put(chunk, self.direct.encode(inputs))
+            encoded = map_ahead(
+                lambda chunk: self._encoded(chunk, view), chunks, self.direct.recipe.runtime.num_threads
+            )
+            for chunk, features in zip(chunks, encoded, strict=True):
+                kept.put(chunk, features)
                 task.advance(len(chunk))
 
-    def _inputs_ahead(self, chunks: list[Rows], view: int | None) -> Iterator[tuple[Rows, ClipInputs]]:
-        """Decode and vary the next chunk in a thread while the model works on this one."""
-        with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(self.direct.inputs, chunks[0], view)
-            for number, chunk in enumerate(chunks):
-                inputs = future.result()
-                if number + 1 < len(chunks):
-                    future = pool.submit(self.direct.inputs, chunks[number + 1], view)
-                yield chunk, inputs
+    def _encoded(self, rows: Rows, view: int | None) -> Features:
+        with torch.no_grad():  # gradient mode belongs to the thread
+            return self.direct.batch(rows, view)
 
     def batch(self, rows: Rows, view: int | None) -> Features:
         """Return the features of clips by store row."""

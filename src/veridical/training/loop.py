@@ -6,7 +6,6 @@ epoch ends with the same weights as one that was not.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +83,7 @@ class _Trainer:
     def __init__(
         self, recipe: Recipe, data: TrainingData, stage_data: dict[str, tuple[pd.DataFrame, pd.DataFrame]], run: Run
     ) -> None:
-        torch.set_num_threads(recipe.runtime.threads or os.cpu_count() or 1)
+        torch.set_num_threads(recipe.runtime.num_threads)
         self.fabric = lightning.Fabric(
             accelerator=recipe.runtime.accelerator, devices=1, precision=recipe.runtime.precision
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -99,6 +100,11 @@ class RuntimeSettings(Settings):
     """Clips per batch when nothing is learned."""
     threads: int | None = None
     """Threads for computing; None uses all cores."""
+
+    @property
+    def num_threads(self) -> int:
+        """Threads for computing, at least 1."""
+        return self.threads or os.cpu_count() or 1
 
 
 STRATEGY_STAGES = (
