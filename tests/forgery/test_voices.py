@@ -133,6 +133,11 @@ def test_spliced_words_are_the_other_takes(footage_of):
     assert (matches / norms).max() > 0.95
 
 
+def test_another_stream_splices_other_words(footage_of):
+    own, other = footage_of(0, num_frames=100), footage_of(0, 1, num_frames=100)
+    assert len({at(own, "speech_spliced", other, 0.5, seed).tobytes() for seed in range(4)}) > 1
+
+
 def test_small_operations_keep_lengths(words):
     assert len(fit_length(words[:100], 5000)) == 5000
     assert len(fit_length(np.zeros(0, np.float32), 10)) == 10
