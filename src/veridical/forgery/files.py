@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from veridical.allocation import keep_large_blocks
 from veridical.artefacts import Manifest, Video, atomic_path, read_json, write_json
 from veridical.errors import ArtefactError, UsageError
 from veridical.forgery.catalogue import FORGERIES
@@ -179,9 +180,10 @@ def _finished(jobs: list[_Job], workers: int) -> Iterator[tuple[_Job, list[Outco
 
 
 def _one_thread() -> None:
-    """Keep a worker process to one thread."""
+    """Keep a worker process to one thread, and its large blocks of memory."""
     import cv2
 
+    keep_large_blocks()
     os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", OPENBLAS_NUM_THREADS="1")
     cv2.setNumThreads(1)
 

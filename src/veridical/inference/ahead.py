@@ -13,8 +13,14 @@ from typing import TypeVar
 
 import torch
 
+from veridical.allocation import keep_large_blocks
+
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+
+
+def _start_thread() -> None:
+    torch.set_num_threads(1)
 
 
 def map_ahead(
@@ -28,8 +34,9 @@ def map_ahead(
         threads: At least 1.
         read_ahead: Results that may wait.
     """
+    keep_large_blocks()
     waiting: deque[Future[ResultT]] = deque()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(threads, initializer=_start_thread) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 
+from veridical.allocation import keep_large_blocks
 from veridical.artefacts.manifest import Manifest, Video
 from veridical.errors import UsageError
 from veridical.media import write_video
@@ -122,8 +123,13 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
         yield from map(_render, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker) as pool:
         yield from pool.map(_render, jobs)
+
+
+def _start_worker() -> None:
+    keep_large_blocks()
+    cv2.setNumThreads(1)
 
 
 def _render(job: _Job) -> None:
