@@ -118,8 +118,6 @@ def _external(
 
 
 def _scored(run: Path, stores: list[Path], labels: Manifest | None) -> tuple[ScoreTable, Manifest]:
-    import pyarrow as pa
-
     from veridical.artefacts import Manifest, ScoreTable
     from veridical.clips import ClipStore
     from veridical.inference import load_bundle, score_store
@@ -129,8 +127,9 @@ def _scored(run: Path, stores: list[Path], labels: Manifest | None) -> tuple[Sco
     bundle = load_bundle(run)
     opened = [ClipStore.open(path) for path in stores]
     labels = labels or Manifest.concat([store.manifest() for store in opened])
-    tables = [score_store(bundle, store, labels) for store in opened]
-    return ScoreTable(pa.concat_tables([table.table for table in tables])), labels
+    # Figures on what was trained on would mean nothing; a corpus without splits is judged whole.
+    splits = ("val", "test") if labels.table["split"].null_count < len(labels) else ()
+    return ScoreTable.concat(score_store(bundle, store, labels, splits=splits) for store in opened), labels
 
 
 def training_extras(run: Path | None) -> dict[str, object]:

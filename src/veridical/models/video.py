@@ -34,8 +34,9 @@ class VideoEncoderSettings(Settings):
     input_size: int = 224
     """Side of the square input in pixels, cut from the stored crop."""
     level: int | None = None
-    """None: the pooled output of the whole backbone, as the strategy says. A number: one of timm's feature maps (from 0, each
-    of half the resolution of the one before) instead, and nothing behind it is computed. Early maps keep the texture that compositing leaves."""
+    """None: the pooled output of the whole backbone, as the strategy says. A number: one of timm's feature maps instead (from 0,
+    each of half the resolution of the one before); nothing behind it is computed. Early maps keep the texture that compositing
+    leaves."""
     grid: int = Field(4, ge=1)
     """With `level`: mean and deviation over each cell of a grid x grid division; faces are aligned, so a cell is a place."""
 

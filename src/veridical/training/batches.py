@@ -18,7 +18,7 @@ def epoch_batches(index: pd.DataFrame, settings: BatchSettings, seed: int, stage
     """Return the batches of an epoch: arrays of store rows, a video's clips next to each other.
 
     Args:
-        index: Training clips: row, video_id, target (0 or 1), generator (None for real videos).
+        index: Training clips: row, video_id, target (0 or 1), generator (None for real videos); origin when pairs are wanted.
         settings: Videos per batch, clips per video, balance.
         seed: Seed of the run.
         stage: Name of the stage.
@@ -43,15 +43,25 @@ def _balanced_orders(
 ) -> list[list[str]]:
     num_real = settings.videos // 2
     num_fake = settings.videos - num_real
-    real = _repeated(videos[videos["target"] == 0]["video_id"].to_list(), num_batches * num_real, randomness)
+    real = _repeated(videos[videos["target"] == 0]["video_id"].to_list(), num_batches * num_fake, randomness)
     fakes = videos[videos["target"] == 1]
     by_generator = [group["video_id"].to_list() for _, group in fakes.groupby(fakes["generator"].fillna(""), sort=True)]
     per_generator = -(-num_batches * num_fake // len(by_generator))
     columns = [_repeated(names, per_generator, randomness) for names in by_generator]
     fake = [name for row in zip(*columns, strict=True) for name in row]
+    if settings.pairs:
+        real = _partners(videos, fake[: len(real)], real)
     return [
-        real[i * num_real : (i + 1) * num_real] + fake[i * num_fake : (i + 1) * num_fake] for i in range(num_batches)
+        real[i * num_fake : i * num_fake + num_real] + fake[i * num_fake : (i + 1) * num_fake]
+        for i in range(num_batches)
     ]
+
+
+def _partners(videos: pd.DataFrame, fakes: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return for each fake the real video it was made from, or another real one where that is not among the videos."""
+    real = set(videos[videos["target"] == 0]["video_id"])
+    origin = dict(zip(videos["video_id"], videos["origin"], strict=True))
+    return [origin[fake] if origin[fake] in real else other for fake, other in zip(fakes, others, strict=True)]
 
 
 def _repeated(names: Sequence[str], length: int, randomness: np.random.Generator) -> list[str]:

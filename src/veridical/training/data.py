@@ -14,12 +14,15 @@ from veridical.errors import UsageError
 from veridical.training.recipe import DataSettings, Objective
 
 TARGETS: dict[Objective, str] = {"video": "visual_label", "audio": "audio_label", "joint": "label"}
-_MANIFEST_COLUMNS = ["video_id", "dataset", "split", "generator", "group", "label", "visual_label", "audio_label"]
+_MANIFEST_COLUMNS = [
+    "video_id", "dataset", "split", "generator", "group", "attributes", "label", "visual_label", "audio_label"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A store, and a row per clip: row, video_id, start_s, usable_sound, dataset, split, generator, group and labels."""
+    """A store, and a row per clip: row, video_id, start_s, usable_sound, dataset, split, generator, group, labels,
+    and origin (video_id of the real video that a fake was made from, where known)."""
 
     store: ClipStore
     manifest: Manifest
@@ -98,6 +101,7 @@ def join_labels(store: ClipStore, manifest: Manifest, inputs: InputSettings) -> 
     """Return a row per clip of the store that the manifest knows, in store order."""
     index = store.index()
     facts = manifest.frame(_MANIFEST_COLUMNS)
+    facts["origin"] = [(attributes or {}).get("target") for attributes in facts.pop("attributes")]
     clips = index.merge(facts, on="video_id", how="inner", validate="many_to_one").sort_values("row")
     loud = clips["loudness_dbfs"].fillna(-np.inf) >= inputs.min_loudness_dbfs
     clips["usable_sound"] = (

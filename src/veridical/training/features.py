@@ -163,7 +163,8 @@ def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> 
         "store": store.fingerprint,
         "inputs": recipe.inputs.model_dump(),
         "augmentation": recipe.augmentation.model_dump(exclude={"views"}),
-        "audio_cut": audio.cut,
+        "video": recipe.model.video.model_dump(),
+        "audio": recipe.model.audio.model_dump(),
         "seed": recipe.seed,
     }
     return fingerprint(facts)

@@ -49,6 +49,9 @@ class BatchSettings(Settings):
     """Clips of each; 8 x 4 is the strategy's batch of 32."""
     balanced: bool = True
     """False draws every video once per epoch, whatever its label."""
+    pairs: bool = False
+    """With `balanced`: beside each fake the real video that it was made from, where that is known, so that person, room and
+    voice tell nothing about the label."""
 
 
 class StageSettings(Settings):
