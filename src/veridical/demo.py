@@ -35,13 +35,21 @@ class DemoSettings(Settings):
 
     seed: int = 0
     a: CorpusSettings = CorpusSettings(
-        family="a", people=30, videos_per_person=2, duration_s=3.0,
-        methods=("face_swap", "lip_dub", "voice_vocoded"), per_video=2,
-    )  # fmt: skip
+        family="a",
+        people=50,
+        videos_per_person=2,
+        duration_s=3.0,
+        methods=("face_swap", "neural_mouth", "voice_converted"),
+        per_video=2,
+    )
     b: CorpusSettings = CorpusSettings(
-        family="b", people=12, videos_per_person=1, duration_s=3.0,
-        methods=("reenactment", "neural_mouth", "voice_converted"), per_video=2,
-    )  # fmt: skip
+        family="b",
+        people=12,
+        videos_per_person=1,
+        duration_s=3.0,
+        methods=("reenactment", "face_swap_poisson", "voice_vocoded"),
+        per_video=2,
+    )
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     """Shares of A that train, validate and test; no person is in two of them."""
     shuffle_labels: bool = False
@@ -120,6 +128,7 @@ def _corpus(
         methods=corpus.methods,
         per_video=corpus.per_video,
         seed=seed,
+        preset="superfast",
         workers=workers,
     )
     manifest = corpora.leak_groups(made.manifest)

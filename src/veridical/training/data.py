@@ -21,8 +21,11 @@ _MANIFEST_COLUMNS = [
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A store, and a row per clip: row, video_id, start_s, usable_sound, dataset, split, generator, group, labels,
-    and origin (video_id of the real video that a fake was made from, where known)."""
+    """A store, and what is known of each of its clips.
+
+    `clips` has a row per clip: row, video_id, start_s, usable_sound, dataset, split, generator, group, labels, and origin (video_id
+    of the real video that a fake was made from, where known).
+    """
 
     store: ClipStore
     manifest: Manifest
