@@ -53,7 +53,7 @@ class DemoSettings(Settings):
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     """Shares of A that train, validate and test; no person is in two of them."""
     shuffle_labels: bool = False
-    """A control: labels are drawn at random per person and video, so nothing can be learned."""
+    """A control: labels are dealt out at random within each split, so nothing can be learned; results go to `shuffled/`."""
 
 
 @dataclass(frozen=True)
@@ -76,40 +76,54 @@ def run_demo(folder: Path, settings: DemoSettings | None = None, *, workers: int
         workers: Processes for rendering, forging and preparation.
     """
     settings = settings or DemoSettings()
-    folder = Path(folder)
+    folder = Path(folder).absolute()
+    out = folder / "shuffled" if settings.shuffle_labels else folder
     manifests = {
         "A": _corpus(folder, "A", settings.a, lambda reals: _split(reals, settings), settings.seed, workers),
         "B": _corpus(folder, "B", settings.b, _all_test, settings.seed, workers),
     }
-    if settings.shuffle_labels:
-        manifests = {name: _shuffled(manifest, settings.seed) for name, manifest in manifests.items()}
     stores, num_unusable = {}, 0
     for name, manifest in manifests.items():
         progress.say(f"prepare {name}: faces, speech, exact one-second windows")
         summary = preparation.prepare(manifest, folder / f"store-{name}", workers=workers)
         num_unusable += sum(count for status, count in summary.counts.items() if status != "ok")
         stores[name] = ClipStore.open(folder / f"store-{name}")
+    if settings.shuffle_labels:
+        manifests = {name: shuffled(manifest, settings.seed) for name, manifest in manifests.items()}
+    for name, manifest in manifests.items():
+        manifest.write(out / f"manifest-{name}.parquet")
     progress.say("train: picture, sound, both")
-    recipe = demo_recipe(folder / "store-A", settings.seed)
-    run = training.train(recipe, folder / "run", resume=(folder / "run").exists())
-    scores = _scores(folder, stores, manifests)
+    run = training.train(_recipe(folder, out, settings.seed), out / "run", resume=(out / "run").exists())
+    progress.say("judge: people of A that were never seen, and B")
+    result, report = _judge(out, run, stores, manifests)
+    return DemoResult(folder, result, report, num_unusable)
+
+
+def _recipe(folder: Path, out: Path, seed: int) -> training.Recipe:
+    changes = [f"seed={seed}", f"data.store={folder / 'store-A'}", f"data.manifest={out / 'manifest-A.parquet'}"]
+    return training.read_recipe("small", changes)
+
+
+def _judge(
+    out: Path, run: training.TrainSummary, stores: dict[str, ClipStore], manifests: dict[str, Manifest]
+) -> tuple[evaluation.Evaluation, Path]:
+    """Score, evaluate and write the report."""
+    bundle = inference.load_bundle(run.run)
+    scores = ScoreTable.concat(
+        inference.score_store(bundle, stores[name], manifests[name], splits=("val", "test")) for name in stores
+    )
+    scores.write(out / "scores.parquet")
     result = evaluation.evaluate(
         scores,
         manifest=Manifest.concat(manifests.values()),
         title="veridical demo: puppets",
-        looks=folder / "run" / "looks.jsonl",
+        looks=run.run / "looks.jsonl",
     )
-    result.write(folder / "evaluation")
+    result.write(out / "evaluation")
     for name in ("metrics.csv", "risks.csv"):
-        (folder / name).write_bytes((folder / "evaluation" / name).read_bytes())
-    extras = {"training": list(run.history), "settings": recipe.model_dump(mode="json")}
-    report = reports.write_report(folder / "evaluation", folder / "report.html", extras=extras)
-    return DemoResult(folder, result, report, num_unusable)
-
-
-def demo_recipe(store: Path, seed: int) -> training.Recipe:
-    """Return the small recipe that the package carries, for this store."""
-    return training.read_recipe("small", [f"seed={seed}", f"data.store={store}"])
+        (out / name).write_bytes((out / "evaluation" / name).read_bytes())
+    extras = {"training": list(run.history), "settings": training.Run(run.run).recipe().model_dump(mode="json")}
+    return result, reports.write_report(out / "evaluation", out / "report.html", extras=extras)
 
 
 def _corpus(
@@ -131,9 +145,7 @@ def _corpus(
         preset="superfast",
         workers=workers,
     )
-    manifest = corpora.leak_groups(made.manifest)
-    manifest.write(folder / f"manifest-{name}.parquet")
-    return manifest
+    return corpora.leak_groups(made.manifest)
 
 
 def _split(reals: Manifest, settings: DemoSettings) -> Manifest:
@@ -144,19 +156,8 @@ def _all_test(reals: Manifest) -> Manifest:
     return corpora.split(reals, "all-test").manifest
 
 
-def _scores(folder: Path, stores: dict[str, ClipStore], manifests: dict[str, Manifest]) -> ScoreTable:
-    bundle = inference.load_bundle(folder / "run")
-    tables = [
-        inference.score_store(bundle, stores["A"], manifests["A"], splits=("val", "test")),
-        inference.score_store(bundle, stores["B"], manifests["B"]),
-    ]
-    scores = ScoreTable.concat(tables)
-    scores.write(folder / "scores.parquet")
-    return scores
-
-
-def _shuffled(manifest: Manifest, seed: int) -> Manifest:
-    """Return the manifest with its rows' labels (all three, and the generator) dealt out anew within each split."""
+def shuffled(manifest: Manifest, seed: int) -> Manifest:
+    """Return the manifest with the rows' labels (all three, and the generator) dealt out anew within each split: a control."""
     frame = manifest.frame(["split", "video_id"])
     order = list(range(len(frame)))
     for split in sorted(frame["split"].unique()):

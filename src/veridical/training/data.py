@@ -23,8 +23,8 @@ _MANIFEST_COLUMNS = [
 class TrainingData:
     """A store, and what is known of each of its clips.
 
-    `clips` has a row per clip: row, video_id, start_s, usable_sound, dataset, split, generator, group, labels, and origin (video_id
-    of the real video that a fake was made from, where known).
+    `clips` has a row per clip: row, video_id, start_s, usable_sound, dataset, split, generator, group, labels, and origin
+    (video_id of the real video that a fake was made from, where known).
     """
 
     store: ClipStore
