@@ -9,6 +9,15 @@ from collections.abc import Iterable
 class VeridicalError(Exception):
     """Base of all errors that are meant to be read by a user; the command line prints the message alone."""
 
+    exit_code = 2
+    """What the command line ends with: 2 wrong use or unusable input, 1 a verdict that fell short."""
+
+
+class LeakError(VeridicalError):
+    """Something that is not content tells the classes apart (exit code 1)."""
+
+    exit_code = 1
+
 
 class UsageError(VeridicalError):
     """Wrong use or unusable input (exit code 2)."""

@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import load_file
 from tiny import fabricate_store, tiny_recipe, tiny_values
 
+from veridical import corpora
 from veridical.clips import ClipStore
-from veridical.errors import DivergedError, UsageError
+from veridical.errors import DivergedError, LeakError, UsageError
 from veridical.inference import load_bundle, score_store
 from veridical.metrics import roc_auc
 from veridical.models import Detector
@@ -183,6 +184,22 @@ def test_nan_stops_the_run_and_names_the_batch(store: ClipStore, tmp_path: Path)
     values["optimiser"] = {"clip_norm": 0.0}
     with pytest.raises(DivergedError, match=r"stage video, epoch \d+: loss is not finite; batch: p\d\d"):
         train(tiny_recipe(store.path, **{name: values[name] for name in ("stages", "optimiser")}), tmp_path / "run")
+
+
+def test_a_leak_is_refused_unless_it_is_accepted(tmp_path: Path) -> None:
+    store = fabricate_store(tmp_path / "store", silent_reals=True, people=40, clips=2)
+    stages = [stage for stage in tiny_values(store.path)["stages"] if stage["name"] != "audio"]
+    with pytest.raises(LeakError, match=r"--accept-leak"):
+        train(tiny_recipe(store.path, stages=stages), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train_split = store.manifest().select(split="train")
+    index = store.index()
+    index = index[index["video_id"].isin(train_split.table["video_id"].to_pylist())]
+    found = corpora.audit(train_split, index).leaks
+    assert "has_audio" in found
+    rest = corpora.audit(train_split, index, accept=found).leaks
+    accepted = {"store": str(store.path), "accept_leaks": [*found, *rest]}
+    assert train(tiny_recipe(store.path, stages=stages, data=accepted), tmp_path / "run").stages
 
 
 def test_another_preparation_is_refused(store: ClipStore, tmp_path: Path) -> None:

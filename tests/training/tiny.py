@@ -39,7 +39,9 @@ def fabricate_clip(video_id: str, start_s: float, generator: str | None, *, cue:
     )
 
 
-def fabricate_store(path: Path, *, cue: bool = True, sound: bool = True, people: int = 16, clips: int = 3) -> ClipStore:
+def fabricate_store(
+    path: Path, *, cue: bool = True, sound: bool = True, people: int = 16, clips: int = 3, silent_reals: bool = False
+) -> ClipStore:
     """One real and two fake videos per person; the first half trains, a quarter validates, a quarter tests."""
     videos = []
     for person in range(people):
@@ -58,8 +60,9 @@ def fabricate_store(path: Path, *, cue: bool = True, sound: bool = True, people:
     store = ClipStore.create(path, StoreSettings(crop_size=SIZE), Manifest.from_videos(videos))
     with ClipWriter(store.path) as writer:
         for video in videos:
+            heard = sound and not (silent_reals and video.label == 0)
             made = [
-                fabricate_clip(video.video_id, float(i), video.generator, cue=cue, sound=sound) for i in range(clips)
+                fabricate_clip(video.video_id, float(i), video.generator, cue=cue, sound=heard) for i in range(clips)
             ]
             writer.add(
                 LedgerEntry(video.video_id, "ok", num_clips=clips, has_audio=sound, duration_s=float(clips)), made

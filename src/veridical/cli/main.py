@@ -35,7 +35,6 @@ COMMANDS = {
 }
 """Command name → its panel in the help. The command `name` is the function `name` of `veridical/cli/name.py`."""
 
-WRONG_USE = 2
 INTERRUPTED = 130
 
 
@@ -90,7 +89,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             if os.environ.get("VERIDICAL_DEBUG"):
                 raise
             errors.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
-            raise typer.Exit(WRONG_USE) from None
+            raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             errors.print("interrupted; what is finished is kept", highlight=False)
             raise typer.Exit(INTERRUPTED) from None

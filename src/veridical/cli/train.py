@@ -26,15 +26,21 @@ def train(
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: a.b=c, for example losses.temporal=0.05.")
     ] = None,
+    accept_leak: Annotated[
+        list[str] | None,
+        typer.Option(help="Train although this property tells real from fake (a name that `veridical audit` shows)."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
 ) -> None:
     """Train a detector in stages; the best weights by validation AUC end up in RUN/model, calibrated on validation.
 
-    Only the train split teaches and only the val split selects; the test split is not looked at.
+    Only the train split teaches and only the val split selects; the test split is not looked at. Training is refused (exit code
+    1) when something that is not content, such as the presence of sound, tells real from fake.
     """
     from veridical import training
 
     changes = list(assignments or [])
+    changes += [f"data.accept_leaks=[{', '.join(accept_leak)}]"] if accept_leak else []
     changes += [f"data.{name}={path}" for name, path in (("store", store), ("manifest", manifest)) if path]
     summary = training.train(training.read_recipe(recipe, changes), output, resume=resume)
     _show(summary, Console())

@@ -29,6 +29,7 @@ from veridical.training.checkpoints import Progress, load_progress, restore_mode
 from veridical.training.data import TrainingData, load_data
 from veridical.training.events import EventWriter
 from veridical.training.features import DirectFeatures, FeatureSource, feature_source
+from veridical.training.leaks import refuse_leaks
 from veridical.training.losses import LossTerms, collapse_monitor, smoothed_bce, total_loss
 from veridical.training.recipe import Recipe, StageSettings
 from veridical.training.run import Run
@@ -67,6 +68,7 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
 
     Raises:
         UsageError: when data and recipe do not fit (each stage is checked before the first one starts).
+        LeakError: when something that is not content tells the classes apart in the training split.
         DivergedError: when a loss becomes NaN or infinite, with the batch named.
     """
     data = load_data(recipe.data, recipe.inputs)
@@ -75,6 +77,8 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
         for stage in recipe.stages
     }
     run = Run(Path(run_path))
+    if not run.state_folder.exists():
+        refuse_leaks(data, recipe.data.accept_leaks)
     run.start(recipe, resume)
     return _Trainer(recipe, data, stage_data, run).fit()
 

@@ -26,6 +26,8 @@ class DataSettings(Settings):
     """The clip store that `veridical prepare` wrote."""
     manifest: Path | None = None
     """Labels and splits; the copy inside the store when not given."""
+    accept_leaks: tuple[str, ...] = ()
+    """Properties that are known to tell the classes apart and are accepted; see `veridical audit`."""
     clips_per_video: int | None = None
     """Use at most this many windows of each training video, evenly spread; None uses all."""
 

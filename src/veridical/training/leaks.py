@@ -1,0 +1,35 @@
+"""Before training: does anything that is not content tell the classes apart? Then a detector would learn that instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from veridical import corpora, progress
+from veridical.artefacts import Manifest
+from veridical.errors import LeakError
+from veridical.training.data import TrainingData
+
+
+def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> None:
+    """Audit the training split; container facts that the model cannot see only warn.
+
+    Raises:
+        LeakError: when a property that reaches the model separates the classes and was not accepted by name.
+        UsageError: when an accepted name is no property.
+    """
+    names = data.clips.loc[data.clips["split"] == "train", "video_id"].unique()
+    known = data.manifest.table
+    train = Manifest(known.filter(pc.is_in(known["video_id"], pa.array(names, pa.string()))))
+    index = data.store.index()
+    result = corpora.audit(train, index[index["video_id"].isin(names)], accept=tuple(accepted))
+    for row in result.table[result.table["verdict"] == "warns"].itertuples():
+        progress.say(f"warning: {row.property} separates the classes (AUC {row.auc:.2f}); the model cannot see it")
+    if result.leaks:
+        worst = result.table[result.table["verdict"] == "leak"].iloc[0]
+        raise LeakError(
+            f"{', '.join(result.leaks)} separates real from fake without looking at the content (AUC {worst['auc']:.2f}, "
+            f"{worst['property']}); make the classes alike (see `veridical audit`), or accept it: --accept-leak {result.leaks[0]}"
+        )
