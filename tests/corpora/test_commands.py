@@ -90,3 +90,11 @@ def test_audit_exits_with_one_on_a_leak(tmp_path: Path) -> None:
     assert run("audit", tmp_path / "m.parquet", "--accept-leak", "has_audio").exit_code == 0
     plain = json.loads(run("audit", tmp_path / "m.parquet", "--json").output)
     assert plain["leaks"] == ["has_audio", "all that the model sees"]
+
+
+@pytest.mark.parametrize("command", ["audit", "stats"])
+def test_a_second_manifest_is_refused_where_it_would_take_the_place_of_the_first(command: str, tmp_path: Path) -> None:
+    Manifest.from_videos([Video("w", "w/1", "v.mp4", 0)]).write(tmp_path / "m.parquet")
+    wrong = run(command, tmp_path / "m.parquet", "--manifest", tmp_path / "m.parquet")
+    assert isinstance(wrong.exception, UsageError)
+    assert "goes with a clip store" in str(wrong.exception)

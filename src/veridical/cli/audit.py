@@ -39,7 +39,10 @@ def audit(
 
     from veridical import corpora
     from veridical.artefacts import Manifest
+    from veridical.errors import UsageError
 
+    if manifest is not None and not source.is_dir():
+        raise UsageError("--manifest goes with a clip store; SOURCE is a manifest already")
     clips = None
     if source.is_dir():
         from veridical.clips import ClipStore
@@ -48,7 +51,7 @@ def audit(
         videos = (Manifest.read(manifest) if manifest else store.manifest()).select(split=split)
         clips = _content(store, videos, clips_per_video)
     else:
-        videos = Manifest.read(manifest or source).select(split=split)
+        videos = Manifest.read(source).select(split=split)
     result = corpora.audit(videos, clips, accept=accept_leak or (), seed=seed)
     if json:
         typer.echo(json_module.dumps(result.to_json(), indent=2))

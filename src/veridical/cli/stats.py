@@ -27,7 +27,10 @@ def stats(
 
     from veridical import corpora
     from veridical.artefacts import Manifest
+    from veridical.errors import UsageError
 
+    if manifest is not None and not source.is_dir():
+        raise UsageError("--manifest goes with a clip store; SOURCE is a manifest already")
     clips, frames_per_clip = None, 5
     if source.is_dir():
         from veridical.clips import ClipStore
@@ -36,7 +39,7 @@ def stats(
         clips, frames_per_clip = store.index(), store.settings.num_frames
         videos = Manifest.read(manifest) if manifest else store.manifest()
     else:
-        videos = Manifest.read(manifest or source)
+        videos = Manifest.read(source)
     found = corpora.statistics(videos.select(split=split), clips, frames_per_clip=frames_per_clip)
     console = Console()
     if json:
