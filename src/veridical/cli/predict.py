@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from veridical import progress
@@ -53,14 +54,16 @@ def _show(results: list[tuple[Path, Prediction | VeridicalError]], console: Cons
     table = Table("video", "p(fake)", "per second", "picture alone", "sound alone", "note")
     for path, result in results:
         if isinstance(result, VeridicalError):
-            table.add_row(path.name, "–", "", "", "", f"not evaluable: {result}")
+            table.add_row(escape(path.name), "–", "", "", "", escape(f"not evaluable: {result}"))
             continue
         sound = "–" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
-        note = f"{result.num_dropped_windows} s without a face" if result.num_dropped_windows else ""
+        note = f"{result.num_dropped_windows} windows without a face" if result.num_dropped_windows else ""
         seconds = " ".join(_probability(clip.p_fake) for clip in result.clips[:12]) + (
             " …" if len(result.clips) > 12 else ""
         )
-        table.add_row(path.name, _probability(result.p_fake), seconds, f"{result.video_logit:+.2f}", sound, note)
+        table.add_row(
+            escape(path.name), _probability(result.p_fake), seconds, f"{result.video_logit:+.2f}", sound, note
+        )
     console.print(table)
     console.print("p(fake): calibrated on validation data of the model. Alone: raw logits, above 0 leans to fake.")
 
