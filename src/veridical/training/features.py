@@ -6,8 +6,10 @@ the store in a folder named for everything that decides their content: store, fr
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-from contextlib import nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +28,8 @@ from veridical.training.recipe import Recipe
 Rows = npt.NDArray[np.int64]
 CHUNK = 16
 """Clips encoded at a time."""
+FEATURES_VERSION = 1
+"""To be raised when the same settings come to give other features, so that what was kept before is not used again."""
 
 
 class FeatureSource(Protocol):
@@ -108,7 +112,10 @@ class ReusedFeatures:
 
 
 class _KeptView:
-    """Memory-mapped arrays of one view, a row per clip of the store; rows are marked done after they are written."""
+    """Memory-mapped arrays of one view, a row per clip of the store; rows are marked done after they are written.
+
+    Several runs may fill the same view at once: they write into the same files, and what one did not see of another it computes.
+    """
 
     def __init__(self, folder: Path, num_clips: int) -> None:
         self.folder, self.num_clips = folder, num_clips
@@ -126,26 +133,35 @@ class _KeptView:
     def put(self, rows: Rows, features: Features) -> None:
         """Keep a chunk; after a crash whatever was not marked is computed again."""
         values = {"video": features.video, "audio": features.audio}
-        for name, tensor in values.items():
-            if name not in self.arrays:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                shape = (self.num_clips, *tensor.shape[1:])
-                self.arrays[name] = np.lib.format.open_memmap(
-                    self.folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=shape
-                )
-            self.arrays[name][rows] = tensor.float().cpu().numpy()
-            self.arrays[name].flush()
-        self.done[rows] = True
-        self.has_audio[rows] = features.has_audio.cpu().numpy()
-        temporary = self.folder / ".done.tmp.npz"
-        np.savez(temporary, done=self.done, has_audio=self.has_audio)
-        temporary.replace(self.folder / "done.npz")
+        with _alone(self.folder):
+            for name, tensor in values.items():
+                if name not in self.arrays:
+                    path, shape = self.folder / f"{name}.npy", (self.num_clips, *tensor.shape[1:])
+                    if not path.exists():
+                        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+                    self.arrays[name] = np.lib.format.open_memmap(path, mode="r+")
+                self.arrays[name][rows] = tensor.float().cpu().numpy()
+                self.arrays[name].flush()
+            self.done[rows] = True
+            self.has_audio[rows] = features.has_audio.cpu().numpy()
+            temporary = self.folder / ".done.tmp.npz"
+            np.savez(temporary, done=self.done, has_audio=self.has_audio)
+            temporary.replace(self.folder / "done.npz")
 
     def get(self, rows: Rows, device: torch.device) -> Features:
         """Read a batch back."""
         video, audio = (torch.from_numpy(np.asarray(self.arrays[name][rows])).to(device) for name in ("video", "audio"))
         has_audio = torch.from_numpy(self.has_audio[rows]).to(device)
         return Features(video, audio, torch.ones(len(rows), dtype=torch.bool, device=device), has_audio)
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Keep other processes from writing into a folder for the length of the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "wb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> str:
@@ -159,6 +175,7 @@ def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> 
                 digest.update(name.encode())
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     facts = {
+        "version": FEATURES_VERSION,
         "weights": digest.hexdigest(),
         "store": store.fingerprint,
         "inputs": recipe.inputs.model_dump(),
