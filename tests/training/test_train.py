@@ -99,6 +99,34 @@ def test_reuse_equals_the_direct_path(store: ClipStore, tmp_path: Path) -> None:
     assert torch.equal(again.batch(ROWS, 1).video, reused.batch(ROWS, 1).video), "kept on disk"
 
 
+def test_two_runs_fill_the_same_view(store: ClipStore, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.path)
+    direct = DirectFeatures(Detector(recipe.model).eval(), store, recipe)
+    first, second = ReusedFeatures(direct, tmp_path), ReusedFeatures(direct, tmp_path)
+    for source in (first, second):
+        source._view(0)  # both look while there is nothing
+    before = first.batch(ROWS[:2], 0).video
+    second.batch(ROWS[2:], 0)
+    assert before.abs().sum() > 0
+    assert torch.equal(first.batch(ROWS[:2], 0).video, before)
+
+
+def test_features_of_an_opened_backbone_are_not_those_of_before(store: ClipStore, tmp_path: Path) -> None:
+    values = tiny_values(store.path)
+    stages = [
+        {"name": "joint", "objective": "joint", "train": ["temporal", "fusion", "head"], "epochs": 1, "lr": 0.003},
+        {"name": "open", "objective": "joint", "train": ["video_backbone", "head"], "epochs": 1, "lr": 0.03},
+        {"name": "closed", "objective": "joint", "train": ["temporal", "fusion", "head"], "epochs": 1, "lr": 0.003},
+    ]
+    found = []
+    for reuse in (True, False):
+        recipe = tiny_recipe(store.path, stages=stages, runtime={**values["runtime"], "reuse_features": reuse})
+        found.append(train(recipe, tmp_path / f"run-{reuse}").history)
+    for mine, theirs in zip(*found, strict=True):
+        assert mine["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-3)
+        assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
+
+
 def test_training_with_and_without_reuse_reach_the_same(
     store: ClipStore, summary: TrainSummary, tmp_path: Path
 ) -> None:
@@ -158,6 +186,16 @@ def test_a_run_is_not_overwritten(store: ClipStore, summary: TrainSummary) -> No
         train(tiny_recipe(store.path), summary.run)
     with pytest.raises(UsageError, match="another recipe"):
         train(tiny_recipe(store.path, seed=5), summary.run, resume=True)
+
+
+def test_a_run_is_not_continued_on_other_labels(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
+    copy = shutil.copytree(summary.run, tmp_path / "run")
+    manifest = store.manifest()
+    labels = manifest.table["label"].to_pylist()
+    manifest.with_column("label", [1 - labels[0], *labels[1:]]).write(tmp_path / "m.parquet")
+    data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
+    with pytest.raises(UsageError, match="other clips, labels or splits"):
+        train(tiny_recipe(store.path, data=data), copy, resume=True)
 
 
 def test_audio_stage_refuses_silent_data_before_anything_is_trained(tmp_path: Path) -> None:

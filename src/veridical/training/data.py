@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from veridical.artefacts import Manifest
+from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import ClipStore
 from veridical.clips.inputs import InputSettings
 from veridical.errors import UsageError
@@ -17,6 +18,13 @@ TARGETS: dict[Objective, str] = {"video": "visual_label", "audio": "audio_label"
 _MANIFEST_COLUMNS = [
     "video_id", "dataset", "split", "generator", "group", "attributes", "label", "visual_label", "audio_label"
 ]  # fmt: skip
+
+
+_LEARNED_FROM = pa.schema(
+    [(name, pa.string()) for name in ("video_id", "split", "generator", "origin", "digest")]
+    + [("start_s", pa.float64())]
+    + [(name, pa.int8()) for name in ("label", "visual_label", "audio_label")]
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,13 @@ class TrainingData:
     store: ClipStore
     manifest: Manifest
     clips: pd.DataFrame
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with the clips, their content, labels, generators and splits; not with where they lie."""
+        digests = self.store.ledger().set_index("video_id")["digest"]
+        facts = self.clips.assign(digest=self.clips["video_id"].map(digests))[_LEARNED_FROM.names]
+        return fingerprint(pa.Table.from_pandas(facts, schema=_LEARNED_FROM, preserve_index=False))
 
     def for_objective(self, objective: Objective, split: str) -> pd.DataFrame:
         """Return the clips of a split whose target label is known, with a column `target` (0 or 1).

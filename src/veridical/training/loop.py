@@ -79,7 +79,7 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
     run = Run(Path(run_path))
     if not run.state_folder.exists():
         refuse_leaks(data, recipe.data.accept_leaks)
-    run.start(recipe, resume)
+    run.start(recipe, data.fingerprint, resume)
     return _Trainer(recipe, data, stage_data, run).fit()
 
 
@@ -95,7 +95,6 @@ class _Trainer:
         self.recipe, self.data, self.stage_data, self.run = recipe, data, stage_data, run
         self.progress = load_progress(run.state_folder) or Progress()
         self.detector = Detector(recipe.model).to(self.fabric.device)
-        self.source = feature_source(self.detector, data.store, recipe)
         self.events = EventWriter(run.tensorboard_folder)
 
     def fit(self) -> TrainSummary:
@@ -107,7 +106,7 @@ class _Trainer:
         if not self.run.model_folder.exists():
             finish_model(
                 self.detector,
-                self.source,
+                feature_source(self.detector, self.data.store, self.recipe),
                 self.stage_data[self.recipe.stages[-1].name][1],
                 self.data,
                 self.recipe,
@@ -149,9 +148,10 @@ class _Trainer:
         save_state(self.run.state_folder, self.progress, self.detector, None)
 
     def _stage_source(self, stage: StageSettings) -> FeatureSource:
+        """Return where features come from; made for each stage, since what is kept belongs to the weights of that time."""
         if "video_backbone" in stage.train:
             return DirectFeatures(self.detector, self.data.store, self.recipe)
-        return self.source
+        return feature_source(self.detector, self.data.store, self.recipe)
 
     def _epoch(self, model: Any, optimiser: Any, source: FeatureSource, stage: StageSettings) -> dict[str, float]:
         """Train one epoch; return the mean of each loss term."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from veridical.artefacts import atomic_path
+from veridical.artefacts import atomic_path, read_json, write_json
 from veridical.errors import ArtefactError, UsageError
 from veridical.training.recipe import Recipe, read_recipe
 
@@ -24,6 +24,11 @@ class Run:
     def recipe_path(self) -> Path:
         """The resolved recipe."""
         return self.path / "recipe.yaml"
+
+    @property
+    def data_path(self) -> Path:
+        """Fingerprint of the clips, labels and splits that it learns from."""
+        return self.path / "data.json"
 
     @property
     def metrics_path(self) -> Path:
@@ -49,11 +54,11 @@ class Run:
         """Best weights of a stage and what they reached."""
         return self.path / "stages" / f"{number + 1}-{name}"
 
-    def start(self, recipe: Recipe, resume: bool) -> None:
-        """Make the folder, or check that it continues the same recipe.
+    def start(self, recipe: Recipe, data_fingerprint: str, resume: bool) -> None:
+        """Make the folder, or check that it continues the same recipe on the same data.
 
         Raises:
-            UsageError: when the folder holds a run and `resume` is False, or the recipe differs.
+            UsageError: when the folder holds a run and `resume` is False, or the recipe or the data differ.
         """
         if self.recipe_path.exists():
             if not resume:
@@ -62,8 +67,13 @@ class Run:
                 )
             if comparable(self.recipe()) != comparable(recipe):
                 raise UsageError(f"{self.path}: was started with another recipe; resume with {self.recipe_path}")
+            if self.data_path.exists() and read_json(self.data_path)["fingerprint"] != data_fingerprint:
+                raise UsageError(
+                    f"{self.path}: was started on other clips, labels or splits than the store and the manifest have now; "
+                    "train into another folder"
+                )
             return
-        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.data_path, {"fingerprint": data_fingerprint})
         with atomic_path(self.recipe_path) as temporary:
             temporary.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
 
