@@ -5,6 +5,7 @@ from veridical.corpora.auditing import AuditResult, audit
 from veridical.corpora.content import clip_facts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.hashes import perceptual_hash
+from veridical.corpora.people import target_groups
 from veridical.corpora.probing import ProbeResult, probe_media
 from veridical.corpora.proof import Leak, Proof, prove, split_counts
 from veridical.corpora.properties import PROPERTIES
@@ -39,4 +40,5 @@ __all__ = [
     "split",
     "split_counts",
     "statistics",
+    "target_groups",
 ]

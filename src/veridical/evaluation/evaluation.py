@@ -220,6 +220,11 @@ def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> li
             f"{ungrouped} of {len(evidence.videos)} videos have no leak group: each counts as a group of its own,"
             " intervals may be too narrow"
         )
+    if (evidence.videos["resampling_group"] != evidence.videos["group"]).any():
+        found.append(
+            "people are tied together by donors into too few leak groups for intervals: videos were resampled by the person"
+            " shown; shared donors make intervals a little too narrow"
+        )
     if evidence.not_in_manifest:
         found.append(f"{evidence.not_in_manifest} scored videos are not in the manifest")
     unlabelled = int(np.isnan(evidence.videos["label"].to_numpy(dtype=float)).sum())

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from veridical.artefacts import Manifest, ScoreTable
+from veridical.corpora import target_groups
 from veridical.errors import ArtefactError, UsageError
 from veridical.evaluation.settings import Aggregation
 from veridical.metrics.checks import FloatArray, IntArray
@@ -24,6 +25,8 @@ from veridical.metrics.checks import FloatArray, IntArray
 TEXT_FACTS = ("dataset", "split", "generator", "compression", "group")
 LABELS = ("label", "visual_label", "audio_label")
 MEDIA_FACTS = ("duration_s", "fps", "width", "height", "bitrate", "audio_rate_hz")
+MIN_GROUPS = 10
+"""Leak groups that a data set and split needs for intervals over them."""
 CONDITION_ORDER = ("joint", "audio_masked", "video_masked", "video_head", "audio_head")
 """`audio_masked` leaves the picture, `video_masked` leaves the sound; the first that is present is the primary condition."""
 
@@ -39,7 +42,7 @@ class Clips:
     logit: FloatArray
     """(n,) finite."""
     label: FloatArray
-    """(n,) 0, 1 or NaN."""
+    """(n,) 0, 1 or NaN; the video's where the score table has none for the clip."""
     p_fake: FloatArray
     """(n,) the model's own calibrated probability, NaN where it gave none."""
 
@@ -49,7 +52,8 @@ class Evidence:
     """All that an evaluation looks at."""
 
     videos: pd.DataFrame
-    """A row per video: video_id, the text facts ('' unknown), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share,
+    """A row per video: video_id, the text facts ('' unknown), resampling_group (what the bootstrap draws: the leak group, or
+    the person shown where leak groups are too few), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share,
     attributes (a dict), in_manifest, sha256 ('' unknown), and the media facts of the manifest (NaN unknown)."""
     clips: Mapping[str, Clips]
     """Condition → its scored rows; the primary condition comes first."""
@@ -98,8 +102,8 @@ def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
             )
         videos = _with_manifest(videos, manifest)
     return Evidence(
-        videos=videos,
-        clips=_clips(scored, codes),
+        videos=videos.assign(resampling_group=_resampling_groups(videos, manifest)),
+        clips=_clips(scored, codes, videos["label"].to_numpy(dtype=float)),
         rows_without_logit=table.num_rows - scored.num_rows,
         not_in_manifest=not_in_manifest,
         has_manifest=manifest is not None,
@@ -198,13 +202,36 @@ def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     return merged.reset_index()
 
 
+def _resampling_groups(videos: pd.DataFrame, manifest: Manifest | None) -> pd.Series:
+    """Return what the bootstrap draws for each video.
+
+    Donors tie people together: the leak groups of a corpus of swaps can be one (Celeb-DF's test list has 30 people in one), and
+    nothing can be drawn from one. Where a data set and split has fewer than `MIN_GROUPS`, its videos are drawn by the person
+    shown.
+    """
+    group = videos["group"].copy()
+    if manifest is None:
+        return group
+    shown = pd.Series(
+        [f"person shown {n}" for n in target_groups(manifest)], index=manifest.table["video_id"].to_pylist()
+    )
+    person = videos["video_id"].map(shown)
+    for rows in videos.groupby(["dataset", "split"], sort=False).groups.values():
+        known = group.loc[rows][group.loc[rows] != ""]
+        if 0 < known.nunique() < MIN_GROUPS and person.loc[rows].nunique() > known.nunique():
+            group.loc[rows] = person.loc[rows].where(person.loc[rows].notna(), group.loc[rows])
+    return group
+
+
 def _mapping(value: object) -> dict[str, str]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def _clips(scored: pa.Table, codes: IntArray) -> dict[str, Clips]:
+def _clips(scored: pa.Table, codes: IntArray, video_labels: FloatArray) -> dict[str, Clips]:
+    """Return the rows of each condition; a clip without a label of its own has its video's."""
     conditions, names = _encode(scored["condition"])
     values = {name: _floats(scored[name]) for name in ("start_s", "logit", "label", "p_fake")}
+    values["label"] = np.where(np.isfinite(values["label"]), values["label"], video_labels[codes])
     found: dict[str, Clips] = {}
     for name in sorted(names, key=_condition_rank):
         rows = np.flatnonzero(conditions == list(names).index(name))

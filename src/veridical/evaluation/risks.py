@@ -191,13 +191,16 @@ def temporal_shortcut(findings: Findings) -> Iterator[Risk]:
         yield _without("temporal shortcut", limit, "scores of one corpus only; a second one is needed", mitigation)
 
 
+DEMOGRAPHICS = ("gender", "race", "ethnicity", "skin", "age", "accent", "language")
+
+
 def group_bias(findings: Findings) -> Iterator[Risk]:
     """Spread of AUC over the values of each attribute."""
     limit = findings.settings.thresholds.group_gap
     mitigation = "collect more of the weaker group; weight it in training; report figures by group"
     found = False
     for key, figure in findings.table.items():
-        if key.metric == "auc_spread" and key.slice not in ("generator", "compression"):
+        if key.metric == "auc_spread" and key.slice in DEMOGRAPHICS:
             found = True
             parts = findings.table.slices(Key(**{**vars(key), "metric": "auc", "slice": ""}), key.slice)
             note = ", ".join(f"{value} {part.value:.3f}" for value, part in parts.items())
@@ -205,7 +208,7 @@ def group_bias(findings: Findings) -> Iterator[Risk]:
                 f"speaker / demographic bias: {key.slice} ({key.dataset})", figure, limit, mitigation, note=note
             )
     if not found:
-        reason = "no attribute (gender, race, speaker) with at least two values is known"
+        reason = f"no attribute about people ({', '.join(DEMOGRAPHICS)}) with at least two values is known"
         yield _without("speaker / demographic bias", limit, reason, mitigation)
 
 

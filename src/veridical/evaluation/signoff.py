@@ -141,6 +141,10 @@ def _grade(name: str, expectation: Expectation, value: float) -> str:
     return "better" if (value > high) != (name in LOWER_IS_BETTER) else "worse"
 
 
+def _interval(figure: Figure, form: str) -> str:
+    return "" if np.isnan(figure.low) else f" [{figure.low:{form}}, {figure.high:{form}}]"
+
+
 def decide(findings: Findings, risks: pd.DataFrame) -> Decision:
     """Decide by the cross-corpus AUC first, then the gap, then flags that are certain.
 
@@ -159,12 +163,10 @@ def decide(findings: Findings, risks: pd.DataFrame) -> Decision:
         dataset = key.dataset.partition("->")[2]
         cell = next(cell for cell in findings.judged if cell.dataset == dataset)
         area = findings.table.get(findings.key(cell, "auc"))
-        line = f"AUC on {dataset} is {area.value:.3f} [{area.low:.3f}, {area.high:.3f}], at least {least:.2f} is asked"
+        line = f"AUC on {dataset} is {area.value:.3f}{_interval(area, '.3f')}, at least {least:.2f} is asked"
         (against if area.value < least else beside).append(line)
         limit = findings.settings.thresholds.corpus_gap
-        line = (
-            f"gap {key.dataset} is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], at most {limit:.2f} is allowed"
-        )
+        line = f"gap {key.dataset} is {gap.value:+.3f}{_interval(gap, '+.3f')}, at most {limit:.2f} is allowed"
         (against if gap.value > limit else beside).append(line)
     sure = risks[(risks["verdict"] == "FLAG") & (risks["certain"] == True)]  # noqa: E712
     against += [f"{row.risk}: {row.figure:.3f} against {row.threshold:.2f}, certain" for row in sure.itertuples()]

@@ -53,12 +53,17 @@ def cells(evidence: Evidence, settings: EvaluationSettings) -> list[Cell]:
     """Return a cell for each data set and split, in order of name; the order of the rows of the tables does not matter."""
     videos = evidence.videos
     found = []
+    scored = np.zeros(len(videos), bool)
+    for clips in evidence.clips.values():
+        scored[clips.video] = True
     names, splits = videos["dataset"].to_numpy(), videos["split"].to_numpy()
     ids = videos["video_id"].to_numpy(dtype=object)
     for dataset, split in sorted(set(zip(names, splits, strict=True))):
         rows = np.flatnonzero((names == dataset) & (splits == split))
         rows = rows[np.argsort(ids[rows], kind="stable")]
-        group = videos["group"].to_numpy()[rows]
+        if split == "train" and not scored[rows].any():
+            continue  # nobody asked for figures on what was trained on
+        group = videos["resampling_group"].to_numpy()[rows]
         unit = np.where(group == "", "\x00" + ids[rows], group)
         place = np.full(len(videos), -1, dtype=np.int64)
         place[rows] = np.arange(len(rows))
@@ -119,13 +124,19 @@ def clip_sample(evidence: Evidence, cell: Cell, settings: EvaluationSettings, co
     )
 
 
+BOOKKEEPING = frozenset(
+    {"target", "donor", "original", "severity", "youtube_id", "part", "official_split", "mask", "audio_path"}
+)
+"""Attributes that say where a video came from, not what is in it: not broken down."""
+
+
 def slices(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> dict[str, NDArray[np.bool_]]:
     """Return slice name → mask (n,) of the cell's videos; a fact with one value only makes no slice."""
     facts = evidence.videos.iloc[cell.videos]
     found = {**fake_slices(facts)}
     compression = facts["compression"].to_numpy()
     found |= _by_value("compression", compression, settings.max_slice_values)
-    names = sorted({name for attributes in facts["attributes"] for name in attributes})
+    names = sorted({name for attributes in facts["attributes"] for name in attributes} - BOOKKEEPING)
     for name in names:
         values = np.array([attributes.get(name, "") for attributes in facts["attributes"]], dtype=object)
         found |= _by_value(name, values, settings.max_slice_values)

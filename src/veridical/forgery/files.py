@@ -255,9 +255,11 @@ def _written_again(video: Video, path: Path, output: Output) -> Video:
 
 def _forged_video(target: Video, task: Task, made: Forged, path: Path, output: Output) -> Video:
     people = (*target.identities, *(() if task.donor is None else task.donor.identities))
-    facts = {"severity": f"{task.severity:.3f}", "target": target.video_id, "family": FORGERIES[task.method].family}
+    facts = {"severity": f"{task.severity:.3f}", "original": target.video_id, "family": FORGERIES[task.method].family}
+    if target.identities:
+        facts["target"] = target.identities[0]
     if task.donor is not None:
-        facts["donor"] = task.donor.video_id
+        facts["donor"] = task.donor.identities[0] if task.donor.identities else task.donor.video_id
     return replace(
         _written_again(target, path, output),
         video_id=f"{target.video_id}/{task.method}",

@@ -93,7 +93,7 @@ class VideoEncoder(nn.Module):
             x = x.to(self.mean.dtype) / 255
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         if x.device.type == "cpu" and not torch.is_grad_enabled():
-            return torch.cat([self._encode(part) for part in x.split(FRAMES_AT_ONCE)]).view(b, t, -1)
+            return torch.cat([self._encode(part) for part in torch.split(x, FRAMES_AT_ONCE)]).view(b, t, -1)
         return self._encode(x).view(b, t, -1)
 
     def _encode(self, x_NCHW: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Preparation: from videos to clips, or a counted reason why not."""
 
 from veridical.preparation.extract import Extraction, extract_clips
-from veridical.preparation.prepare import PrepareSummary, prepare
+from veridical.preparation.preparing import PrepareSummary, prepare
 from veridical.preparation.speech import SpeechDetector
 from veridical.preparation.tools import Tools
 

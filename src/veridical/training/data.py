@@ -119,7 +119,7 @@ def join_labels(store: ClipStore, manifest: Manifest, inputs: InputSettings) -> 
     """Return a row per clip of the store that the manifest knows, in store order."""
     index = store.index()
     facts = manifest.frame(_MANIFEST_COLUMNS)
-    facts["origin"] = [(attributes or {}).get("target") for attributes in facts.pop("attributes")]
+    facts["origin"] = [(attributes or {}).get("original") for attributes in facts.pop("attributes")]
     clips = index.merge(facts, on="video_id", how="inner", validate="many_to_one").sort_values("row")
     loud = clips["loudness_dbfs"].fillna(-np.inf) >= inputs.min_loudness_dbfs
     clips["usable_sound"] = (
