@@ -10,7 +10,7 @@ import pytest
 from tests.evaluation.worlds import World
 from typer.testing import CliRunner
 
-from veridical.artefacts import Manifest, read_risks
+from veridical.artefacts import Manifest, ScoreTable, read_risks
 from veridical.cli.main import build_app
 from veridical.errors import UsageError
 from veridical.evaluation import EvaluationSettings, evaluate
@@ -142,3 +142,14 @@ def test_the_command_judges_a_made_up_detector_end_to_end(detector, tmp_path: Pa
     code, output = run("compare", tmp_path / "one", tmp_path / "one", "--replicates", 60)
     assert code == 0
     assert "no difference shown" in output
+
+
+def test_clips_without_labels_of_their_own_are_judged_by_their_videos() -> None:
+    scores, manifest = World(splits={"val": 40, "test": 60}).build(0)
+    settings = EvaluationSettings(replicates=50)
+    frame = scores.frame().query("condition == 'joint'")
+    told = evaluate(ScoreTable.from_frame(frame), manifest=manifest, settings=settings)
+    bare = ScoreTable.from_frame(frame[["video_id", "start_s", "condition", "logit"]])
+    found = evaluate(bare, manifest=manifest, settings=settings)
+    facts = {"level": "clip", "aggregation": ""}
+    assert found.value("auc", "A", **facts) == pytest.approx(told.value("auc", "A", **facts))
