@@ -232,7 +232,6 @@ def _clips(scored: pa.Table, codes: IntArray, video_labels: FloatArray) -> dict[
     conditions, names = _encode(scored["condition"])
     values = {name: _floats(scored[name]) for name in ("start_s", "logit", "label", "p_fake")}
     values["label"] = np.where(np.isfinite(values["label"]), values["label"], video_labels[codes])
-    values["label"] = np.where(np.isfinite(values["label"]), values["label"], video_labels[codes])
     found: dict[str, Clips] = {}
     for name in sorted(names, key=_condition_rank):
         rows = np.flatnonzero(conditions == list(names).index(name))
