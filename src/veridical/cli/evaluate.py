@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from veridical.artefacts import Manifest, ScoreTable
+    from veridical.clips import ClipStore
     from veridical.evaluation import Evaluation, EvaluationSettings
     from veridical.evaluation.external import ColumnMeaning
 
@@ -138,9 +139,16 @@ def _scored(run: Path, stores: list[Path], labels: Manifest | None) -> tuple[Sco
     bundle = load_bundle(run)
     opened = [ClipStore.open(path) for path in stores]
     labels = labels or Manifest.concat([store.manifest() for store in opened])
-    # Figures on what was trained on would mean nothing; a corpus without splits is judged whole.
-    splits = ("val", "test") if labels.table["split"].null_count < len(labels) else ()
-    return ScoreTable.concat(score_store(bundle, store, labels, splits=splits) for store in opened), labels
+    return ScoreTable.concat(
+        score_store(bundle, store, labels, splits=_judged(store, labels)) for store in opened
+    ), labels
+
+
+def _judged(store: ClipStore, labels: Manifest) -> tuple[str, ...]:
+    """Return the splits to score: figures on what was trained on would mean nothing; a corpus without splits is judged whole."""
+    videos = labels.frame(["video_id", "split"])
+    inside = videos["video_id"].isin(store.index()["video_id"])
+    return ("val", "test") if videos.loc[inside, "split"].notna().any() else ()
 
 
 def training_extras(run: Path | None) -> dict[str, object]:
