@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veridical.training.batches import epoch_batches
+from veridical.training.batches import count_paired, epoch_batches
 from veridical.training.recipe import BatchSettings
 
 
@@ -59,3 +60,20 @@ def test_unbalanced_batches_draw_every_video_once() -> None:
     index = fabricate_index(6, {"a": 10}, 4)
     batches = epoch_batches(index, BatchSettings(videos=8, clips=4, balanced=False), 0, "joint", 0)
     assert sorted(np.concatenate(batches).tolist()) == index["row"].tolist()
+
+
+def test_pairs_stand_in_one_batch_where_the_original_is_known() -> None:
+    index = fabricate_index(6, {"a": 6, "b": 6}, 4)
+    known = {f"{name}{i}": f"real{i}" for name in "ab" for i in range(5)} | {"a5": "of another split"}
+    index["origin"] = index["video_id"].map(known)
+    assert count_paired(index) == (10, 12)
+    names = index.set_index("row")["video_id"]
+    for batch in epoch_batches(index, BatchSettings(pairs=True), 0, "joint", 0):
+        videos = names.loc[batch].to_numpy()[::4]
+        for real, fake in zip(videos[:4], videos[4:], strict=True):
+            assert real == known[fake] if str(known.get(fake)).startswith("real") else real.startswith("real")
+
+
+def test_pairs_without_balance_are_refused() -> None:
+    with pytest.raises(ValueError, match="balanced=true"):
+        BatchSettings(pairs=True, balanced=False)

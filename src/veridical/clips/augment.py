@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
@@ -47,7 +48,7 @@ class Augmentation(Settings):
 
     video: VideoAugmentation = VideoAugmentation()
     audio: AudioAugmentation = AudioAugmentation()
-    views: int = 4
+    views: int = Field(4, ge=1)
     """Number K of fixed variants of each clip; epoch e uses variant e mod K, so that frozen features can be reused."""
 
 

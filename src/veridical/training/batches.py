@@ -38,6 +38,13 @@ def epoch_batches(index: pd.DataFrame, settings: BatchSettings, seed: int, stage
     return [np.concatenate([_draw(clips_of[name], settings.clips, randomness) for name in names]) for names in orders]
 
 
+def count_paired(index: pd.DataFrame) -> tuple[int, int]:
+    """Return how many fakes have the real video that they were made from among the clips, and how many fakes there are."""
+    videos = index.drop_duplicates("video_id")
+    fakes = videos[videos["target"] == 1]
+    return int(fakes["origin"].isin(videos.loc[videos["target"] == 0, "video_id"]).sum()), len(fakes)
+
+
 def _balanced_orders(
     videos: pd.DataFrame, settings: BatchSettings, num_batches: int, randomness: np.random.Generator
 ) -> list[list[str]]:

@@ -23,7 +23,7 @@ from veridical.inference.bundle import load_weights, save_weights
 from veridical.models import Detector, DetectorOutput, Features
 from veridical.models.freezing import set_modes
 from veridical.randomness import seed_from
-from veridical.training.batches import Rows, epoch_batches
+from veridical.training.batches import Rows, count_paired, epoch_batches
 from veridical.training.calibration import finish_model
 from veridical.training.checkpoints import Progress, load_progress, restore_model, restore_optimiser, save_state
 from veridical.training.data import TrainingData, load_data
@@ -121,6 +121,11 @@ class _Trainer:
 
     def _stage(self, number: int, stage: StageSettings) -> None:
         """Train one stage from where it stands, and restore its best weights."""
+        if self.recipe.batches.pairs:
+            paired, fakes = count_paired(self.stage_data[stage.name][0])
+            progress.say(
+                f"stage {stage.name}: {paired} of {fakes} fakes are drawn beside the video they were made from"
+            )
         parameters = open_parts(self.detector, stage)
         set_modes(self.detector, training=False)
         optimiser = torch.optim.AdamW(

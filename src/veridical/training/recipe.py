@@ -55,6 +55,12 @@ class BatchSettings(Settings):
     """With `balanced`: beside each fake the real video that it was made from, where that is known, so that person, room and
     voice tell nothing about the label."""
 
+    @model_validator(mode="after")
+    def _pairs_need_balance(self) -> BatchSettings:
+        if self.pairs and not self.balanced:
+            raise ValueError("pairs go with balanced=true: without balance every video is drawn once")
+        return self
+
 
 class StageSettings(Settings):
     """One stage of training."""
