@@ -58,11 +58,6 @@ def without_suffix(relative: Iterable[str]) -> dict[str, str]:
     return {path: name if counts[name] == 1 else path for path, name in zip(paths, short, strict=True)}
 
 
-def containing(files: Iterable[str], folder: str) -> bool:
-    """Say whether any relative path lies below `folder`."""
-    return any(path.startswith(folder + "/") for path in files)
-
-
 def find_list(root: Path, names: Iterable[str], folders: Iterable[str] = ("",)) -> Path | None:
     """Return the first list file that exists under one of these names in one of these folders below `root`."""
     wanted = list(names)

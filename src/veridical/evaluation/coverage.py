@@ -36,11 +36,6 @@ class Coverage:
     ungrouped: int
     """Videos without a leak group, each counted as its own group."""
 
-    @property
-    def without_score(self) -> int:
-        """Labelled videos without a score."""
-        return self.real_without_score + self.fake_without_score
-
 
 def coverage(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> Coverage:
     """Count the videos of a cell."""
