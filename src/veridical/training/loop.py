@@ -247,8 +247,8 @@ class _Trainer:
 def following_loss(output: DetectorOutput, features: Features, facts: pd.DataFrame, smoothing: float) -> torch.Tensor:
     """Return the loss of the single-modality heads on detached features, each on its own modality's label.
 
-    Its gradient reaches the heads' own weights only. It touches what the encoders learn in one way: it counts in the norm at which
-    all gradients are clipped together.
+    Its gradient reaches the heads' own weights only. It touches what the encoders learn in one way: it counts in the norm at
+    which all gradients are clipped together.
     """
     device = output.logit.device
     total = torch.zeros((), device=device)
