@@ -65,7 +65,7 @@ def test_with_shuffled_labels_nothing_is_learned(demo: DemoResult) -> None:
 
 def test_shuffling_keeps_counts_and_splits() -> None:
     videos = [
-        Video("d", f"v{i}", "x", label=i % 3 > 0, visual_label=int(i % 3 == 1), audio_label=int(i % 3 == 2),
+        Video("d", f"v{i}", "x", label=int(i % 3 > 0), visual_label=int(i % 3 == 1), audio_label=int(i % 3 == 2),
               generator=(None, "a", "b")[i % 3], split=("train", "test")[i % 2])
         for i in range(60)
     ]  # fmt: skip

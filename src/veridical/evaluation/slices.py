@@ -125,7 +125,18 @@ def clip_sample(evidence: Evidence, cell: Cell, settings: EvaluationSettings, co
 
 
 BOOKKEEPING = frozenset(
-    {"target", "donor", "original", "severity", "youtube_id", "part", "official_split", "mask", "audio_path"}
+    {
+        "target",
+        "donor",
+        "original",
+        "severity",
+        "forgery_family",
+        "youtube_id",
+        "part",
+        "official_split",
+        "mask",
+        "audio_path",
+    }
 )
 """Attributes that say where a video came from, not what is in it: not broken down."""
 

@@ -255,7 +255,7 @@ def _written_again(video: Video, path: Path, output: Output) -> Video:
 
 def _forged_video(target: Video, task: Task, made: Forged, path: Path, output: Output) -> Video:
     people = (*target.identities, *(() if task.donor is None else task.donor.identities))
-    facts = {"severity": f"{task.severity:.3f}", "original": target.video_id, "family": FORGERIES[task.method].family}
+    facts = {"severity": f"{task.severity:.3f}", "original": target.video_id, "forgery_family": FORGERIES[task.method].family}
     if target.identities:
         facts["target"] = target.identities[0]
     if task.donor is not None:
