@@ -230,3 +230,21 @@ def test_arguments(tmp_path):
         with pytest.raises(UsageError, match="expected"):
             run(manifest, tmp_path / "s", **options)
     assert not (tmp_path / "s").exists()
+
+
+def test_another_file_under_the_same_name_is_prepared_anew(tmp_path, videos):
+    path = tmp_path / "v.mp4"
+    path.write_bytes(videos[2].read_bytes())
+    first = run(manifest_of(path), tmp_path / "store")
+    before = ClipStore.open(tmp_path / "store").fingerprint
+    os.utime(path, (0, 0))
+    assert run(manifest_of(path), tmp_path / "store").num_prepared == 0, "the same content, only touched"
+    path.write_bytes(videos[5].read_bytes())
+    again = run(manifest_of(path), tmp_path / "store")
+    assert again.num_prepared == 1
+    assert again.num_clips > first.num_clips
+    store = ClipStore.open(tmp_path / "store")
+    assert store.fingerprint != before
+    assert verify(store) == []
+    path.unlink()
+    assert run(manifest_of(path), tmp_path / "store").num_prepared == 0, "the file is gone, its clips are still good"

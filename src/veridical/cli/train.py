@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from veridical.errors import UsageError
+
 if TYPE_CHECKING:
-    from veridical.training import TrainSummary
+    from veridical.training import Recipe, TrainSummary
 
 
 def train(
@@ -18,7 +20,7 @@ def train(
         str,
         typer.Argument(help="YAML file with the settings, or a packaged recipe: small (two CPU cores), contract-v1."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
     store: Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Labels and splits; the store's own copy when not given (data.manifest).")
@@ -30,6 +32,9 @@ def train(
         list[str] | None,
         typer.Option(help="Train although this property tells real from fake (a name that `veridical audit` shows)."),
     ] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Only show the parameters of each part of the model, and train nothing.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
 ) -> None:
     """Train a detector in stages; the best weights by validation AUC end up in RUN/model, calibrated on validation.
@@ -42,8 +47,23 @@ def train(
     changes = list(assignments or [])
     changes += [f"data.accept_leaks=[{', '.join(accept_leak)}]"] if accept_leak else []
     changes += [f"data.{name}={path}" for name, path in (("store", store), ("manifest", manifest)) if path]
-    summary = training.train(training.read_recipe(recipe, changes), output, resume=resume)
-    _show(summary, Console())
+    settings = training.read_recipe(recipe, changes)
+    if summary:
+        _show_parts(settings, Console())
+        return
+    if output is None:
+        raise UsageError("say where the run goes with -o RUN")
+    _show(training.train(settings, output, resume=resume), Console())
+
+
+def _show_parts(recipe: Recipe, console: Console) -> None:
+    from veridical.models import Detector, summarise
+
+    table = Table("part", "parameters", "expected by the strategy", title=f"Model of recipe {recipe.name}")
+    for row in summarise(Detector(recipe.model, load_weights=False)):
+        expected = "–" if row.expected_millions is None else f"~{row.expected_millions:g} M"
+        table.add_row(row.part, f"{row.parameters / 1e6:.2f} M", expected)
+    console.print(table)
 
 
 def _show(summary: TrainSummary, console: Console) -> None:

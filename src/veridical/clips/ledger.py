@@ -21,6 +21,7 @@ LEDGER_SCHEMA = pa.schema(
         pa.field("duration_s", pa.float64()),
         pa.field("seconds", pa.float64(), nullable=False),
         pa.field("digest", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
     ]
 )
 
@@ -43,6 +44,8 @@ class LedgerEntry:
     """Time the preparation took."""
     digest: str = ""
     """Of the clips' content; filled in by the writer."""
+    source: str = ""
+    """Of the file that was prepared (its size, beginning and end); another file under the same video_id is prepared anew."""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

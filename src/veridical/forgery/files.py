@@ -34,6 +34,10 @@ from veridical.progress import task as progress_task
 REAL = "real"
 
 
+FORGERY_VERSION = 1
+"""Raised whenever a forgery or what its marker says changes: files of an earlier version are made anew."""
+
+
 @dataclass(frozen=True)
 class Output:
     """How videos are read and written; the same for reals and fakes."""
@@ -255,7 +259,11 @@ def _written_again(video: Video, path: Path, output: Output) -> Video:
 
 def _forged_video(target: Video, task: Task, made: Forged, path: Path, output: Output) -> Video:
     people = (*target.identities, *(() if task.donor is None else task.donor.identities))
-    facts = {"severity": f"{task.severity:.3f}", "original": target.video_id, "forgery_family": FORGERIES[task.method].family}
+    facts = {
+        "severity": f"{task.severity:.3f}",
+        "original": target.video_id,
+        "forgery_family": FORGERIES[task.method].family,
+    }
     if target.identities:
         facts["target"] = target.identities[0]
     if task.donor is not None:
@@ -288,6 +296,7 @@ def _already_made(job: _Job, task: Task | None) -> Video | None:
 def _made_from(job: _Job, task: Task | None) -> dict[str, Any]:
     """Return all that a finished file depends on, as it stands in its marker."""
     facts = {name: value for name, value in asdict(job.output).items() if name != "folder"}
+    facts["version"] = FORGERY_VERSION
     facts["target"] = {**job.target.to_row(), "attributes": dict(job.target.attributes)}
     if task is not None:
         donor = None if task.donor is None else task.donor.video_id

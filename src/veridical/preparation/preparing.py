@@ -1,6 +1,6 @@
 """Preparing a manifest: every video becomes clips in a store or a counted reason why not, and any interruption can be continued.
 
-The ledger says which videos are done; all others are pending. Workers write a video's clips to a file beside the store, and this
+The ledger says which videos are done, and of which file; all others are pending. Workers write a video's clips to a file beside the store, and this
 process, the only one that writes the store, commits them in batches. What an interruption leaves behind is deleted by the next
 run: files of encoded clips, and clips without a ledger row.
 """
@@ -12,13 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from veridical import progress
-from veridical.artefacts import Manifest
+from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
@@ -28,6 +28,7 @@ from veridical.preparation.tools import Tools
 
 INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0
+_STAMP_BYTES = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +109,8 @@ def prepare(
         if manifest.fingerprint != store.facts["manifest_fingerprint"]:
             writer.set_manifest(manifest)
         jobs = _jobs(manifest, store_path, only_status)[:limit]
-        if only_status:
-            writer.forget(job.video_id for job in jobs)
+        known = set(store.ledger()["video_id"])
+        writer.forget(job.video_id for job in jobs if job.video_id in known)
         if jobs:
             with _incoming(store_path) as folder:
                 setup = Setup(store.settings, folder, make_tools)
@@ -142,13 +143,36 @@ def _check_settings(store: ClipStore, settings: StoreSettings | None) -> None:
 
 
 def _jobs(manifest: Manifest, store_path: Path, only_status: Sequence[str]) -> list[Job]:
+    """Return what is to be done: videos of the chosen statuses, or those that are new or whose file is another one by now."""
     ledger = ClipStore.open(store_path).ledger()
-    done = set(ledger["video_id"])
-    chosen = set(ledger.loc[ledger["status"].isin(list(only_status)), "video_id"])
     videos = manifest.frame(["video_id", "path"])
-    wanted = videos["video_id"].isin(chosen) if only_status else ~videos["video_id"].isin(done)
-    pending = videos[wanted]
+    if only_status:
+        wanted = videos["video_id"].isin(ledger.loc[ledger["status"].isin(list(only_status)), "video_id"])
+    else:
+        source = dict(zip(ledger["video_id"], ledger["source"], strict=True))
+        rows = zip(videos["video_id"], videos["path"], strict=True)
+        wanted = pd.Series([name not in source or _is_another(source[name], path) for name, path in rows], dtype=bool)
+    pending = videos[wanted.to_numpy()]
     return [Job(number, *row) for number, row in enumerate(zip(pending["video_id"], pending["path"], strict=True))]
+
+
+def file_stamp(path: str) -> str:
+    """Return what tells one file from another: size, beginning and end; empty when it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            ends = file.read(_STAMP_BYTES)
+            file.seek(max(0, size - _STAMP_BYTES))
+            return fingerprint(f"{size}:".encode() + ends + file.read(_STAMP_BYTES))
+    except OSError:
+        return ""
+
+
+def _is_another(kept: str, path: str) -> bool:
+    """Say whether another file is there now; a file that is gone leaves its clips valid."""
+    found = file_stamp(path)
+    return bool(found) and found != kept
 
 
 def _num_workers(workers: int | None, num_jobs: int) -> int:
@@ -161,7 +185,8 @@ def _run(jobs: list[Job], setup: Setup, writer: ClipWriter, workers: int, timeou
     with progress.task("prepare", total=len(jobs), unit="video") as running:
         for job, result in run_jobs(jobs, setup, workers=workers, timeout_s=timeout_s):
             outcome = Outcome(_lost_entry(job, result), None) if isinstance(result, Lost) else result
-            writer.add_table(outcome.entry, read_spool(outcome.spool) if outcome.spool else None)
+            entry = replace(outcome.entry, source=file_stamp(job.path))
+            writer.add_table(entry, read_spool(outcome.spool) if outcome.spool else None)
             failed += outcome.entry.status != "ok"
             clips += outcome.entry.num_clips
             running.advance(clips=clips, failed=failed)
