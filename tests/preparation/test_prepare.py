@@ -104,13 +104,15 @@ def test_limit_additions_and_nothing_to_do(tmp_path, videos, whole):
 
 
 def test_only_a_status_is_done_again(tmp_path, videos):
-    moved = tmp_path / "late.mp4"
-    manifest = manifest_of(*videos[:2], moved)
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("this is not a video\n" * 99)
+    manifest = manifest_of(*videos[:2], broken)
     assert run(manifest, tmp_path / "s").counts == {"ok": 2, "unreadable": 1}
-    moved.write_bytes(videos[2].read_bytes())
     assert run(manifest, tmp_path / "s").num_prepared == 0
     again = run(manifest, tmp_path / "s", only_status=["unreadable", "timeout"])
-    assert (again.num_prepared, again.counts) == (1, {"ok": 3})
+    assert (again.num_prepared, again.counts) == (1, {"ok": 2, "unreadable": 1})
+    broken.write_bytes(videos[2].read_bytes())
+    assert run(manifest, tmp_path / "s").counts == {"ok": 3}, "a file that was mended is noticed"
     assert verify(ClipStore.open(tmp_path / "s")) == []
     with pytest.raises(UsageError, match=r"unknown status 'timeuot'.*timeout"):
         run(manifest, tmp_path / "s", only_status=["timeuot"])

@@ -1,8 +1,8 @@
 """Preparing a manifest: every video becomes clips in a store or a counted reason why not, and any interruption can be continued.
 
-The ledger says which videos are done, and of which file; all others are pending. Workers write a video's clips to a file beside the store, and this
-process, the only one that writes the store, commits them in batches. What an interruption leaves behind is deleted by the next
-run: files of encoded clips, and clips without a ledger row.
+The ledger says which videos are done, and of which file; all others are pending. Workers write a video's clips to a file beside
+the store, and this process, the only one that writes the store, commits them in batches. What an interruption leaves behind is
+deleted by the next run: files of encoded clips, and clips without a ledger row.
 """
 
 from __future__ import annotations
