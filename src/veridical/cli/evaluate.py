@@ -68,7 +68,6 @@ def evaluate(
     from veridical.evaluation import EvaluationSettings
     from veridical.evaluation import evaluate as judge
     from veridical.evaluation.external import ColumnMeaning
-    from veridical.reports import write_model_card, write_report
     from veridical.settings import parse_settings
 
     console = Console()
@@ -80,18 +79,23 @@ def evaluate(
     values = {"reference": reference, "aggregation": aggregation, "replicates": replicates}
     settings = parse_settings(EvaluationSettings, values, "evaluate")
     if scores is not None:
-        table, settings = _external(console, scores, meaning, labels, settings)
-        folder, looks = output, (output / "looks.jsonl" if output else None)
-        if folder is None:
+        if output is None:
             raise UsageError("say where to write with -o DIR")
+        table, settings = _external(console, scores, meaning, labels, settings)
+        folder, looks = output, output / "looks.jsonl"
     else:
         assert run is not None
         table, labels = _scored(run, on or [], labels)
         folder, looks = output or run / "evaluation" / "default", run / "looks.jsonl"
         table.write(folder / "scores.parquet")
-    result = judge(
-        table, manifest=labels, settings=settings, title=title or str((run or scores or Path()).name), looks=looks
-    )
+    heading = title or str((run or scores or Path()).name)
+    _write(judge(table, manifest=labels, settings=settings, title=heading, looks=looks), folder, run, console, strict)
+
+
+def _write(result: Evaluation, folder: Path, run: Path | None, console: Console, strict: bool) -> None:
+    """Write the evaluation with its pages, show it, and end with 1 when that was asked for and a risk is flagged."""
+    from veridical.reports import write_model_card, write_report
+
     result.write(folder)
     report = write_report(folder, folder / "report.html", extras=training_extras(run))
     write_model_card(folder, folder / "model_card.md")

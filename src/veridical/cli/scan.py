@@ -12,6 +12,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from veridical.artefacts import Manifest
+    from veridical.corpora import ProbeResult
+
 _CORPORA = "faceforensics, celebdf, dfdc, fakeavceleb, lavdf, avdeepfake1m, deepspeak, folder (real/ and fake/), csv"
 
 
@@ -71,17 +74,11 @@ def scan(
         all_real=all_real or None, identity_pattern=identity_pattern, fakes=fakes,
     )  # fmt: skip
     manifest, notices = found.manifest, found.notices
-    journal = output.with_name(output.name + ".probe.jsonl")
     if probe:
-        from veridical import media
-
-        probed = corpora.probe_media(
-            manifest, media.probe, journal=journal, workers=workers, content_hash=content_hash,
-            picture_hash=_picture_hash if picture_hash else None,
-        )  # fmt: skip
+        probed = _probed(manifest, output, workers, content_hash, picture_hash)
         manifest, notices = probed.manifest, (*notices, *probed.unreadable)
     manifest.write(output)
-    journal.unlink(missing_ok=True)
+    _journal(output).unlink(missing_ok=True)
     console = Console()
     console.print(_table(corpora.split_counts(manifest)))
     for line in [*(count.line for count in found.counts), *(notice.line for notice in notices)]:
@@ -89,6 +86,24 @@ def scan(
     console.print(f"{len(manifest)} videos: {output}", highlight=False, markup=False, soft_wrap=True)
     if strict and (len(notices) > len(found.notices) or not found.complete):
         raise typer.Exit(1)
+
+
+def _journal(output: Path) -> Path:
+    return output.with_name(output.name + ".probe.jsonl")
+
+
+def _probed(manifest: Manifest, output: Path, workers: int, content_hash: bool, picture_hash: bool) -> ProbeResult:
+    from veridical import corpora, media
+
+    pictures = _picture_hash if picture_hash else None
+    return corpora.probe_media(
+        manifest,
+        media.probe,
+        journal=_journal(output),
+        workers=workers,
+        content_hash=content_hash,
+        picture_hash=pictures,
+    )
 
 
 def _table(counts: pd.DataFrame) -> Table:
