@@ -13,6 +13,7 @@ from pathlib import Path
 from veridical import corpora, evaluation, forgery, inference, preparation, progress, puppets, reports, training
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.clips import ClipStore
+from veridical.errors import unknown_name
 from veridical.randomness import stream
 from veridical.settings import Settings
 
@@ -54,6 +55,8 @@ class DemoSettings(Settings):
     """Shares of A that train, validate and test; no person is in two of them."""
     shuffle_labels: bool = False
     """A control: labels are dealt out at random within each split, so nothing can be learned; results go to `shuffled/`."""
+    world: str = "clean"
+    """What is planted in corpus A beside the forgeries: a name in `puppets.WORLDS`; results go to `world-<name>/`."""
 
 
 @dataclass(frozen=True)
@@ -77,30 +80,43 @@ def run_demo(folder: Path, settings: DemoSettings | None = None, *, workers: int
     """
     settings = settings or DemoSettings()
     folder = Path(folder).absolute()
-    out = folder / "shuffled" if settings.shuffle_labels else folder
+    if settings.world not in puppets.WORLDS:
+        raise unknown_name("world", settings.world, puppets.WORLDS)
+    out = _out_folder(folder, settings)
     manifests = {
         "A": _corpus(folder, "A", settings.a, lambda reals: _split(reals, settings), settings.seed, workers),
         "B": _corpus(folder, "B", settings.b, _all_test, settings.seed, workers),
     }
+    paths = {name: folder / f"store-{name}" for name in manifests}
+    if settings.world != "clean":
+        progress.say(f"plant in A: {settings.world}")
+        manifests["A"] = puppets.plant(manifests["A"], out / "corpus-A", puppets.WORLDS[settings.world], settings.seed)
+        paths["A"] = out / "store-A"
     stores, num_unusable = {}, 0
     for name, manifest in manifests.items():
         progress.say(f"prepare {name}: faces, speech, exact one-second windows")
-        summary = preparation.prepare(manifest, folder / f"store-{name}", workers=workers)
+        summary = preparation.prepare(manifest, paths[name], workers=workers)
         num_unusable += sum(count for status, count in summary.counts.items() if status != "ok")
-        stores[name] = ClipStore.open(folder / f"store-{name}")
+        stores[name] = ClipStore.open(paths[name])
     if settings.shuffle_labels:
         manifests = {name: shuffled(manifest, settings.seed) for name, manifest in manifests.items()}
     for name, manifest in manifests.items():
         manifest.write(out / f"manifest-{name}.parquet")
     progress.say("train: picture, sound, both")
-    run = training.train(_recipe(folder, out, settings.seed), out / "run", resume=(out / "run").exists())
+    run = training.train(_recipe(paths["A"], out, settings.seed), out / "run", resume=(out / "run").exists())
     progress.say("judge: people of A that were never seen, and B")
     result, report = _judge(out, run, stores, manifests)
     return DemoResult(folder, result, report, num_unusable)
 
 
-def _recipe(folder: Path, out: Path, seed: int) -> training.Recipe:
-    changes = [f"seed={seed}", f"data.store={folder / 'store-A'}", f"data.manifest={out / 'manifest-A.parquet'}"]
+def _out_folder(folder: Path, settings: DemoSettings) -> Path:
+    if settings.world != "clean":
+        folder = folder / f"world-{settings.world}"
+    return folder / "shuffled" if settings.shuffle_labels else folder
+
+
+def _recipe(store: Path, out: Path, seed: int) -> training.Recipe:
+    changes = [f"seed={seed}", f"data.store={store}", f"data.manifest={out / 'manifest-A.parquet'}"]
     return training.read_recipe("small", changes)
 
 

@@ -12,6 +12,12 @@ from rich.console import Console
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Other people, other words, another split.")] = 0,
+    world: Annotated[
+        str,
+        typer.Option(
+            help="Plant a shortcut in corpus A, such as audio_presence or codec (docs/puppets.md), and see it found."
+        ),
+    ] = "clean",
     workers: Annotated[int, typer.Option(help="Processes for rendering, forging and preparing.")] = 2,
     shuffle_labels: Annotated[
         bool,
@@ -20,13 +26,15 @@ def demo(
 ) -> None:
     """Render talking heads, forge some, train a detector and judge it: the whole job in ten minutes, without a download.
 
+    With --world a shortcut is planted that tells real from fake without looking at the content: training refuses then.
+
     Ends with DIR/report.html, DIR/metrics.csv and DIR/risks.csv. Run again, it keeps the steps that are done.
     """
     from veridical.cli.evaluate import show
     from veridical.demo import DemoSettings, run_demo
 
     console = Console()
-    result = run_demo(output, DemoSettings(seed=seed, shuffle_labels=shuffle_labels), workers=workers)
+    result = run_demo(output, DemoSettings(seed=seed, shuffle_labels=shuffle_labels, world=world), workers=workers)
     show(console, result.evaluation)
     if result.num_unusable:
         console.print(

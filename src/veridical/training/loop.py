@@ -71,14 +71,13 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
         LeakError: when something that is not content tells the classes apart in the training split.
         DivergedError: when a loss becomes NaN or infinite, with the batch named.
     """
-    data = load_data(recipe.data, recipe.inputs)
+    data, run = load_data(recipe.data, recipe.inputs), Run(Path(run_path))
+    if not run.state_folder.exists():
+        refuse_leaks(data, recipe.data.accept_leaks)
     stage_data = {
         stage.name: (data.for_objective(stage.objective, "train"), data.for_objective(stage.objective, "val"))
         for stage in recipe.stages
     }
-    run = Run(Path(run_path))
-    if not run.state_folder.exists():
-        refuse_leaks(data, recipe.data.accept_leaks)
     run.start(recipe, data.fingerprint, resume)
     return _Trainer(recipe, data, stage_data, run).fit()
 
