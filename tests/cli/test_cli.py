@@ -112,3 +112,34 @@ def test_a_corpus_without_splits_beside_one_with_splits_is_judged_whole() -> Non
 
     assert judged("a/1") == ("val", "test")
     assert judged("b/1") == ()
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.mp4").write_bytes(b"x")
+    code, _, errors = invoke("scan", "folder", str(tmp_path), "-o", str(tmp_path / "file" / "m.parquet"))
+    assert code == 2
+    assert "cannot read or write" in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_nan_is_no_fraction(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    for name in "abcdefghij":
+        (tmp_path / "real" / f"{name}.mp4").write_bytes(name.encode())
+    assert invoke("scan", "folder", str(tmp_path), "-o", str(tmp_path / "m.parquet"))[0] == 0
+    arguments = ["split", str(tmp_path / "m.parquet"), "-o", str(tmp_path / "s.parquet"), "--scheme", "stratified"]
+    code, _, errors = invoke(*arguments, "--fractions", "nan,0.5,0.5")
+    assert code == 2
+    assert "sum to 1" in errors
+
+
+def test_forge_does_not_overwrite_another_corpus(tmp_path: Path) -> None:
+    from veridical.artefacts import Manifest, Video
+
+    Manifest.from_videos([Video("d", "old", "old.mp4", label=0)]).write(tmp_path / "corpus" / "manifest.parquet")
+    Manifest.from_videos([Video("d", "new", "new.mp4", label=0)]).write(tmp_path / "m.parquet")
+    code, _, errors = invoke("forge", str(tmp_path / "m.parquet"), "-o", str(tmp_path / "corpus"))
+    assert code == 2
+    assert "holds a corpus of other videos" in errors

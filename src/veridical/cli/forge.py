@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from veridical.artefacts import Manifest
     from veridical.forgery import ForgeReport
 
 
@@ -48,7 +49,10 @@ Severity = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of all choices.")]
 Workers = Annotated[int, typer.Option(help="Processes.", min=1)]
 Crf = Annotated[
-    int, typer.Option(help="Quality of H.264 for reals and fakes: 0 lossless, 23 and 40 as in FaceForensics++.")
+    int,
+    typer.Option(
+        help="Quality of H.264 for reals and fakes: 0 lossless, 23 and 40 as in FaceForensics++.", min=0, max=51
+    ),
 ]
 MaxSeconds = Annotated[float, typer.Option(help="Longer videos are cut, reals and fakes alike; 0 for no limit.")]
 MaxSide = Annotated[int, typer.Option(help="Larger pictures are scaled down to this many pixels; 0 for no limit.")]
@@ -87,8 +91,10 @@ def forge(
     from veridical.forgery import FORGERIES
     from veridical.forgery import forge as forge_videos
 
+    wanted = Manifest.read(manifest)
+    _refuse_another_corpus(wanted, output)
     report = forge_videos(
-        Manifest.read(manifest),
+        wanted,
         output,
         methods=method or [name for name, forgery in FORGERIES.items() if not forgery.slow],
         per_video=per_video,
@@ -104,6 +110,23 @@ def forge(
     report.manifest.write(output / "manifest.parquet")
     report.write_outcomes(output / "outcomes.csv")
     _show_counts(report, output)
+
+
+def _refuse_another_corpus(wanted: Manifest, output: Path) -> None:
+    """Refuse a folder whose manifest lists real videos that are not to be forged now: they would be lost from it."""
+    from veridical.artefacts import Manifest
+    from veridical.errors import UsageError
+
+    path = output / "manifest.parquet"
+    if not path.exists():
+        return
+    there = {video.video_id for video in Manifest.read(path).videos() if video.label == 0}
+    lost = there - set(wanted.table["video_id"].to_pylist())
+    if lost:
+        raise UsageError(
+            f"{output} holds a corpus of other videos ({len(lost)} are not in this manifest, first {min(lost)!r}); "
+            "choose another folder"
+        )
 
 
 def _range_of(text: str) -> tuple[float, float]:

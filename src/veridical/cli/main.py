@@ -35,6 +35,7 @@ COMMANDS = {
 }
 """Command name → its panel in the help. The command `name` is the function `name` of `veridical/cli/name.py`."""
 
+WRONG_USE = 2
 INTERRUPTED = 130
 
 
@@ -90,6 +91,14 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             errors.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            if os.environ.get("VERIDICAL_DEBUG") or error.filename is None:
+                raise
+            reason = f"{error.filename}: {error.strerror or type(error).__name__}"
+            errors.print(
+                f"[bold red]error:[/] cannot read or write {_escaped(reason)}", highlight=False, soft_wrap=True
+            )
+            raise typer.Exit(WRONG_USE) from None
         except KeyboardInterrupt:
             errors.print("interrupted; what is finished is kept", highlight=False)
             raise typer.Exit(INTERRUPTED) from None

@@ -37,7 +37,7 @@ def scan(
         str | None,
         typer.Option(
             help="folder: regular expression searched in each relative path; its named group `identity` is the person, "
-            r"for example '(?P<identity>s\d+)/'."
+            r"for example `(?P<identity>s\d+)/`."
         ),
     ] = None,
     fakes: Annotated[

@@ -39,8 +39,8 @@ def train(
 ) -> None:
     """Train a detector in stages; the best weights by validation AUC end up in RUN/model, calibrated on validation.
 
-    Only the train split teaches and only the val split selects; the test split is not looked at. Training is refused (exit code
-    1) when something that is not content, such as the presence of sound, tells real from fake.
+    Only the train split teaches and only the val split selects; the test split is not looked at. Training is refused, with
+    exit code 1, when something that is not content, such as the presence of sound, tells real from fake.
     """
     from veridical import training
 

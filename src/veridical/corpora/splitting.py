@@ -294,7 +294,8 @@ def _only_for(name: str, value: object, scheme: str, owner: str) -> None:
 
 def _shares(fractions: Sequence[float]) -> tuple[float, ...]:
     shares = tuple(float(value) for value in fractions)
-    if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6 or shares[0] == 0:
+    usable = len(shares) == len(SPLITS) and min(shares) >= 0 and shares[0] > 0
+    if not usable or not abs(sum(shares) - 1) <= 1e-6:  # also refuses NaN
         raise UsageError(
             f"fractions: expected shares of train, val, test that sum to 1 with some train, found {shares}"
         )

@@ -7,6 +7,7 @@ comparison.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +139,9 @@ class Judge:
             else:
                 figures = decision_figures(sample, point.logit)
             rates = [figures["recall"], figures["fpr"]]
-            figures["precision_at_prevalence"] = combine(rates, self._precision_in_use, self.settings.confidence)
+            share = combine(rates, self._precision_in_use, self.settings.confidence)
+            # An interval around a difference may leave [0, 1], a share cannot.
+            figures["precision_at_prevalence"] = replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
             facts = {"level": level, "calibration": point.calibration, "operating_point": point.name}
             self._add(figures, condition=primary, **facts)
         chosen = {point.name for point in self.selection.operating_points if point.level == level}

@@ -107,6 +107,7 @@ def prepare(
     _check_settings(store, settings)
     with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
         if manifest.fingerprint != store.facts["manifest_fingerprint"]:
+            _say_who_leaves(store, manifest)
             writer.set_manifest(manifest)
         jobs = _jobs(manifest, store_path, only_status)[:limit]
         known = set(store.ledger()["video_id"])
@@ -118,6 +119,16 @@ def prepare(
             writer.commit()
             _compact(writer)
     return _summary(manifest, store_path, len(jobs))
+
+
+def _say_who_leaves(store: ClipStore, manifest: Manifest) -> None:
+    """Warn when videos of the store are not in the new manifest: their clips stay, their labels do not."""
+    leaving = set(store.ledger()["video_id"]) - set(manifest.table["video_id"].to_pylist())
+    if leaving:
+        progress.say(
+            f"warning: {len(leaving)} videos of {store.path} are not in this manifest (first {min(leaving)!r}); the store keeps "
+            "their clips but takes its labels and splits from this manifest now"
+        )
 
 
 def _check_arguments(workers: int | None, limit: int | None, only_status: Sequence[str], timeout_s: float) -> None:

@@ -128,7 +128,7 @@ def breakdown_plot(source: Source, prefix: str) -> str:
     rows: list[Dot] = []
     for number, (dataset, split) in enumerate(source.judged):
         table = source.sliced(dataset, split, "auc")
-        table = table[table["slice"].str.partition("=")[0] == prefix]
+        table = table[table["slice"].str.startswith(f"{prefix}=")]
         if table.empty:
             continue
         rows.append(Dot(dataset, None, None, None, heading=True))
