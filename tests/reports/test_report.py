@@ -143,6 +143,22 @@ def test_a_bare_score_table_makes_a_report_that_says_what_is_missing(tmp_path: P
     assert "one class only: 0 real, 2 fake" in words(page(tmp_path / "f", tmp_path))
 
 
+def test_videos_that_the_manifest_does_not_know_leave_a_whole_page(tmp_path: Path) -> None:
+    """A data set with figures but without slices stands beside one with both."""
+    frame = pd.DataFrame(
+        {
+            "video_id": [f"v{i}" for i in range(12)],
+            "dataset": ["A"] * 11 + [""],
+            "label": [0, 1] * 5 + [1, 0],
+            "generator": [None, "swap"] * 5 + ["swap", None],
+            "logit": range(12),
+            "condition": "joint",
+        }
+    )
+    evaluate(ScoreTable.from_frame(frame), settings=FAST).write(tmp_path / "e")
+    assert "swap" in words(page(tmp_path / "e", tmp_path))
+
+
 def test_several_evaluations_share_the_matrix(folder: Path, tmp_path: Path) -> None:
     scores, manifest = World(dataset="C", splits={"val": 20, "test": 20}).build(5)
     evaluate(scores, manifest=manifest, settings=FAST, title="another").write(tmp_path / "other")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from veridical import progress
 from veridical.errors import VeridicalError
 
 if TYPE_CHECKING:
-    from veridical.inference import LoadedDetector, Prediction
+    from veridical.inference import LoadedDetector, ModelFacts, Prediction
 
 
 def predict(
@@ -32,7 +31,7 @@ def predict(
     if as_json:
         typer.echo(json.dumps([_plain(path, result) for path, result in results], indent=2))
     else:
-        _show(results, Console())
+        _show(results, detector.bundle.facts, Console())
     if any(isinstance(result, VeridicalError) for _, result in results):
         raise typer.Exit(1)
 
@@ -50,22 +49,35 @@ def _plain(path: Path, result: Prediction | VeridicalError) -> dict[str, Any]:
     return {**asdict(result), "path": str(path), "status": "ok"}
 
 
-def _show(results: list[tuple[Path, Prediction | VeridicalError]], console: Console) -> None:
-    table = Table("video", "p(fake)", "per second", "picture alone", "sound alone", "note")
+def _show(results: list[tuple[Path, Prediction | VeridicalError]], facts: ModelFacts, console: Console) -> None:
     for path, result in results:
-        if isinstance(result, VeridicalError):
-            table.add_row(escape(path.name), "–", "", "", "", escape(f"not evaluable: {result}"))
-            continue
-        sound = "–" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
-        note = f"{result.num_dropped_windows} windows without a face" if result.num_dropped_windows else ""
-        seconds = " ".join(_probability(clip.p_fake) for clip in result.clips[:12]) + (
-            " …" if len(result.clips) > 12 else ""
-        )
-        table.add_row(
-            escape(path.name), _probability(result.p_fake), seconds, f"{result.video_logit:+.2f}", sound, note
-        )
-    console.print(table)
-    console.print("p(fake): calibrated on validation data of the model. Alone: raw logits, above 0 leans to fake.")
+        for line in _lines(path, result):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(_conditions(facts), highlight=False, markup=False, soft_wrap=True)
+
+
+def _lines(path: Path, result: Prediction | VeridicalError) -> list[str]:
+    if isinstance(result, VeridicalError):
+        return [str(path), f"  not evaluable: {result}"]
+    sound = "no usable speech" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
+    dropped = f", {result.num_dropped_windows} windows without a face" if result.num_dropped_windows else ""
+    seconds = " ".join(_probability(clip.p_fake) for clip in result.clips)
+    return [
+        str(path),
+        f"  p(fake) {_probability(result.p_fake)}; picture alone {result.video_logit:+.2f}, sound alone {sound}{dropped}",
+        f"  second by second: {seconds}",
+    ]
+
+
+def _conditions(facts: ModelFacts) -> str:
+    """Say what the numbers rest on."""
+    if facts.calibration is None:
+        return "The model is not calibrated: no probabilities."
+    threshold = 1 / (1 + exp(-facts.operating_points["eer"] / facts.calibration.temperature))
+    return (
+        f"p(fake) is calibrated on {facts.calibration.num_videos} validation videos of the model's own corpus, where errors of "
+        f"both kinds are equal at {threshold:.2f}; on other material it may be far off. Alone: raw logits, above 0 leans to fake."
+    )
 
 
 def _probability(value: float | None) -> str:
