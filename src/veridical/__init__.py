@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Idle OpenMP threads that spin starve all others on contended cores (16 times slower frames were seen); the runtime reads this
+# Idle OpenMP threads that spin starve all others on contended cores (frames many times slower were seen); the runtime reads this
 # once, when torch is first loaded, so it must be set before. What the user has set stays.
 for _name, _value in (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0")):
     os.environ.setdefault(_name, _value)

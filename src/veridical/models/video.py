@@ -21,7 +21,7 @@ from veridical.settings import Settings
 
 
 FRAMES_AT_ONCE = 5
-"""Without gradients on a processor: few frames at a time stay in its caches (3 times faster than 80 in a trial, see LOG.md)."""
+"""Without gradients on a processor: few frames at a time stay in its caches (about twice as fast as 80 at once, see LOG.md)."""
 
 
 class VideoEncoderSettings(Settings):
