@@ -26,6 +26,16 @@ SHOWN = ("auc", "eer", "average_precision")
 VERDICT_STYLE = {"PASS": "green", "FLAG": "bold red", "NOT EVALUABLE": "yellow"}
 
 
+Manifests = Annotated[
+    list[Path] | None,
+    typer.Option(help="Labels, splits, groups and all videos that were to be scored; may be repeated."),
+]
+Reference = Annotated[
+    str | None, typer.Option(help="Data set that was trained on; found by its validation split when not given.")
+]
+TimeColumn = Annotated[str | None, typer.Option(help="csv: the column with the start of a clip, in seconds.")]
+
+
 def evaluate(
     run: Annotated[Path | None, typer.Argument(help="A run; scores the stores given with --on, then judges.")] = None,
     on: Annotated[
@@ -34,10 +44,7 @@ def evaluate(
     scores: Annotated[
         Path | None, typer.Option(help="Instead of RUN: scores.parquet, or any detector's csv (video_id and a score).")
     ] = None,
-    manifest: Annotated[
-        list[Path] | None,
-        typer.Option(help="Labels, splits, groups and all videos that were to be scored; may be repeated."),
-    ] = None,
+    manifest: Manifests = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write; RUN/evaluation/default for a run.")
     ] = None,
@@ -47,12 +54,8 @@ def evaluate(
         str | None, typer.Option(help="csv: the score is a `logit`, a `probability`, or a `ranking`.")
     ] = None,
     id_column: Annotated[str, typer.Option(help="csv: the column that names the video.")] = "video_id",
-    time_column: Annotated[
-        str | None, typer.Option(help="csv: the column with the start of a clip, in seconds.")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="Data set that was trained on; found by its validation split when not given.")
-    ] = None,
+    time_column: TimeColumn = None,
+    reference: Reference = None,
     aggregation: Annotated[str, typer.Option(help="From clips to a video: mean, max, top-k, median.")] = "mean",
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "",

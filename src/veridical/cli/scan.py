@@ -18,6 +18,29 @@ if TYPE_CHECKING:
 _CORPORA = "faceforensics, celebdf, dfdc, fakeavceleb, lavdf, avdeepfake1m, deepspeak, folder (real/ and fake/), csv"
 
 
+IdentityPattern = Annotated[
+    str | None,
+    typer.Option(
+        help="folder: regular expression searched in each relative path; its named group `identity` is the person, "
+        r"for example `(?P<identity>s\d+)/`."
+    ),
+]
+Probe = Annotated[
+    bool,
+    typer.Option(
+        "--probe",
+        help="Open every video for duration, size, codecs and sound. Interrupted, it goes on where it was.",
+    ),
+]
+ContentHash = Annotated[
+    bool, typer.Option("--hash/--no-hash", help="With --probe: also read each whole file, to find duplicates.")
+]
+PictureHash = Annotated[
+    bool,
+    typer.Option("--picture-hash", help="With --probe: also decode three pictures, to find re-encoded copies."),
+]
+
+
 def scan(
     corpus: Annotated[str, typer.Argument(help=f"Which corpus: {_CORPORA}.")],
     root: Annotated[Path, typer.Argument(help="The corpus's folder; for csv the file.")],
@@ -33,30 +56,13 @@ def scan(
         str | None, typer.Option(help="Version of the corpus, where several look alike (Celeb-DF: v1, v2, ++).")
     ] = None,
     all_real: Annotated[bool, typer.Option("--all-real", help="folder: every video is real.")] = False,
-    identity_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="folder: regular expression searched in each relative path; its named group `identity` is the person, "
-            r"for example `(?P<identity>s\d+)/`."
-        ),
-    ] = None,
+    identity_pattern: IdentityPattern = None,
     fakes: Annotated[
         str | None, typer.Option(help="folder: what is forged in the fakes: visual, audio, both or unknown.")
     ] = None,
-    probe: Annotated[
-        bool,
-        typer.Option(
-            "--probe",
-            help="Open every video for duration, size, codecs and sound. Interrupted, it goes on where it was.",
-        ),
-    ] = False,
-    content_hash: Annotated[
-        bool, typer.Option("--hash/--no-hash", help="With --probe: also read each whole file, to find duplicates.")
-    ] = True,
-    picture_hash: Annotated[
-        bool,
-        typer.Option("--picture-hash", help="With --probe: also decode three pictures, to find re-encoded copies."),
-    ] = False,
+    probe: Probe = False,
+    content_hash: ContentHash = True,
+    picture_hash: PictureHash = False,
     workers: Annotated[int, typer.Option(help="With --probe: videos opened at the same time.", min=1)] = 2,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 when videos are missing or unreadable.")
