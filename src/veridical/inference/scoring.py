@@ -14,12 +14,13 @@ from veridical import progress
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.clips import ClipStore
 from veridical.clips.inputs import clip_inputs
+from veridical.clips.labels import LABELS, label_clips
 from veridical.errors import UsageError
 from veridical.inference.ahead import map_ahead
 from veridical.inference.bundle import Bundle
 from veridical.inference.conditions import CONDITIONS, Logits, condition_logits
 
-_FACTS = ["dataset", "split", "generator", "compression", "group", "attributes", "label", "visual_label", "audio_label"]
+_FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
 
 
 def score_store(
@@ -90,10 +91,9 @@ def check_fit(bundle: Bundle, store: ClipStore) -> None:
 
 
 def _chosen_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -> pd.DataFrame:
-    facts = manifest.frame(["video_id", *_FACTS])
+    clips = label_clips(store.index(), manifest, store.settings.window_s, _FACTS)
     if splits:
-        facts = facts[facts["split"].isin(list(splits))]
-    clips = store.index().merge(facts, on="video_id", how="inner", validate="many_to_one").sort_values("row")
+        clips = clips[clips["split"].isin(list(splits))]
     if clips.empty:
         where = f" in split {', '.join(splits)}" if splits else ""
         raise UsageError(f"{store.path}: no clip belongs to a video of the manifest{where}; nothing to score")
@@ -104,7 +104,7 @@ def _table(clips: pd.DataFrame, logits: Logits, bundle: Bundle) -> ScoreTable:
     calibration = bundle.facts.calibration
     frames = []
     for condition, values in logits.items():
-        frame = clips[["video_id", "start_s", *_FACTS, "speech_share"]].assign(condition=condition, logit=values)
+        frame = clips[["video_id", "start_s", *_FACTS, *LABELS, "speech_share"]].assign(condition=condition, logit=values)
         frame["p_fake"] = expit(values / calibration.temperature) if calibration and condition == "joint" else np.nan
         frames.append(frame)
     return ScoreTable.from_frame(pd.concat(frames, ignore_index=True))

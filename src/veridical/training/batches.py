@@ -29,7 +29,7 @@ def epoch_batches(index: pd.DataFrame, settings: BatchSettings, seed: int, stage
     """
     randomness = stream(seed, "batches", stage, epoch)
     clips_of = {str(video): group.to_numpy() for video, group in index.groupby("video_id", sort=True)["row"]}
-    videos = index.drop_duplicates("video_id").sort_values("video_id")
+    videos = _videos(index)
     num_batches = max(1, round(len(index) / (settings.videos * settings.clips)))
     orders = _balanced_orders(videos, settings, num_batches, randomness) if settings.balanced else None
     if orders is None:
@@ -40,9 +40,14 @@ def epoch_batches(index: pd.DataFrame, settings: BatchSettings, seed: int, stage
 
 def count_paired(index: pd.DataFrame) -> tuple[int, int]:
     """Return how many fakes have the real video that they were made from among the clips, and how many fakes there are."""
-    videos = index.drop_duplicates("video_id")
+    videos = _videos(index)
     fakes = videos[videos["target"] == 1]
     return int(fakes["origin"].isin(videos.loc[videos["target"] == 0, "video_id"]).sum()), len(fakes)
+
+
+def _videos(index: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per video; one with any forged clip is a fake."""
+    return index.sort_values(["video_id", "target"]).drop_duplicates("video_id", keep="last")
 
 
 def _balanced_orders(

@@ -11,14 +11,12 @@ import pyarrow as pa
 from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import ClipStore
 from veridical.clips.inputs import InputSettings
+from veridical.clips.labels import label_clips
 from veridical.errors import UsageError
 from veridical.training.recipe import DataSettings, Objective
 
 TARGETS: dict[Objective, str] = {"video": "visual_label", "audio": "audio_label", "joint": "label"}
-_MANIFEST_COLUMNS = [
-    "video_id", "dataset", "split", "generator", "group", "attributes", "label", "visual_label", "audio_label"
-]  # fmt: skip
-
+_MANIFEST_COLUMNS = ("dataset", "split", "generator", "group", "attributes")
 
 _LEARNED_FROM = pa.schema(
     [(name, pa.string()) for name in ("video_id", "split", "generator", "origin", "digest")]
@@ -58,7 +56,7 @@ class TrainingData:
         clips = self.clips[(self.clips["split"] == split) & self.clips[target].notna()]
         if objective == "audio":
             clips = clips[clips["usable_sound"]]
-        counts = clips.drop_duplicates("video_id")[target].value_counts()
+        counts = clips.groupby("video_id")[target].max().value_counts()
         num_real, num_fake = int(counts.get(0, 0)), int(counts.get(1, 0))
         if not num_real or not num_fake:
             sound = " with usable sound" if objective == "audio" else ""
@@ -117,15 +115,13 @@ def check_inputs(store: ClipStore, inputs: InputSettings) -> None:
 
 def join_labels(store: ClipStore, manifest: Manifest, inputs: InputSettings) -> pd.DataFrame:
     """Return a row per clip of the store that the manifest knows, in store order."""
-    index = store.index()
-    facts = manifest.frame(_MANIFEST_COLUMNS)
-    facts["origin"] = [(attributes or {}).get("original") for attributes in facts.pop("attributes")]
-    clips = index.merge(facts, on="video_id", how="inner", validate="many_to_one").sort_values("row")
+    clips = label_clips(store.index(), manifest, store.settings.window_s, _MANIFEST_COLUMNS)
+    clips["origin"] = [(attributes or {}).get("original") for attributes in clips.pop("attributes")]
     loud = clips["loudness_dbfs"].fillna(-np.inf) >= inputs.min_loudness_dbfs
     clips["usable_sound"] = (
         clips["has_audio"].astype(bool) & loud & (clips["speech_share"].fillna(0) >= inputs.min_speech_share)
     )
-    return clips.reset_index(drop=True)
+    return clips
 
 
 def _evenly(clips: pd.DataFrame, count: int) -> pd.DataFrame:

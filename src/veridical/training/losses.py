@@ -97,8 +97,8 @@ def total_loss(
     if not all_losses:
         return LossTerms(settings.segment * segment, segment, zero, zero)
     logit_V, counts_V = video_means(logit_B, video_B, applies_B)
-    label_V, _ = video_means(label_B.to(logit_B.dtype), video_B, applies_B)
-    video = smoothed_bce(logit_V, label_V, counts_V > 0, settings.smoothing)
+    forged_V, _ = video_means(label_B.to(logit_B.dtype), video_B, applies_B)
+    video = smoothed_bce(logit_V, forged_V > 0, counts_V > 0, settings.smoothing)
     temporal = temporal_variance(embeddings_BTD, has_video_B)
     total = settings.segment * segment + settings.video * video + settings.temporal * temporal
     return LossTerms(total, segment, video, temporal)

@@ -62,7 +62,7 @@ def validate(
     )
     judged = clips.assign(logit=logits).dropna(subset=["logit"])
     videos = judged.groupby("video_id").agg(
-        logit=("logit", "mean"), target=("target", "first"), generator=("generator", "first")
+        logit=("logit", "mean"), target=("target", "max"), generator=("generator", "first")
     )
     return Validation(
         auc=roc_auc(videos["target"].to_numpy(), videos["logit"].to_numpy()),
