@@ -102,6 +102,16 @@ def test_clips_do_not_influence_each_other(detector: Detector) -> None:
             torch.testing.assert_close(alone.logit, together.logit[i : i + 1], rtol=1e-4, atol=1e-5)
 
 
+def test_one_modality_alone_is_judged_as_beside_the_other(detector: Detector) -> None:
+    inputs = batch()
+    whole = detector(detector.features(*inputs))
+    picture = detector(detector.features(*inputs, only="video"), only="video")
+    sound = detector(detector.features(*inputs, only="audio"), only="audio")
+    assert torch.equal(picture.logit, whole.video_logit)
+    assert torch.equal(picture.frame_embeddings, whole.frame_embeddings)
+    assert torch.equal(sound.logit, whole.audio_logit)
+
+
 def test_following_heads_teach_the_encoders_nothing(detector: Detector) -> None:
     output = detector(detector.features(*batch()), follow=True)
     (output.video_logit.sum() + output.audio_logit.sum()).backward()

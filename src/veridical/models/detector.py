@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from veridical.models.video import VideoEncoder, VideoEncoderSettings
 from veridical.settings import Settings
 
 # B clips, T frames, C colours, H height, W width, S samples, A audio steps, F backbone features, D features
+
+
+Modality = Literal["video", "audio"]
 
 
 class DetectorSettings(Settings):
@@ -93,16 +96,22 @@ class Detector(nn.Module):
         self.audio_head = _head(settings.audio_width, settings)
         self.head = _head(settings.temporal.output + settings.fusion.width, settings)
 
-    def features(self, frames_BTCHW: Tensor, samples_BS: Tensor, has_audio_B: Tensor) -> Features:
+    def features(
+        self, frames_BTCHW: Tensor, samples_BS: Tensor, has_audio_B: Tensor, only: Modality | None = None
+    ) -> Features:
         """Run the early parts: the image backbone and the frozen audio blocks.
 
         Args:
             frames_BTCHW: uint8 RGB faces.
             samples_BS: Sound in [-1, 1], zeros where there is none.
             has_audio_B: False where the sound must not be used.
+            only: Leave the other modality out; its features are empty (B, 0, 0).
         """
         has_video_B = torch.ones(len(frames_BTCHW), dtype=torch.bool, device=frames_BTCHW.device)
-        return Features(self.video(frames_BTCHW), self._hidden_audio(samples_BS, has_audio_B), has_video_B, has_audio_B)
+        nothing = samples_BS.new_zeros(len(samples_BS), 0, 0)
+        video = nothing if only == "audio" else self.video(frames_BTCHW)
+        audio = nothing if only == "video" else self._hidden_audio(samples_BS, has_audio_B)
+        return Features(video, audio, has_video_B, has_audio_B)
 
     def _hidden_audio(self, samples_BS: Tensor, has_audio_B: Tensor) -> Tensor:
         """Encode the clips with sound; the others get zeros, which are masked later."""
@@ -115,15 +124,23 @@ class Detector(nn.Module):
             result[has_audio_B] = hidden
         return result
 
-    def forward(self, features: Features, follow: bool = False) -> DetectorOutput:
+    def forward(self, features: Features, follow: bool = False, only: Modality | None = None) -> DetectorOutput:
         """Judge clips.
 
         Args:
             features: From `features`, or kept from an earlier run of the frozen parts.
             follow: True trains the single-modality heads on detached inputs: they keep step with the encoders during joint
                 training without adding a term to what the encoders learn.
+            only: Judge by one modality and compute nothing else: `logit` and both single logits are that head's; without
+                picture the frame embeddings are empty.
         """
+        if only == "audio":
+            logit = self.audio_head(self.audio_projection(self.audio(features.audio)).mean(1)).squeeze(1)
+            return DetectorOutput(logit, logit, logit, logit.new_zeros(len(logit), 0, 0))
         frames_BTD, clip_BP = self.temporal(features.video)
+        if only == "video":
+            logit = self.video_head(clip_BP).squeeze(1)
+            return DetectorOutput(logit, logit, logit, frames_BTD)
         audio_BAE = self.audio_projection(self.audio(features.audio))
         heard_BE = audio_BAE.mean(1)
         joint = self.fusion(frames_BTD, clip_BP, audio_BAE, features.has_video, features.has_audio)

@@ -1,4 +1,5 @@
-"""Losses. Every term is a mean over the clips (or videos) that it applies to, and zero where there are none.
+"""Losses. Every term is a mean over the clips (or videos) that it applies to, and zero where there are none;
+`masked_mean` makes it a mean over all processes.
 
 Label smoothing: Szegedy et al. 2016, arXiv:1512.00567, in the binary form with targets s and 1 - s.
 """
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from veridical.training.distributed import masked_mean
 from veridical.training.recipe import LossSettings
 
 # B clips, V videos, T frames, D features
@@ -37,7 +39,7 @@ def smoothed_bce(logit_B: Tensor, label_B: Tensor, applies_B: Tensor, smoothing:
     """
     target_B = torch.where(label_B > 0.5, 1 - smoothing, smoothing).to(logit_B.dtype)
     loss_B = F.binary_cross_entropy_with_logits(logit_B, target_B, reduction="none")
-    return (loss_B * applies_B).sum() / applies_B.sum().clamp_min(1)
+    return masked_mean(loss_B, applies_B)
 
 
 def video_means(values_B: Tensor, video_B: Tensor, applies_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +63,7 @@ def temporal_variance(embeddings_BTD: Tensor, applies_B: Tensor) -> Tensor:
     """Variance over time of the L2-normalised frame embeddings, summed over features: 0 (still) to 1, mean over clips."""
     unit_BTD = F.normalize(embeddings_BTD, dim=-1)
     variance_B = unit_BTD.var(dim=1, unbiased=False).sum(-1)
-    return (variance_B * applies_B).sum() / applies_B.sum().clamp_min(1)
+    return masked_mean(variance_B, applies_B)
 
 
 def collapse_monitor(embeddings_BTD: Tensor) -> Tensor:
