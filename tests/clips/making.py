@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from veridical.artefacts import Manifest, Video
-from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.clips import FLOW_STATISTICS, MOUTH_SIZE, Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.randomness import stream
 
 SMALL = StoreSettings(crop_size=32)
@@ -31,7 +31,16 @@ def make_clip(
         detector_score=rng.uniform(0.5, 1, t).astype(np.float32),
         samples=rng.integers(-3000, 3000, settings.num_samples).astype(np.int16) if sound else None,
         speech=rng.random(settings.num_speech_steps) < 0.5 if sound else None,
+        mouths=_mouths(settings.num_mouths, rng) if settings.mouths else None,
+        flow=rng.normal(size=(t, len(FLOW_STATISTICS))).astype(np.float32) if settings.flow else None,
+        dense_landmarks=rng.uniform(0, size, (t, 468, 2)).astype(np.float32) if settings.dense_landmarks else None,
     )
+
+
+def _mouths(number: int, rng: np.random.Generator) -> np.ndarray:
+    """Smooth grey pictures, each of its own level."""
+    ramp = np.linspace(0, 80, MOUTH_SIZE)[None, :, None] + np.zeros((1, 1, MOUTH_SIZE))
+    return (ramp + rng.uniform(0, 170, (number, 1, 1))).astype(np.uint8)
 
 
 def make_manifest(*video_ids: str) -> Manifest:

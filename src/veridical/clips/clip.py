@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from veridical.clips.contents import FLOW_STATISTICS, MOUTH_SIZE, NUM_DENSE_LANDMARKS
+
 SAMPLE_RATE_HZ = 16_000
 SPEECH_STEP_S = 0.02
 
@@ -30,6 +32,12 @@ class Clip:
     """(S,) mono, 16 kHz; None when the video has no sound."""
     speech: npt.NDArray[np.bool_] | None
     """(window / 20 ms,) True where the voice activity detector hears speech; None without sound."""
+    mouths: npt.NDArray[np.uint8] | None = None
+    """(M, 96, 96) grey, the aligned mouth 25 times a second; None where the store keeps none."""
+    flow: npt.NDArray[np.float32] | None = None
+    """(T, F) movement from each picture to 1/25 s later, columns as in `FLOW_STATISTICS`; None where the store keeps none."""
+    dense_landmarks: npt.NDArray[np.float32] | None = None
+    """(T, 468, 2) FaceMesh points in pixels of `frames`, NaN where it sees no face; None where the store keeps none."""
 
     def __post_init__(self) -> None:
         t = len(self.frames)
@@ -42,6 +50,18 @@ class Clip:
             raise ValueError("samples and speech must both be given or both be None")
         if self.samples is not None and (self.samples.ndim != 1 or self.samples.dtype != np.int16):
             raise ValueError(f"samples: expected (S,) int16, got {self.samples.shape} {self.samples.dtype}")
+        self._check_contents(t)
+
+    def _check_contents(self, t: int) -> None:
+        mouths = self.mouths
+        if mouths is not None and (mouths.shape[1:] != (MOUTH_SIZE, MOUTH_SIZE) or mouths.dtype != np.uint8):
+            raise ValueError(
+                f"mouths: expected (M, {MOUTH_SIZE}, {MOUTH_SIZE}) uint8, got {mouths.shape} {mouths.dtype}"
+            )
+        for name, shape in (("flow", (t, len(FLOW_STATISTICS))), ("dense_landmarks", (t, NUM_DENSE_LANDMARKS, 2))):
+            value = getattr(self, name)
+            if value is not None and value.shape != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
 
     @property
     def speech_share(self) -> float | None:

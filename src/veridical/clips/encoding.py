@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import pyarrow as pa
 import simplejpeg
 
 from veridical.clips.clip import Clip
+from veridical.clips.contents import CONTENTS, FLOW_STATISTICS, NUM_DENSE_LANDMARKS
 from veridical.clips.settings import StoreSettings
 
 PAYLOAD_COLUMNS = ("video_id", "start_s", "faces", "boxes", "landmarks", "detector_score", "samples", "speech")
@@ -25,8 +27,14 @@ INDEX_COLUMNS = (
 )  # fmt: skip
 
 
-def clip_schema(num_frames: int) -> pa.Schema:
-    """Return the schema of the table `clips` for T frames a window."""
+def clip_schema(settings: StoreSettings) -> pa.Schema:
+    """Return the schema of the table `clips`; optional contents have a column where the settings ask for them."""
+    num_frames = settings.num_frames
+    optional = {
+        "mouths": pa.list_(pa.binary()),
+        "flow": pa.list_(pa.float32(), num_frames * len(FLOW_STATISTICS)),
+        "dense_landmarks": pa.list_(pa.float32(), num_frames * NUM_DENSE_LANDMARKS * 2),
+    }
     return pa.schema(
         [
             pa.field("video_id", pa.string(), nullable=False),
@@ -43,6 +51,7 @@ def clip_schema(num_frames: int) -> pa.Schema:
             pa.field("min_detector_score", pa.float32(), nullable=False),
             pa.field("num_interpolated", pa.int16(), nullable=False),
             pa.field("mean_box_size_px", pa.float32(), nullable=False),
+            *(pa.field(name, optional[name], nullable=False) for name in settings.contents),
         ]
     )
 
@@ -55,14 +64,31 @@ def encode_frames(frames: npt.NDArray[np.uint8], quality: int) -> list[bytes]:
     ]
 
 
+def encode_grey(pictures: npt.NDArray[np.uint8], quality: int) -> list[bytes]:
+    """Return (M, H, W) grey pictures as M JPEG files."""
+    return [
+        simplejpeg.encode_jpeg(np.ascontiguousarray(picture[..., None]), quality=quality, colorspace="GRAY")
+        for picture in pictures
+    ]
+
+
 def decode_frames(files: Sequence[bytes]) -> npt.NDArray[np.uint8]:
     """Return T JPEG files of one size as (T, H, W, 3) RGB pictures."""
-    first = simplejpeg.decode_jpeg(files[0], colorspace="RGB")
-    frames = np.empty((len(files), *first.shape), dtype=np.uint8)
-    frames[0] = first
+    return _decoded(files, "RGB")
+
+
+def decode_grey(files: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """Return M JPEG files of one size as (M, H, W) grey pictures."""
+    return _decoded(files, "GRAY")[..., 0]
+
+
+def _decoded(files: Sequence[bytes], colours: Literal["RGB", "GRAY"]) -> npt.NDArray[np.uint8]:
+    first = simplejpeg.decode_jpeg(files[0], colorspace=colours)
+    pictures = np.empty((len(files), *first.shape), dtype=np.uint8)
+    pictures[0] = first
     for number in range(1, len(files)):
-        simplejpeg.decode_jpeg(files[number], colorspace="RGB", buffer=frames[number])
-    return frames
+        simplejpeg.decode_jpeg(files[number], colorspace=colours, buffer=pictures[number])
+    return pictures
 
 
 def loudness_dbfs(samples: npt.NDArray[np.int16]) -> float:
@@ -84,6 +110,10 @@ class EncodedClip:
     detector_score: npt.NDArray[np.float32]
     samples: npt.NDArray[np.int16] | None
     speech: npt.NDArray[np.bool_] | None
+    mouths: tuple[bytes, ...] | None = None
+    """M JPEG files."""
+    flow: npt.NDArray[np.float32] | None = None
+    dense_landmarks: npt.NDArray[np.float32] | None = None
 
     def decode(self) -> Clip:
         """Return the clip with its pictures decoded."""
@@ -96,6 +126,9 @@ class EncodedClip:
             self.detector_score,
             self.samples,
             self.speech,
+            None if self.mouths is None else decode_grey(self.mouths),
+            self.flow,
+            self.dense_landmarks,
         )
 
 
@@ -105,7 +138,7 @@ def encode_clips(clips: Sequence[Clip | EncodedClip], settings: StoreSettings) -
     Raises:
         ValueError: when a clip is not what the settings say (frames, size, samples).
     """
-    return pa.Table.from_pylist([_row(clip, settings) for clip in clips], schema=clip_schema(settings.num_frames))
+    return pa.Table.from_pylist([_row(clip, settings) for clip in clips], schema=clip_schema(settings))
 
 
 def _row(clip: Clip | EncodedClip, settings: StoreSettings) -> dict[str, object]:
@@ -127,10 +160,30 @@ def _row(clip: Clip | EncodedClip, settings: StoreSettings) -> dict[str, object]
         "min_detector_score": float(clip.detector_score.min()),
         "num_interpolated": int((clip.detector_score == 0).sum()),
         "mean_box_size_px": float(np.sqrt(np.clip(sides[:, 0] * sides[:, 1], 0, None)).mean()),
+        **_contents_row(clip, settings),
     }
 
 
+def _contents_row(clip: Clip | EncodedClip, settings: StoreSettings) -> dict[str, object]:
+    """Return the columns of the optional contents that a clip has."""
+    row: dict[str, object] = {}
+    if isinstance(clip.mouths, np.ndarray):
+        row["mouths"] = encode_grey(clip.mouths, settings.jpeg_quality)
+    elif clip.mouths is not None:
+        row["mouths"] = list(clip.mouths)
+    if clip.flow is not None:
+        row["flow"] = clip.flow.astype(np.float32).ravel()
+    if clip.dense_landmarks is not None:
+        row["dense_landmarks"] = clip.dense_landmarks.astype(np.float32).ravel()
+    return row
+
+
 def _check(clip: Clip | EncodedClip, settings: StoreSettings) -> None:
+    held = tuple(name for name in CONTENTS if getattr(clip, name) is not None)
+    if held != settings.contents:
+        raise ValueError(f"{clip.video_id}: expected the optional contents {settings.contents}, got {held}")
+    if clip.mouths is not None and len(clip.mouths) != settings.num_mouths:
+        raise ValueError(f"{clip.video_id}: expected {settings.num_mouths} mouth crops, got {len(clip.mouths)}")
     if isinstance(clip, EncodedClip):
         if len(clip.faces) != settings.num_frames:
             raise ValueError(f"{clip.video_id}: expected {settings.num_frames} pictures, got {len(clip.faces)}")
@@ -146,9 +199,10 @@ def _check(clip: Clip | EncodedClip, settings: StoreSettings) -> None:
 
 
 def decode_clips(table: pa.Table) -> list[Clip]:
-    """Return the rows of a table (at least PAYLOAD_COLUMNS) as clips, in row order."""
+    """Return the rows of a table (at least PAYLOAD_COLUMNS) as clips with the optional contents it has, in row order."""
     columns = {name: table[name].combine_chunks() for name in PAYLOAD_COLUMNS}
     geometry = {name: _matrix(columns[name]) for name in ("boxes", "landmarks", "detector_score")}
+    contents = _decoded_contents(table)
     clips = []
     for row in range(table.num_rows):
         samples, speech = columns["samples"][row], columns["speech"][row]
@@ -162,9 +216,25 @@ def decode_clips(table: pa.Table) -> list[Clip]:
                 detector_score=geometry["detector_score"][row],
                 samples=np.frombuffer(samples.as_py(), dtype="<i2") if samples.is_valid else None,
                 speech=np.frombuffer(speech.as_py(), dtype=np.uint8).astype(np.bool_) if speech.is_valid else None,
+                **contents[row],
             )
         )
     return clips
+
+
+def _decoded_contents(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the optional contents of each row that the table has columns of."""
+    rows: list[dict[str, Any]] = [{} for _ in range(table.num_rows)]
+    for name in (name for name in CONTENTS if name in table.column_names):
+        column = table[name].combine_chunks()
+        if name == "mouths":
+            values: Any = [decode_grey(files) for files in column.to_pylist()]
+        else:
+            shape = (len(FLOW_STATISTICS),) if name == "flow" else (NUM_DENSE_LANDMARKS, 2)
+            values = _matrix(column).reshape(len(rows), -1, *shape) if rows else []
+        for row, value in zip(rows, values, strict=True):
+            row[name] = value
+    return rows
 
 
 def _matrix(column: pa.FixedSizeListArray) -> npt.NDArray[np.float32]:
@@ -173,19 +243,18 @@ def _matrix(column: pa.FixedSizeListArray) -> npt.NDArray[np.float32]:
 
 
 def content_digest(table: pa.Table) -> str:
-    """Return 16 hex digits of the content of rows, whatever their order and their memory layout."""
+    """Return 16 hex digits of the content of rows, optional contents too, whatever their order and their memory layout."""
     digests = []
-    ordered = table.select(list(PAYLOAD_COLUMNS))
-    for row in ordered.to_batches(max_chunksize=16):
-        digests += [_row_digest(values) for values in row.to_pylist()]
+    names = [*PAYLOAD_COLUMNS, *(name for name in CONTENTS if name in table.column_names)]
+    for batch in table.select(names).to_batches(max_chunksize=16):
+        digests += [_row_digest(values) for values in batch.to_pylist()]
     return hashlib.blake2b(b"".join(sorted(digests)), digest_size=8).hexdigest()
 
 
 def _row_digest(values: dict[str, object]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
-    for name in PAYLOAD_COLUMNS:
-        value = values[name]
-        parts = value if name == "faces" and isinstance(value, list) else [value]
+    for name, value in values.items():
+        parts = value if name in ("faces", "mouths") and isinstance(value, list) else [value]
         for part in parts:
             data = _plain_bytes(part)
             digest.update(len(data).to_bytes(8, "little"))

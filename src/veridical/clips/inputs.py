@@ -12,10 +12,12 @@ from torch import Tensor
 
 from veridical.clips.augment import Augmentation, augment_audio, augment_video, centre_crop
 from veridical.clips.clip import SAMPLE_RATE_HZ, Clip
+from veridical.clips.contents import Content
+from veridical.errors import UsageError
 from veridical.randomness import stream
 from veridical.settings import Settings
 
-# B clips, T frames, C colours, H height, W width, S samples
+# B clips, T frames, C colours, H height, W width, S samples, M mouth crops, F flow statistics
 
 FULL_SCALE = 32768.0
 
@@ -33,6 +35,16 @@ class InputSettings(Settings):
     """A window with less speech is judged without its sound."""
     min_loudness_dbfs: float = -60.0
     """A window that is quieter (root mean square) is judged without its sound."""
+
+    mouths: bool = False
+    """Take in 25 crops of the mouth a second; the store must have been prepared with `mouths=true`."""
+    flow: bool = False
+    """Take in statistics of the movement in the face; the store must have been prepared with `flow=true`."""
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """Optional contents of the store that the model takes in."""
+        return tuple(name for name in ("mouths", "flow") if getattr(self, name))
 
     @property
     def num_frames(self) -> int:
@@ -55,6 +67,10 @@ class ClipInputs:
     """(B, S) float32 in [-1, 1]; zeros where there is no usable sound."""
     has_audio: Tensor
     """(B,) bool."""
+    mouths: Tensor | None = None
+    """(B, M, 96, 96) uint8 grey; None when the settings do not ask for it."""
+    flow: Tensor | None = None
+    """(B, T, F) float32, columns as in `clips.FLOW_STATISTICS`; None when the settings do not ask for it."""
 
 
 def usable_sound(clip: Clip, settings: InputSettings) -> npt.NDArray[np.float32] | None:
@@ -69,6 +85,7 @@ def usable_sound(clip: Clip, settings: InputSettings) -> npt.NDArray[np.float32]
 def clip_inputs(clips: Sequence[Clip], settings: InputSettings) -> ClipInputs:
     """Prepare clips for judging: middle crop, no variation."""
     return _stack(
+        clips,
         [centre_crop(clip.frames, settings.frame_size) for clip in clips],
         [usable_sound(clip, settings) for clip in clips],
         settings,
@@ -85,15 +102,32 @@ def view_inputs(
         pictures.append(augment_video(clip.frames, settings.frame_size, augmentation.video, randomness))
         sound = usable_sound(clip, settings)
         sounds.append(None if sound is None else augment_audio(sound, augmentation.audio, randomness))
-    return _stack(pictures, sounds, settings)
+    return _stack(clips, pictures, sounds, settings)
 
 
 def _stack(
-    pictures: Sequence[npt.NDArray[np.uint8]], sounds: Sequence[npt.NDArray[np.float32] | None], settings: InputSettings
+    clips: Sequence[Clip],
+    pictures: Sequence[npt.NDArray[np.uint8]],
+    sounds: Sequence[npt.NDArray[np.float32] | None],
+    settings: InputSettings,
 ) -> ClipInputs:
     silence = np.zeros(settings.num_samples, np.float32)
     return ClipInputs(
         frames=torch.from_numpy(np.stack(pictures)).permute(0, 1, 4, 2, 3).contiguous(),
         samples=torch.from_numpy(np.stack([silence if sound is None else sound for sound in sounds])),
         has_audio=torch.tensor([sound is not None for sound in sounds]),
+        mouths=_stacked("mouths", clips) if settings.mouths else None,
+        flow=_stacked("flow", clips) if settings.flow else None,
     )
+
+
+def _stacked(name: Content, clips: Sequence[Clip]) -> Tensor:
+    """Return an optional content of all clips.
+
+    Raises:
+        UsageError: when a clip does not have it.
+    """
+    values = [getattr(clip, name) for clip in clips]
+    if any(value is None for value in values):
+        raise UsageError(f"the model takes in {name}, these clips have none; prepare them with `--set {name}=true`")
+    return torch.from_numpy(np.stack(values))

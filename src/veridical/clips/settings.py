@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S
+from veridical.clips.contents import CONTENTS, MOUTH_FPS, Content
 from veridical.settings import Settings
 
 FacePolicy = Literal["dominant", "largest", "single"]
@@ -43,6 +44,12 @@ class StoreSettings(Settings):
     """Probability from which the voice activity detector's output counts as speech."""
     silence_dbfs: float = Field(default=-60.0, le=0.0)
     """Steps of sound weaker than this (root mean square, decibels below full scale) are never speech."""
+    mouths: bool = False
+    """Keep 25 grey crops of the mouth a second as well; the videos are decoded a second time for them."""
+    flow: bool = False
+    """Keep statistics of the movement in the face as well; the videos are decoded a second time for them."""
+    dense_landmarks: bool = False
+    """Keep FaceMesh's 468 landmarks of each picture as well."""
     max_duration_s: float = Field(default=3600.0, gt=0)
     """Longer videos are not prepared (status over_limit)."""
     max_megapixels: float = Field(default=40.0, gt=0)
@@ -70,6 +77,16 @@ class StoreSettings(Settings):
     def num_samples(self) -> int:
         """S: samples of sound in a window."""
         return round(SAMPLE_RATE_HZ * self.window_s)
+
+    @property
+    def num_mouths(self) -> int:
+        """M: mouth crops in a window of a store that keeps them."""
+        return round(MOUTH_FPS * self.window_s)
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """What is kept beyond faces and sound."""
+        return tuple(name for name in CONTENTS if getattr(self, name))
 
     @property
     def num_speech_steps(self) -> int:

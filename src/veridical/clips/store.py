@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from veridical.artefacts import Manifest, atomic_folder, fingerprint, read_json, write_json
 from veridical.clips.clip import Clip
+from veridical.clips.contents import Content
 from veridical.clips.encoding import INDEX_COLUMNS, PAYLOAD_COLUMNS, clip_schema, decode_clips
 from veridical.clips.ledger import LEDGER_SCHEMA
 from veridical.clips.settings import StoreSettings
@@ -71,7 +72,7 @@ class ClipStore:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UsageError(f"{path}: exists already; choose another name, or prepare into it to continue it")
         with atomic_folder(path) as folder:
-            lance.write_dataset(clip_schema(settings.num_frames).empty_table(), str(folder / CLIPS_TABLE))
+            lance.write_dataset(clip_schema(settings).empty_table(), str(folder / CLIPS_TABLE))
             lance.write_dataset(LEDGER_SCHEMA.empty_table(), str(folder / LEDGER_TABLE))
             manifest.write(folder / MANIFEST_FILE)
             write_facts(folder, settings, manifest)
@@ -125,8 +126,12 @@ class ClipStore:
         self._offsets: npt.NDArray[np.int64] = frame.pop("offset").to_numpy()
         return frame
 
-    def take_table(self, rows: Rows, columns: Sequence[str] = PAYLOAD_COLUMNS) -> pa.Table:
+    def take_table(self, rows: Rows, columns: Sequence[str] | None = None) -> pa.Table:
         """Return columns of clips as they are kept, in the order of `rows`; rows may repeat.
+
+        Args:
+            rows: Of `index`.
+            columns: None for all that make a clip.
 
         Raises:
             IndexError: when a row is not in the store.
@@ -135,11 +140,18 @@ class ClipStore:
         total = len(self._index)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= total):
             raise IndexError(f"rows must lie in [0, {total}), got {numbers.min()} to {numbers.max()}")
-        return self._clips.take(self._offsets[numbers].tolist(), columns=list(columns))
+        names = (*PAYLOAD_COLUMNS, *self.settings.contents) if columns is None else columns
+        return self._clips.take(self._offsets[numbers].tolist(), columns=list(names))
 
-    def take(self, rows: Rows) -> list[Clip]:
-        """Return clips by their row in `index`, decoded, in the order of `rows`; rows may repeat."""
-        return decode_clips(self.take_table(rows))
+    def take(self, rows: Rows, contents: Sequence[Content] | None = None) -> list[Clip]:
+        """Return clips by their row in `index`, decoded, in the order of `rows`; rows may repeat.
+
+        Args:
+            rows: Of `index`.
+            contents: Optional contents to read, which the store must keep; None for all that it keeps.
+        """
+        wanted = self.settings.contents if contents is None else contents
+        return decode_clips(self.take_table(rows, (*PAYLOAD_COLUMNS, *wanted)))
 
     def rows_of(self, video_id: str) -> npt.NDArray[np.int64]:
         """Return the rows of a video's clips in order of time; empty when it has none."""

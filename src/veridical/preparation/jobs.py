@@ -131,7 +131,7 @@ def _write_spool(path: Path, clips: Iterator[EncodedClip], settings: StoreSettin
     """Encode clips a few at a time into an Arrow file."""
     with _no_fault_of_the_video(path):
         sink = pa.OSFile(str(path), "wb")
-        writer = pa.ipc.new_file(sink, clip_schema(settings.num_frames))
+        writer = pa.ipc.new_file(sink, clip_schema(settings))
     try:
         while some := list(itertools.islice(clips, CLIPS_AT_ONCE)):
             table = encode_clips(some, settings)

@@ -53,7 +53,7 @@ class DirectFeatures:
 
     def inputs(self, rows: Rows, view: int | None) -> ClipInputs:
         """Return the tensors that go into the model."""
-        clips = self.store.take(rows.tolist())
+        clips = self.store.take(rows.tolist(), self.recipe.inputs.contents)
         if view is None:
             return clip_inputs(clips, self.recipe.inputs)
         return view_inputs(clips, self.recipe.inputs, self.recipe.augmentation, self.recipe.seed, view)
