@@ -20,7 +20,7 @@ ROWS = (
     ("corpora", "media", "metrics"),
     ("weights",),
     ("artefacts",),
-    ("settings", "randomness", "progress", "allocation"),
+    ("settings", "randomness", "progress", "allocation", "workers"),
     ("errors",),
 )
 LEVEL = {room: number for number, row in enumerate(ROWS) for room in row}

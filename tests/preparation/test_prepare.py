@@ -18,7 +18,7 @@ from veridical.clips import ClipStore, ClipWriter, StoreSettings, verify
 from veridical.clips import writer as writer_file
 from veridical.errors import ArtefactError, MissingWeightsError, UsageError
 from veridical.preparation import Tools, jobs, prepare
-from veridical.preparation.engine import WorkerFailedError
+from veridical.workers import WorkerFailedError
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
-from veridical.preparation.engine import WorkerFailedError
+from veridical.workers import WorkerFailedError
 
 
 def obedient() -> Callable[[object], object]:

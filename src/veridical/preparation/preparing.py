@@ -22,9 +22,9 @@ from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
-from veridical.preparation.engine import Lost, run_jobs
 from veridical.preparation.jobs import Job, Outcome, Setup, read_spool
 from veridical.preparation.tools import Tools
+from veridical.workers import Lost, run_jobs
 
 INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0

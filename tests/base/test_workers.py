@@ -7,7 +7,7 @@ import os
 import pytest
 from tests.preparation.working import obedient, stillborn, unwilling
 
-from veridical.preparation.engine import Lost, WorkerFailedError, run_jobs
+from veridical.workers import Lost, WorkerFailedError, run_jobs
 
 
 @pytest.mark.parametrize("workers", [0, 2])
