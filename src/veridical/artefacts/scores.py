@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         pa.field("visual_label", pa.int8()),
         pa.field("audio_label", pa.int8()),
         pa.field("speech_share", pa.float32()),
+        pa.field("face_size_px", pa.float32()),
         pa.field("condition", pa.string(), nullable=False),
         pa.field("logit", pa.float64()),
         pa.field("p_fake", pa.float64()),

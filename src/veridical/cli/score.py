@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from veridical.artefacts import Manifest, ScoreTable
+    from veridical.clips import ClipStore
+
 
 def score(
-    run: Annotated[Path, typer.Argument(help="A run, or its model folder.")],
     on: Annotated[Path, typer.Option("--on", help="Clip store to score.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Score table to write, for example scores.parquet.")],
+    run: Annotated[Path | None, typer.Argument(help="A run, or its model folder.")] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
+        ),
+    ] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Labels and splits; the store's own copy when not given.")
     ] = None,
@@ -21,13 +32,31 @@ def score(
         typer.Option(help="Only this split (train, val, test; may be repeated). All videos when not given."),
     ] = None,
 ) -> None:
-    """Score every clip: picture and sound together, each alone, and with one of them hidden."""
+    """Score every clip of a store with a run, or with anybody's detector.
+
+    A run is judged under several conditions: picture and sound together, each alone, and with one of them hidden.
+    """
     from veridical.artefacts import Manifest
     from veridical.clips import ClipStore
-    from veridical.inference import load_bundle, score_store
+    from veridical.errors import UsageError
 
+    if (run is None) == (detector is None):
+        raise UsageError("give either a run, or --detector")
     store = ClipStore.open(on)
     labels = Manifest.read(manifest) if manifest else store.manifest()
-    table = score_store(load_bundle(run), store, labels, splits=tuple(split or ()))
+    table = scorer(run, detector)(store, labels, tuple(split or ()))
     table.write(output)
     Console().print(f"{len(table)} scores: {output}", highlight=False, soft_wrap=True)
+
+
+def scorer(run: Path | None, detector: str | None) -> Callable[[ClipStore, Manifest, tuple[str, ...]], ScoreTable]:
+    """Return what scores the given splits of a store: a run, or a foreign detector."""
+    from veridical.inference import load_bundle, score_store
+    from veridical.inference.wrappers import load_wrapped, score_store_with
+
+    if detector is not None:
+        wrapped = load_wrapped(detector)
+        return lambda store, labels, splits: score_store_with(wrapped, store, labels, splits=splits, name=detector)
+    assert run is not None
+    bundle = load_bundle(run)
+    return lambda store, labels, splits: score_store(bundle, store, labels, splits=splits)

@@ -21,6 +21,8 @@ from veridical.inference.bundle import Bundle
 from veridical.inference.conditions import CONDITIONS, Logits, condition_logits
 
 _FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
+DESCRIBED = ("video_id", "start_s", *_FACTS, *LABELS, "speech_share", "face_size_px")
+"""Columns of a score table that say what was scored."""
 
 
 def score_store(
@@ -49,7 +51,7 @@ def score_store(
         UsageError: when store and model do not fit, or no clip is left to score.
     """
     check_fit(bundle, store)
-    clips = _chosen_clips(store, manifest, splits)
+    clips = chosen_clips(store, manifest, splits)
     rows = clips["row"].to_numpy()
     batches = [rows[i : i + batch].tolist() for i in range(0, len(rows), batch)]
     parts = []
@@ -90,21 +92,26 @@ def check_fit(bundle: Bundle, store: ClipStore) -> None:
         )
 
 
-def _chosen_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -> pd.DataFrame:
+def chosen_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -> pd.DataFrame:
+    """Return `row` and the columns `DESCRIBED` of the clips of these splits (all when empty), in store order.
+
+    Raises:
+        UsageError: when there is none.
+    """
     clips = label_clips(store.index(), manifest, store.settings.window_s, _FACTS)
     if splits:
         clips = clips[clips["split"].isin(list(splits))]
     if clips.empty:
         where = f" in split {', '.join(splits)}" if splits else ""
         raise UsageError(f"{store.path}: no clip belongs to a video of the manifest{where}; nothing to score")
-    return clips.reset_index(drop=True)
+    return clips.rename(columns={"mean_box_size_px": "face_size_px"}).reset_index(drop=True)
 
 
 def _table(clips: pd.DataFrame, logits: Logits, bundle: Bundle) -> ScoreTable:
     calibration = bundle.facts.calibration
     frames = []
     for condition, values in logits.items():
-        frame = clips[["video_id", "start_s", *_FACTS, *LABELS, "speech_share"]].assign(condition=condition, logit=values)
+        frame = clips[list(DESCRIBED)].assign(condition=condition, logit=values)
         frame["p_fake"] = expit(values / calibration.temperature) if calibration and condition == "joint" else np.nan
         frames.append(frame)
     return ScoreTable.from_frame(pd.concat(frames, ignore_index=True))

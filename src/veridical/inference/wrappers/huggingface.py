@@ -1,0 +1,67 @@
+"""An image or video classification model of Hugging Face, from a local folder or the hub; its own processor prepares pictures.
+
+Only safetensors are read and no code of the model's repository is run.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from veridical.clips import Clip
+from veridical.errors import UsageError, unknown_name
+from veridical.inference.wrappers.base import FrameSettings, OutputSettings
+
+
+class HuggingFaceSettings(FrameSettings):
+    """Which model, and which of its labels means fake."""
+
+    kind: Literal["huggingface"]
+    model: str
+    """A folder with config.json, preprocessor_config.json and model.safetensors, or the name of a model on the hub."""
+    revision: str | None = None
+    """Commit of the hub's repository; name one, so that the figure can be had again."""
+    fake_label: str
+    """The label of the model's configuration that means fake."""
+
+
+class HuggingFaceDetector:
+    """A transformers classifier behind the protocol."""
+
+    def __init__(self, settings: HuggingFaceSettings) -> None:
+        import transformers
+
+        self.settings = settings
+        of_clips = settings.takes == "clip"
+        kind: Any = (
+            transformers.AutoModelForVideoClassification if of_clips else transformers.AutoModelForImageClassification
+        )
+        try:
+            self._processor: Any = transformers.AutoImageProcessor.from_pretrained(
+                settings.model, revision=settings.revision, trust_remote_code=False
+            )
+            self._model: Any = kind.from_pretrained(
+                settings.model, revision=settings.revision, trust_remote_code=False, use_safetensors=True
+            ).eval()
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(f"{settings.model}: cannot be loaded as a {kind.__name__[12:]} model ({reason})") from None
+        self._output = self._meaning()
+
+    def _meaning(self) -> OutputSettings:
+        labels = {str(name): int(index) for index, name in self._model.config.id2label.items()}
+        if self.settings.fake_label not in labels:
+            raise unknown_name(f"label of {self.settings.model}", self.settings.fake_label, labels)
+        if len(labels) == 1:
+            return OutputSettings(output_kind="logit", higher_is="fake")
+        return OutputSettings(output_kind="class_logits", fake_index=labels[self.settings.fake_label])
+
+    def score(self, clip: Clip) -> float:
+        """Return the clip's logit: that of the fake label against all others."""
+        frames = list(self.settings.frames(clip))
+        prepared = self._processor(frames, return_tensors="pt")
+        with torch.inference_mode():
+            logits = self._model(**prepared).logits
+        return self.settings.clip_logit(self._output.logits(logits.double().numpy().astype(np.float64)))

@@ -1,0 +1,99 @@
+"""A detector in an ONNX file. Which tensor takes what, and what comes out, is declared; the file says only shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from pydantic import Field
+
+from veridical.clips import Clip
+from veridical.errors import UsageError
+from veridical.inference.wrappers.base import FrameSettings, OutputSettings, resized
+
+FULL_SCALE = 32768.0
+
+
+class OnnxSettings(FrameSettings, OutputSettings):
+    """How an ONNX detector is fed, and what its output means."""
+
+    kind: Literal["onnx"]
+    file: Path
+    """The ONNX file; a relative path starts at the folder of the settings."""
+    picture_input: str | None = None
+    """Name of the tensor that takes pictures; None: it takes none."""
+    sound_input: str | None = None
+    """Name of the tensor that takes the clip's sound, (1, S) float32 in [-1, 1) at 16 kHz. Clips without sound get no score."""
+    layout: Literal["NCHW", "NHWC", "NTCHW", "NCTHW", "NTHWC"] = "NCHW"
+    """Order of the picture tensor's dimensions: N pictures or clips, T frames, C colours, H height, W width."""
+    size: int = Field(default=224, ge=8, le=4096)
+    """Side of the pictures."""
+    colours: Literal["RGB", "BGR"] = "RGB"
+    """Order of the colours."""
+    divide_by: float = Field(default=255.0, gt=0)
+    """Pixels 0–255 are divided by this first."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Taken off each colour then, in the order of `colours`."""
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """What each colour is divided by last."""
+    output: str
+    """Name of the tensor that holds the score."""
+
+
+class OnnxDetector:
+    """An ONNX file behind the protocol; runs on the processor."""
+
+    def __init__(self, settings: OnnxSettings) -> None:
+        self.settings = settings
+        try:
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            self._session = onnxruntime.InferenceSession(
+                str(settings.file), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # noqa: BLE001 (onnxruntime raises its own kinds, without a common base)
+            raise UsageError(f"{settings.file}: cannot be loaded as ONNX ({str(error).splitlines()[0]})") from None
+        self._check()
+
+    def _check(self) -> None:
+        settings = self.settings
+        inputs = [item.name for item in self._session.get_inputs()]
+        outputs = [item.name for item in self._session.get_outputs()]
+        given = [name for name in (settings.picture_input, settings.sound_input) if name is not None]
+        if sorted(given) != sorted(inputs):
+            raise UsageError(
+                f"{settings.file}: its inputs are {', '.join(inputs)}; the settings feed {', '.join(given) or 'none'}"
+                " (picture_input, sound_input)"
+            )
+        if settings.output not in outputs:
+            raise UsageError(f"{settings.file}: no output {settings.output!r}; its outputs are {', '.join(outputs)}")
+        if settings.picture_input is not None and ("T" in settings.layout) != (settings.takes == "clip"):
+            raise UsageError(f"{settings.file}: layout {settings.layout} does not go with takes: {settings.takes}")
+
+    def score(self, clip: Clip) -> float | None:
+        """Return the clip's logit; None for a clip without sound where sound is wanted."""
+        settings, feed = self.settings, dict[str, Any]()
+        if settings.sound_input is not None:
+            if clip.samples is None:
+                return None
+            feed[settings.sound_input] = (clip.samples.astype(np.float32) / FULL_SCALE)[None]
+        if settings.picture_input is not None:
+            feed[settings.picture_input] = self._pictures(clip)
+        output = self._session.run([settings.output], feed)[0]
+        return settings.clip_logit(settings.logits(np.asarray(output, dtype=np.float64)))
+
+    def _pictures(self, clip: Clip) -> npt.NDArray[np.float32]:
+        settings = self.settings
+        frames = resized(settings.frames(clip), settings.size).astype(np.float32)
+        if settings.colours == "BGR":
+            frames = frames[..., ::-1]
+        frames = (frames / settings.divide_by - np.array(settings.mean)) / np.array(settings.std)
+        if settings.takes == "clip":
+            frames = frames[None]
+        stored = "NTHWC" if settings.takes == "clip" else "NHWC"
+        return np.ascontiguousarray(
+            frames.transpose([stored.index(name) for name in settings.layout]), dtype=np.float32
+        )
