@@ -209,7 +209,7 @@ def test_faceforensics(tmp_path: Path, touch: Touch) -> None:
     assert found["target and source are in different official splits, left without one"] == 2
     assert found["name is not one of the corpus's, left out"] == 1
     lines = {count.name: count.line for count in result.counts}
-    assert lines["Face2Face c23"] == "Face2Face c23: 0 of 1000 (1000 missing)"
+    assert lines["Face2Face c23"] == "Face2Face c23: 0 of 1000 (1,000 missing)"
     assert not result.complete
 
 

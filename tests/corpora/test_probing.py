@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical.artefacts import Manifest, Video
-from veridical.corpora import leak_groups, perceptual_hash, probe_media, statistics
+from veridical.corpora import leak_groups, perceptual_hash, probe_media
 from veridical.corpora.hashes import near_duplicate_keys
 from veridical.errors import UsageError
 
@@ -121,25 +120,3 @@ def test_all_near_hashes_meet(value: int, flips: set[int], stranger: int) -> Non
     if (value ^ stranger).bit_count() > 6:
         keys = near_duplicate_keys(pa.array([f"{value:016x}", f"{stranger:016x}"]), 6).to_pylist()
         assert keys[0] != keys[1]
-
-
-def test_statistics(manifest: Manifest) -> None:
-    probed = probe_media(manifest, Probe()).manifest
-    clips = pd.DataFrame(
-        {"video_id": ["d/a.mp4"] * 2, "speech_share": [0.5, np.nan], "mean_box_size_px": [90.0, 110.0]}
-    )
-    found = statistics(probed, clips)
-    assert found.totals["with_sound"] == 1
-    assert found.totals["without_sound"] == 1
-    assert found.totals["sound_unknown"] == 2
-    assert (found.totals["clips"], found.totals["clip_frames"], found.totals["frames"]) == (2, 10, 100)
-    row = found.generators.iloc[0]
-    assert (row["generator"], row["clips"], row["face_px"], row["speech_share"]) == ("real", 2, 100, 0.5)
-    assert row["prepared_share"] == 0.25
-    assert found.matrix.loc["real", "unknown"] == 4
-    json.dumps(found.to_json(), allow_nan=False)
-    bare = statistics(manifest)
-    assert bare.totals["hours"] is None
-    json.dumps(bare.to_json(), allow_nan=False)
-    with pytest.raises(UsageError, match="no videos"):
-        statistics(Manifest(manifest.table.slice(0, 0)))

@@ -38,20 +38,11 @@ def audit(
     import json as json_module
 
     from veridical import corpora
-    from veridical.artefacts import Manifest
-    from veridical.errors import UsageError
+    from veridical.cli.sources import open_source
 
-    if manifest is not None and not source.is_dir():
-        raise UsageError("--manifest goes with a clip store; SOURCE is a manifest already")
-    clips = None
-    if source.is_dir():
-        from veridical.clips import ClipStore
-
-        store = ClipStore.open(source)
-        videos = (Manifest.read(manifest) if manifest else store.manifest()).select(split=split)
-        clips = _content(store, videos, clips_per_video)
-    else:
-        videos = Manifest.read(source).select(split=split)
+    everything, store = open_source(source, manifest, split)
+    videos = everything.select(split=split)
+    clips = None if store is None else _content(store, videos, clips_per_video)
     result = corpora.audit(videos, clips, accept=accept_leak or (), seed=seed)
     if json:
         typer.echo(json_module.dumps(result.to_json(), indent=2))

@@ -3,6 +3,7 @@
 from veridical.corpora.adapter import Adapter, Notice, OfficialCount, ScanResult
 from veridical.corpora.auditing import AuditResult, audit
 from veridical.corpora.content import clip_facts
+from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.hashes import perceptual_hash
 from veridical.corpora.people import target_groups
@@ -12,9 +13,11 @@ from veridical.corpora.properties import PROPERTIES
 from veridical.corpora.scanning import CORPORA, scan
 from veridical.corpora.splitting import GROUP_BY, SCHEMES, SplitResult, split
 from veridical.corpora.statistics import Statistics, statistics
+from veridical.corpora.texttable import TextTable
 
 __all__ = [
     "CORPORA",
+    "EXPECTED",
     "GROUP_BY",
     "LINKS",
     "PROPERTIES",
@@ -29,10 +32,12 @@ __all__ = [
     "ScanResult",
     "SplitResult",
     "Statistics",
+    "TextTable",
     "attribute_column",
     "audit",
     "clip_facts",
     "leak_groups",
+    "official_counts",
     "perceptual_hash",
     "probe_media",
     "prove",

@@ -39,13 +39,17 @@ class OfficialCount:
     found: int
 
     @property
-    def line(self) -> str:
-        """One line for the terminal: says what is missing or too many."""
+    def verdict(self) -> str:
+        """What is missing or too many."""
         difference = self.found - self.expected
-        verdict = (
-            "as published" if not difference else f"{-difference} missing" if difference < 0 else f"{difference} more"
+        return (
+            f"{-difference:,} missing" if difference < 0 else f"{difference:,} more" if difference else "as published"
         )
-        return f"{self.name}: {self.found} of {self.expected} ({verdict})"
+
+    @property
+    def line(self) -> str:
+        """One line for the terminal."""
+        return f"{self.name}: {self.found} of {self.expected} ({self.verdict})"
 
 
 class Notes:
@@ -55,6 +59,8 @@ class Notes:
         self._examples: dict[str, list[str]] = {}
         self._counts: dict[str, int] = {}
         self._official: list[OfficialCount] = []
+        self.release: str | None = None
+        """Name of the release in `EXPECTED`, set by adapters that read several; empty when it is not known."""
 
     def warn(self, reason: str, example: str = "", count: int = 1) -> None:
         """Count one notice; `example` names the file or row."""

@@ -9,7 +9,6 @@ sound.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,8 @@ LAYOUT = (
     "or a flat copy "
     "with ROOT/original/*.mp4 and ROOT/Deepfakes/*.mp4"
 )
-CLASSIC_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
-METHODS = (*CLASSIC_METHODS, "FaceShifter", "DeepFakeDetection")
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter", "DeepFakeDetection")
 COMPRESSIONS = {"raw": "c0", "c0": "c0", "c23": "c23", "c40": "c40"}
-OFFICIAL_COUNTS = {"youtube": 1000, "actors": 363, **dict.fromkeys(METHODS, 1000), "DeepFakeDetection": 3068}
-"""Videos per source and compression; originals are `youtube` and `actors`."""
 
 _TREE = re.compile(
     r"(?:original_sequences/(?P<origin>youtube|actors)|manipulated_sequences/(?P<method>\w+))"
@@ -75,13 +71,10 @@ def read(root: Path, options: FaceForensicsOptions, notes: Notes) -> Iterator[Vi
     masks = {path for path in files if "/masks/" in path}
     sounds = set(list_files(root, frozenset({".wav"})))
     lists = _Lists.read(root, options.lists, notes)
-    counts: Counter[tuple[str, str | None]] = Counter()
     for place in places:
         video = _video(root, place, options.dataset, lists, notes)
         if video is not None:
-            counts[place.source, place.compression] += 1
             yield _with_companions(video, root, place, masks, sounds)
-    _expect(counts, lists, notes)
 
 
 def _tree_places(files: list[str], options: FaceForensicsOptions, notes: Notes) -> list[_Place]:
@@ -130,6 +123,7 @@ def _video(root: Path, place: _Place, dataset: str, lists: _Lists, notes: Notes)
     if len(people) > 1:
         attributes["donor"] = people[1]
     if place.real:
+        attributes["source"] = place.source
         attributes |= {"youtube_id": lists.youtube[name]} if name in lists.youtube else {}
     elif not acted:
         attributes["original"] = f"{dataset}/{compression}/original/{name[:3]}"
@@ -212,16 +206,6 @@ class _Lists:
 def _check_pair(pair: Any, path: Path) -> None:
     if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(item, str) for item in pair):
         raise UsageError(f'{path}: expected a list of pairs of names such as ["071", "054"], found {pair!r}')
-
-
-def _expect(counts: Counter[tuple[str, str | None]], lists: _Lists, notes: Notes) -> None:
-    """Put official counts beside what was found, for each source and compression that is there at all."""
-    levels = sorted({str(level) for _, level in counts})
-    for level in levels:
-        present = {source: count for (source, at), count in counts.items() if str(at) == level}
-        for source, expected in OFFICIAL_COUNTS.items():
-            if source in present or source in ("youtube", *CLASSIC_METHODS):
-                notes.expect(f"{source} {level}", expected, present.get(source, 0))
 
 
 ADAPTER = Adapter("FaceForensics++", read, FaceForensicsOptions, LAYOUT)

@@ -13,6 +13,7 @@ from veridical.artefacts import Manifest, Video
 from veridical.artefacts.manifest import SCHEMA
 from veridical.corpora import avdeepfake1m, celebdf, deepspeak, dfdc, faceforensics, fakeavceleb, folder, lavdf, table
 from veridical.corpora.adapter import Adapter, Notes, ScanResult
+from veridical.corpora.expected import official_counts
 from veridical.errors import UsageError, unknown_name
 from veridical.settings import parse_settings
 
@@ -61,7 +62,10 @@ def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
         raise UsageError(
             f"{root}: no videos of {adapter.title}; expected {adapter.layout}{'; ' if reasons else ''}{reasons}"
         )
-    return ScanResult(Manifest(pa.concat_tables(tables)), notes.notices, notes.counts)
+    manifest = Manifest(pa.concat_tables(tables))
+    release = corpus if notes.release is None else notes.release
+    releases = dict.fromkeys(manifest.table["dataset"].unique().to_pylist(), release)
+    return ScanResult(manifest, notes.notices, (*notes.counts, *official_counts(manifest, releases)))
 
 
 def _batches(videos: Iterator[Video]) -> Iterator[list[dict[str, Any]]]:

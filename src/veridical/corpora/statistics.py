@@ -1,109 +1,249 @@
-"""stats: what a corpus holds: the diversity matrix, durations, sound, faces, speech, per generator."""
+"""stats: what a corpus holds: the diversity matrix, durations, sound, faces, speech, beside the official numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from veridical.artefacts import Manifest
+from veridical.artefacts.manifest import SPLITS
+from veridical.corpora.adapter import OfficialCount
+from veridical.corpora.expected import official_counts
+from veridical.corpora.groups import attribute_column
 from veridical.corpora.proof import generators
+from veridical.corpora.texttable import (
+    TextTable,
+    clips_table,
+    generators_table,
+    lost_table,
+    matrix_table,
+    official_table,
+    splits_table,
+    totals_table,
+)
 from veridical.errors import UsageError
 
+_QUARTILES = (25, 50, 75)
+_UNSPLIT = "no split"
+_PER_VIDEO = {"speech_share": "speech_share", "face_px": "mean_box_size_px"}
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True)
 class Statistics:
-    """What a manifest, and the clips made from it, hold."""
+    """What a manifest, and the clips made from it, hold. Plain values: None where a figure is not known."""
 
-    totals: dict[str, float | int | None]
-    """Figure → value; None where it is not known (not probed, not prepared)."""
-    matrix: pd.DataFrame
-    """Videos per generator (rows, real first) and compression (columns)."""
-    generators: pd.DataFrame
-    """A row per generator: videos, people, seconds (quartiles), share with sound, clips, face size, speech share."""
+    totals: Mapping[str, float | int | None]
+    """Figure → value; see the documentation for each."""
+    matrix: Mapping[str, Mapping[str, int]]
+    """Generator (real first) → compression → videos."""
+    generators: tuple[Mapping[str, Any], ...]
+    """A row per generator: videos, people, hours, quartiles of seconds and of face size, sound, clips, speech."""
+    splits: tuple[Mapping[str, Any], ...]
+    """A row per split: videos, real, fake, people, clips."""
+    lost: Mapping[str, int]
+    """Status in the ledger → videos that gave no clips; empty for a manifest alone."""
+    official: tuple[OfficialCount, ...]
+    """Official numbers beside those found, where they are known."""
+    notes: tuple[str, ...] = ()
+    """What could not be counted or compared, and why."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        table = self.generators.astype(object).where(self.generators.notna(), None)
-        matrix = {str(name): {str(k): int(v) for k, v in row.items()} for name, row in self.matrix.iterrows()}
-        return {"totals": self.totals, "matrix": matrix, "generators": table.to_dict(orient="records")}
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Statistics:
+        """Build statistics from what `to_json` gave; other keys are left alone."""
+        return cls(
+            totals=values["totals"],
+            matrix=values["matrix"],
+            generators=tuple(values["generators"]),
+            splits=tuple(values["splits"]),
+            lost=values["lost"],
+            official=tuple(OfficialCount(**count) for count in values["official"]),
+            notes=tuple(values["notes"]),
+        )
+
+    def tables(self) -> tuple[TextTable, ...]:
+        """Return what the terminal and the report show."""
+        found = [totals_table(self.totals), matrix_table(self.matrix), generators_table(self.generators)]
+        found += [clips_table(self.generators)] if self.totals["clips"] is not None else []
+        found.append(splits_table(self.splits))
+        found += [lost_table(self.lost)] if self.lost else []
+        return (*found, official_table(self.official, "; ".join(self.notes)))
 
 
-def statistics(manifest: Manifest, clips: pd.DataFrame | None = None, *, frames_per_clip: int = 5) -> Statistics:
+def statistics(
+    manifest: Manifest,
+    clips: pd.DataFrame | None = None,
+    *,
+    ledger: pd.DataFrame | None = None,
+    frames_per_clip: int = 5,
+    split: str | None = None,
+) -> Statistics:
     """Return what a manifest holds.
 
     Args:
         manifest: The videos.
         clips: The index of a clip store (a row per clip with video_id, and optionally speech_share and
             mean_box_size_px), or None.
+        ledger: The ledger of that store (video_id, status), or None.
         frames_per_clip: Pictures in a clip of that store.
+        split: Count the videos of this split only; official numbers are not compared then.
 
     Raises:
-        UsageError: when the manifest is empty.
+        UsageError: when there are no videos to count.
     """
-    if len(manifest) == 0:
-        raise UsageError("the manifest holds no videos: no statistics")
-    videos = manifest.frame(["video_id", "label", "compression", "identities", "has_audio", "duration_s", "fps"])
-    videos["generator"] = np.asarray(generators(manifest), dtype=object)
-    videos["compression"] = videos["compression"].astype(object).where(videos["compression"].notna(), "unknown")
-    videos["frames"] = videos["duration_s"] * videos["fps"]
-    videos = _with_clips(videos, clips)
+    chosen = manifest.select(split=split)
+    if len(chosen) == 0:
+        raise UsageError(
+            f"the manifest holds {len(manifest)} videos" + (f", none in split {split!r}" if split else "")
+            + ": no statistics"
+        )  # fmt: skip
+    videos, own = _videos(chosen), None
+    if clips is not None:
+        own = clips[clips["video_id"].isin(set(videos["video_id"]))]
+        videos = _with_clips(videos, own)
+    official = official_counts(manifest) if split is None else ()
+    names = sorted(videos["generator"].unique(), key=lambda name: (name != "real", name))
     matrix = pd.crosstab(videos["generator"], videos["compression"])
-    order = sorted(matrix.index, key=lambda name: (name != "real", name))
-    rows = [_summary(name, videos[videos["generator"] == name]) for name in order]
-    return Statistics(_totals(videos, clips, frames_per_clip), matrix.loc[order], pd.DataFrame(rows))
+    return Statistics(
+        totals=_totals(videos, own, frames_per_clip),
+        matrix={name: {str(k): int(v) for k, v in matrix.loc[name].items()} for name in names},
+        generators=tuple(_generator(name, videos[videos["generator"] == name]) for name in names),
+        splits=tuple(_split(name, rows) for name, rows in _by_split(videos)),
+        lost={} if ledger is None else _lost(videos, ledger),
+        official=official,
+        notes=_notes(manifest, videos, official, split),
+    )
 
 
-def _with_clips(videos: pd.DataFrame, clips: pd.DataFrame | None) -> pd.DataFrame:
-    if clips is None:
-        return videos.assign(clips=np.nan, speech_share=np.nan, face_px=np.nan)
+def _videos(manifest: Manifest) -> pd.DataFrame:
+    """Return a row per video with what is counted; None and NaN where unknown."""
+    columns = ["dataset", "video_id", "label", "compression", "identities", "split", "has_audio", "duration_s", "fps"]
+    videos = manifest.frame(columns)
+    videos["generator"] = np.asarray(generators(manifest), dtype=object)
+    for name, missing in (("compression", "unknown"), ("split", _UNSPLIT)):
+        videos[name] = videos[name].astype(object).where(videos[name].notna(), missing)
+    videos["frames"] = videos["duration_s"] * videos["fps"]
+    videos["segments"] = np.asarray(pc.list_value_length(manifest.table["fake_segments"]).fill_null(0))
+    videos["listed_official"] = np.asarray(attribute_column(manifest, "official_split").is_valid())
+    return videos.assign(clips=np.nan, speech_share=np.nan, face_px=np.nan)
+
+
+def _with_clips(videos: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
     grouped = clips.groupby("video_id", sort=False)
     known = pd.DataFrame({"clips": grouped.size().astype(float)})
-    for name, column in (("speech_share", "speech_share"), ("face_px", "mean_box_size_px")):
+    for name, column in _PER_VIDEO.items():
         known[name] = grouped[column].mean() if column in clips else np.nan
-    joined = videos.join(known, on="video_id")
+    joined = videos.drop(columns=list(known)).join(known, on="video_id")
     joined["clips"] = joined["clips"].fillna(0)
     return joined
 
 
-def _summary(name: str, videos: pd.DataFrame) -> dict[str, Any]:
-    """Return the row of one generator; figures that nothing is known of are NaN."""
-    sound = videos["has_audio"].dropna().astype(float)
-    people = {person for names in videos["identities"] if names is not None for person in names}
-    quartiles = videos["duration_s"].quantile([0.25, 0.5, 0.75])
-    return {
-        "generator": name,
-        "videos": len(videos),
-        "people": len(people),
-        "duration_25": quartiles.iloc[0],
-        "duration_50": quartiles.iloc[1],
-        "duration_75": quartiles.iloc[2],
-        "sound_share": sound.mean() if len(sound) else np.nan,
-        "prepared_share": (videos["clips"] > 0).mean() if videos["clips"].notna().any() else np.nan,
-        "clips": videos["clips"].sum() if videos["clips"].notna().any() else np.nan,
-        "face_px": videos["face_px"].mean(),
-        "speech_share": videos["speech_share"].mean(),
-    }
-
-
 def _totals(videos: pd.DataFrame, clips: pd.DataFrame | None, frames_per_clip: int) -> dict[str, float | int | None]:
     real, fake = int((videos["label"] == 0).sum()), int((videos["label"] == 1).sum())
-    sound = videos["has_audio"].dropna()
-    probed = videos["duration_s"].notna()
+    sound = videos["has_audio"].dropna().astype(bool)
+    seconds = videos["duration_s"].dropna()
     return {
         "videos": len(videos),
         "real": real,
         "fake": fake,
         "unlabelled": len(videos) - real - fake,
-        "fakes_per_real": round(fake / real, 4) if real else None,
-        "probed": int(probed.sum()),
-        "hours": round(float(videos["duration_s"].sum()) / 3600, 4) if probed.any() else None,
+        "fakes_per_real": _plain(fake / real if real else np.nan, 4),
+        "people": _people(videos),
+        "probed": len(seconds),
+        "hours": _plain(seconds.sum() / 3600 if len(seconds) else np.nan, 4),
+        **_quartiles("duration_s", seconds),
         "frames": int(videos["frames"].sum()) if videos["frames"].notna().any() else None,
-        "with_sound": int(sound.astype(bool).sum()) if len(sound) else None,
-        "without_sound": int((~sound.astype(bool)).sum()) if len(sound) else None,
-        "sound_unknown": int(videos["has_audio"].isna().sum()),
+        "whole_seconds": int(np.floor(seconds).sum()) if len(seconds) else None,
+        "partial_fakes": int((videos["segments"] > 0).sum()),
+        "fake_segments": int(videos["segments"].sum()),
+        "with_sound": int(sound.sum()) if len(sound) else None,
+        "without_sound": int((~sound).sum()) if len(sound) else None,
+        "sound_unknown": len(videos) - len(sound),
         "clips": None if clips is None else len(clips),
         "clip_frames": None if clips is None else len(clips) * frames_per_clip,
+        "clips_with_sound": None if clips is None else _clips_with_sound(clips),
+        **_quartiles("face_px", _column(clips, "mean_box_size_px")),
+        "speech_share": _plain(float(_column(clips, "speech_share").mean()), 4),
+    }  # fmt: skip
+
+
+def _people(videos: pd.DataFrame) -> int:
+    return len({person for names in videos["identities"] if names is not None for person in names})
+
+
+def _column(clips: pd.DataFrame | None, name: str) -> pd.Series[float]:
+    """Return the known values of a column of the clips; none without clips or without the column."""
+    return pd.Series(dtype=float) if clips is None or name not in clips else clips[name].dropna()
+
+
+def _clips_with_sound(clips: pd.DataFrame) -> int | None:
+    return int(clips["has_audio"].sum()) if "has_audio" in clips else None
+
+
+def _quartiles(name: str, values: pd.Series[float]) -> dict[str, float | None]:
+    """Return the quartiles by name, None where there are no values."""
+    return {f"{name}_{share}": _plain(float(values.quantile(share / 100)), 3) for share in _QUARTILES}
+
+
+def _plain(value: float, digits: int) -> float | None:
+    """Return a rounded float, None for NaN."""
+    return None if np.isnan(value) else round(float(value), digits)
+
+
+def _generator(name: str, videos: pd.DataFrame) -> dict[str, Any]:
+    """Return the row of one generator."""
+    sound = videos["has_audio"].dropna().astype(float)
+    prepared = videos["clips"].dropna()
+    return {
+        "generator": name,
+        "videos": len(videos),
+        "people": _people(videos),
+        "hours": _plain(videos["duration_s"].sum() / 3600 if videos["duration_s"].notna().any() else np.nan, 4),
+        **_quartiles("duration_s", videos["duration_s"].dropna()),
+        "sound_share": _plain(sound.mean(), 4),
+        "fake_segments": int(videos["segments"].sum()),
+        "prepared_share": _plain(float((prepared > 0).mean()), 4),
+        "clips": int(prepared.sum()) if len(prepared) else None,
+        **_quartiles("face_px", videos["face_px"].dropna()),
+        "speech_share": _plain(videos["speech_share"].mean(), 4),
     }
+
+
+def _by_split(videos: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(name, rows) for name in (*SPLITS, _UNSPLIT) if len(rows := videos[videos["split"] == name])]
+
+
+def _split(name: str, videos: pd.DataFrame) -> dict[str, Any]:
+    real, fake = int((videos["label"] == 0).sum()), int((videos["label"] == 1).sum())
+    clips = int(videos["clips"].sum()) if videos["clips"].notna().any() else None
+    people = _people(videos)
+    return {"split": name, "videos": len(videos), "real": real, "fake": fake, "people": people, "clips": clips}
+
+
+def _lost(videos: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, int]:
+    """Count why videos gave no clips; videos that preparation has not come to are counted too."""
+    status = videos["video_id"].map(ledger.set_index("video_id")["status"]).fillna("not_prepared")
+    return {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
+
+
+def _notes(
+    manifest: Manifest, videos: pd.DataFrame, official: Sequence[OfficialCount], split: str | None
+) -> tuple[str, ...]:
+    found = []
+    if split is not None:
+        found.append(f"only split {split}: official numbers are of whole corpora and were not compared")
+    elif not official:
+        found.append(f"no official numbers are known of {', '.join(sorted(videos['dataset'].unique()))}")
+    elif not videos["listed_official"].any() and any(count.name.startswith("youtube") for count in official):
+        found.append("the official split lists were not found by scan")
+    if videos["duration_s"].isna().all():
+        found.append("durations, frames and sound are not known: scan --probe fills them in")
+    return tuple(found)

@@ -1,0 +1,112 @@
+"""Statistics as tables of text, the same for the terminal and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from veridical.corpora.adapter import OfficialCount
+
+UNKNOWN = "–"
+_QUARTILE_NAMES = {"duration_s": "seconds (quartiles)", "face_px": "face px (quartiles)"}
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table ready to be shown: all cells are text, the first of a row heads it."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def totals_table(totals: Mapping[str, Any]) -> TextTable:
+    """Return a row per figure, quartiles in one row; what is not known says so."""
+    rows = []
+    for name, value in totals.items():
+        stem, _, share = name.rpartition("_")
+        if share in ("50", "75"):
+            continue
+        known = _range(totals, stem, ",.1f") if share == "25" else f"{value:,}" if value is not None else UNKNOWN
+        label = _QUARTILE_NAMES[stem] if share == "25" else _words(name)
+        rows.append((label, "not known" if known == UNKNOWN else known))
+    return TextTable("In all", ("figure", "value"), tuple(rows))
+
+
+def matrix_table(matrix: Mapping[str, Mapping[str, int]]) -> TextTable:
+    """Return the diversity matrix: generators by compression, with sums; a gap is a 0."""
+    levels = list(next(iter(matrix.values())))
+    rows = [(name, *(f"{row[level]:,}" for level in levels), f"{sum(row.values()):,}") for name, row in matrix.items()]
+    sums = [sum(row[level] for row in matrix.values()) for level in levels]
+    rows.append(("all", *(f"{value:,}" for value in sums), f"{sum(sums):,}"))
+    return TextTable("Videos by generator and compression", ("generator", *levels, "all"), tuple(rows))
+
+
+def generators_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
+    """Return what the videos of each generator are like; columns of which nothing is known are left out."""
+    headers = ("generator", "videos", "people", "hours", "seconds", "with sound", "fake segments")
+    cells = tuple(
+        (
+            row["generator"], f"{row['videos']:,}", f"{row['people']:,}", _text(row["hours"], ".2f"),
+            _range(row, "duration_s", ".1f"), _text(row["sound_share"], ".0%"), f"{row['fake_segments']:,}",
+        )
+        for row in rows
+    )  # fmt: skip
+    note = "seconds: quartiles" if any(row["duration_s_50"] is not None for row in rows) else ""
+    return TextTable("By generator", *_known_columns(headers, cells), note)
+
+
+def clips_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
+    """Return what the clips of each generator are like."""
+    cells = tuple(
+        (
+            row["generator"], _text(row["prepared_share"], ".0%"), _text(row["clips"], ",.0f"),
+            _range(row, "face_px", ".0f"), _text(row["speech_share"], ".0%"),
+        )
+        for row in rows
+    )  # fmt: skip
+    headers = ("generator", "videos prepared", "clips", "face px", "speech")
+    return TextTable("Clips by generator", headers, cells, "face px: quartiles of the mean box side of a video")
+
+
+def splits_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
+    """Return how many videos, people and clips each split has."""
+    headers = ("split", "videos", "real", "fake", "people", "clips")
+    cells = tuple((row["split"], *(_text(row[name], ",.0f") for name in headers[1:])) for row in rows)
+    return TextTable("By split", *_known_columns(headers, cells))
+
+
+def lost_table(lost: Mapping[str, int]) -> TextTable:
+    """Return why videos gave no clips."""
+    rows = tuple((_words(status), f"{count:,}") for status, count in lost.items())
+    return TextTable("Videos without clips", ("why", "videos"), rows)
+
+
+def official_table(counts: Sequence[OfficialCount], note: str) -> TextTable:
+    """Return the official numbers beside those found."""
+    rows = tuple((count.name, f"{count.expected:,}", f"{count.found:,}", count.verdict) for count in counts)
+    return TextTable("Against the official numbers", ("kind", "published", "here", "verdict"), rows, note)
+
+
+def _known_columns(
+    headers: tuple[str, ...], rows: tuple[tuple[str, ...], ...]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return headers and rows without the columns that hold nothing."""
+    kept = [place for place in range(len(headers)) if any(row[place] != UNKNOWN for row in rows)]
+    return tuple(headers[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in rows)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _text(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else format(value, form)
+
+
+def _range(row: Mapping[str, Any], name: str, form: str) -> str:
+    """Return quartiles as one cell."""
+    values = [row[f"{name}_{share}"] for share in (25, 50, 75)]
+    return UNKNOWN if values[0] is None else " / ".join(format(value, form) for value in values)
