@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import HubertModel, Wav2Vec2Model
+from transformers import HubertModel, Wav2Vec2Model, WavLMModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from veridical import weights
@@ -28,13 +28,14 @@ TINY_TRANSFORMER = {
 TINY_CONFIG: dict[str, dict[str, Any]] = {
     "wav2vec2": TINY_TRANSFORMER,
     "hubert": TINY_TRANSFORMER,
+    "wavlm": {**TINY_TRANSFORMER, "num_buckets": 32},
     "whisper": {"d_model": 32, "encoder_layers": 3, "encoder_attention_heads": 2, "encoder_ffn_dim": 48},
 }
 
 
 def tiny_settings(kind: str = "whisper", **changes: Any) -> DetectorSettings:
     values = {
-        "video": {"backbone": "test_efficientnet", "weights": "random", "input_size": 64},
+        "video": {"backbone": "test_efficientnet", "weights": "random", "input_size": 64, "late_blocks": 1},
         "temporal": {"width": 16, "output": 48},
         "audio": {"kind": kind, "weights": "random", "config": TINY_CONFIG[kind], "trainable_blocks": 1},
         "fusion": {"width": 16, "heads": 2},
@@ -51,10 +52,24 @@ def batch(size: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return frames, samples, has_audio
 
 
-@pytest.fixture(params=list(AUDIO_ENCODERS))
+@pytest.fixture(params=[kind for kind in AUDIO_ENCODERS if kind != "none"])
 def detector(request: pytest.FixtureRequest) -> Detector:
     torch.manual_seed(0)
     return Detector(tiny_settings(request.param)).eval()
+
+
+def test_without_an_audio_encoder_nothing_is_heard() -> None:
+    audio = {"kind": "none", "weights": "random", "trainable_blocks": 0}
+    deaf = Detector(tiny_settings(audio=audio)).eval()
+    frames, samples, _ = batch()
+    features = deaf.features(frames, samples, torch.ones(4, dtype=torch.bool))
+    assert not features.has_audio.any()
+    with torch.no_grad():
+        assert torch.equal(
+            deaf(features).logit, deaf(deaf.features(frames, -samples, torch.zeros(4, dtype=torch.bool))).logit
+        )
+    with pytest.raises(UsageError, match="4 of 0 blocks"):
+        Detector(tiny_settings(audio={**audio, "trainable_blocks": 4}))
 
 
 def test_every_trainable_parameter_gets_a_finite_gradient(detector: Detector) -> None:
@@ -121,7 +136,9 @@ def test_following_heads_teach_the_encoders_nothing(detector: Detector) -> None:
     assert with_gradient == {"video_head", "audio_head"}
 
 
-@pytest.mark.parametrize(("kind", "model"), [("wav2vec2", Wav2Vec2Model), ("hubert", HubertModel)])
+@pytest.mark.parametrize(
+    ("kind", "model"), [("wav2vec2", Wav2Vec2Model), ("hubert", HubertModel), ("wavlm", WavLMModel)]
+)
 @pytest.mark.parametrize("stable", [False, True])
 def test_the_cut_stack_equals_the_library(kind: str, model: Any, stable: bool) -> None:
     config = {**TINY_TRANSFORMER, "do_stable_layer_norm": stable, "feat_extract_norm": "layer" if stable else "group"}
@@ -170,7 +187,7 @@ def test_log_mel_equals_the_library() -> None:
 def test_frozen_parts_stay_in_evaluation_mode(detector: Detector) -> None:
     set_trainable(detector, False)
     set_trainable(detector.temporal, True)
-    for module in detector.video.late_blocks(1):
+    for module in detector.video.late_blocks():
         set_trainable(module, True)
     set_modes(detector, training=True)
     assert detector.temporal.training

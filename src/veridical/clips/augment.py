@@ -5,10 +5,12 @@ Phase 1 of the strategy: colour jitter, random crop, horizontal flip, slight blu
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
@@ -19,28 +21,64 @@ from veridical.settings import Settings
 
 
 class VideoAugmentation(Settings):
-    """Changes to the picture; strengths as in the strategy."""
+    """Changes to the picture; the defaults are the strategy's for version 1. What would destroy the cue is refused."""
 
-    brightness: float = 0.2
+    brightness: float = Field(0.2, ge=0, le=0.5)
     """Largest relative change."""
-    contrast: float = 0.2
-    saturation: float = 0.2
-    hue: float = 0.1
+    contrast: float = Field(0.2, ge=0, le=0.5)
+    saturation: float = Field(0.2, ge=0, le=0.5)
+    hue: float = Field(0.1, ge=0, le=0.2)
     """Largest shift, in turns of the colour circle."""
-    flip_probability: float = 0.5
-    blur_probability: float = 0.2
+    flip_probability: float = Field(0.5, ge=0, le=1)
+    blur_probability: float = Field(0.2, ge=0, le=1)
     """Gaussian, kernel 3."""
     blur_sigma: tuple[float, float] = (0.1, 2.0)
+    """Smallest and largest, in pixels; at most 2: more would hide what blending leaves."""
+    rotation_deg: float = Field(0.0, ge=0, le=15)
+    """Largest turn either way, in degrees. Phase 2: 10."""
+    perspective: float = Field(0.0, ge=0, le=0.3)
+    """Largest move of a corner, as a share of half the side. Phase 2: .2."""
+    elastic: float = Field(0.0, ge=0, le=3)
+    """Root mean square of a smooth displacement, in pixels of the stored crop. Phase 2: 1."""
+    compression_probability: float = Field(0.0, ge=0, le=1)
+    """Share of clips that are compressed once more (JPEG, colours at half resolution as in video). Phase 2: .5."""
+    jpeg_quality: tuple[int, int] = (35, 90)
+    """Lowest and highest quality of that compression; at least 30."""
+
+    @model_validator(mode="after")
+    def _cue_survives(self) -> VideoAugmentation:
+        _check_range("blur_sigma", self.blur_sigma, 0.05, 2.0)
+        _check_range("jpeg_quality", self.jpeg_quality, 30, 100)
+        return self
 
 
 class AudioAugmentation(Settings):
-    """Changes to the sound."""
+    """Changes to the sound; the defaults are the strategy's for version 1. What would destroy the cue is refused."""
 
-    shift_s: float = 0.1
+    shift_s: float = Field(0.1, ge=0, le=0.2)
     """Largest shift either way; what is missing is silence."""
-    noise_probability: float = 0.5
+    noise_probability: float = Field(0.5, ge=0, le=1)
     noise_snr_db: tuple[float, float] = (15.0, 40.0)
-    """Signal-to-noise ratio of added background noise."""
+    """Signal-to-noise ratio of added background noise; at least 5 dB."""
+    noise_folder: Path | None = None
+    """Sound files to take the noise from; None synthesises it. To be named anew when its files change."""
+    pitch_semitones: float = Field(0.0, ge=0, le=3)
+    """Largest change of pitch either way. Phase 2: 2."""
+    stretch: tuple[float, float] = (1.0, 1.0)
+    """Smallest and largest factor of duration, around the middle of the clip. Phase 2: .95 to 1.05."""
+    emphasis: float = Field(0.0, ge=0, le=0.97)
+    """Largest coefficient a of the high-pass y[n] = x[n] - a x[n-1], loudness kept. Phase 2: .5."""
+
+    @model_validator(mode="after")
+    def _cue_survives(self) -> AudioAugmentation:
+        _check_range("noise_snr_db", self.noise_snr_db, 5.0, 100.0)
+        _check_range("stretch", self.stretch, 0.9, 1.1)
+        return self
+
+
+def _check_range(name: str, found: tuple[float, float], least: float, most: float) -> None:
+    if not least <= found[0] <= found[1] <= most:
+        raise ValueError(f"{name}: expected two numbers from {least:g} to {most:g} in order, got {list(found)}")
 
 
 class Augmentation(Settings):

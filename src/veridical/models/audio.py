@@ -1,12 +1,14 @@
 """Audio encoders on raw 16 kHz sound: embed, then a stack of transformer blocks of which the early ones stay frozen.
 
-wav2vec 2.0: Baevski et al. 2020, arXiv:2006.11477; HuBERT: Hsu et al. 2021, arXiv:2106.07447; Whisper: Radford et al. 2022,
-arXiv:2212.04356 (its encoder alone, positions cut to the window). Departures: no SpecAugment, no layerdrop (both are on by
-default in the library); the stack can be cut after the frozen blocks, so that their output may be computed once and kept.
+wav2vec 2.0: Baevski et al. 2020, arXiv:2006.11477; HuBERT: Hsu et al. 2021, arXiv:2106.07447; WavLM: Chen et al. 2022,
+arXiv:2110.13900; Whisper: Radford et al. 2022, arXiv:2212.04356 (its encoder alone, positions cut to the window). Departures: no
+SpecAugment, no layerdrop (both are on by default in the library); the stack can be cut after the frozen blocks, so that their
+output may be computed once and kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,13 +27,13 @@ from veridical.settings import Settings
 class AudioEncoderSettings(Settings):
     """The speech encoder."""
 
-    kind: Literal["wav2vec2", "hubert", "whisper"] = "wav2vec2"
-    """Family of the encoder."""
+    kind: Literal["wav2vec2", "hubert", "wavlm", "whisper", "none"] = "wav2vec2"
+    """Family of the encoder; `none` for corpora without sound: the model then hears nothing."""
     weights: str = "facebook/wav2vec2-base"
     """A hub name, a local folder or file, a packaged name (`whisper_tiny_en`), or `random`."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Changes to the library's configuration (sizes), for weights that are `random`."""
-    trainable_blocks: int = 4
+    trainable_blocks: int = Field(4, ge=0)
     """How many of the last transformer blocks fine-tune; all earlier ones stay frozen."""
     window_s: float = 1.0
     """Length of a clip in seconds; fixes the positions of Whisper."""
@@ -69,16 +71,16 @@ class AudioEncoder(nn.Module):
 
     def frozen_part(self, samples_BS: Tensor) -> Tensor:
         """Return the hidden state (B, A, D) after the frozen blocks."""
-        hidden = self.embed(samples_BS)
-        for block in self.blocks[: self.cut]:
-            hidden = _tensor(block(hidden, attention_mask=None))
-        return hidden
+        return self._run(range(self.cut), self.embed(samples_BS))
 
     def forward(self, hidden_BAD: Tensor) -> Tensor:
         """Run the trainable blocks on what `frozen_part` returned; (B, A, D)."""
-        for block in self.blocks[self.cut :]:
-            hidden_BAD = _tensor(block(hidden_BAD, attention_mask=None))
-        return self.final(hidden_BAD)
+        return self.final(self._run(range(self.cut, len(self.blocks)), hidden_BAD))
+
+    def _run(self, numbers: range, hidden_BAD: Tensor) -> Tensor:
+        for number in numbers:
+            hidden_BAD = _tensor(self.blocks[number](hidden_BAD, attention_mask=None))
+        return hidden_BAD
 
 
 def _tensor(output: Any) -> Tensor:
@@ -112,6 +114,18 @@ class Wav2Vec2Family(AudioEncoder):
     def final(self, hidden_BAD: Tensor) -> Tensor:
         """Normalise after the last block where the blocks do not."""
         return self.norm(hidden_BAD) if self.pre_norm else hidden_BAD
+
+
+class WavLMFamily(Wav2Vec2Family):
+    """WavLM: as wav2vec 2.0, with relative positions that the first block holds for all."""
+
+    def _run(self, numbers: range, hidden_BAD: Tensor) -> Tensor:
+        b, a = hidden_BAD.shape[:2]
+        bias = self.blocks[0].get_submodule("attention").compute_bias(a, a)  # type: ignore[operator]
+        bias = bias.repeat(b, 1, 1)  # (B x heads, A, A), all heads of a clip next to each other
+        for number in numbers:
+            hidden_BAD = _tensor(self.blocks[number](hidden_BAD, attention_mask=None, position_bias=bias))
+        return hidden_BAD
 
 
 class WhisperFamily(AudioEncoder):
@@ -155,6 +169,18 @@ class WhisperFamily(AudioEncoder):
         return normed
 
 
+class NoAudio(AudioEncoder):
+    """One step of zeros for every clip, which is never attended to."""
+
+    def __init__(self) -> None:
+        super().__init__(trainable_blocks=0)
+        self.blocks, self.num_features = nn.ModuleList(), 1
+
+    def embed(self, samples_BS: Tensor) -> Tensor:
+        """Return zeros (B, 1, 1)."""
+        return samples_BS.new_zeros(len(samples_BS), 1, 1)
+
+
 def build_audio_encoder(settings: AudioEncoderSettings, load_weights: bool = True) -> AudioEncoder:
     """Build an audio encoder.
 
@@ -188,8 +214,14 @@ def _build_hubert(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
     return Wav2Vec2Family(_hugging_face(HubertModel, HubertConfig, settings, load), settings.trainable_blocks)
 
 
+def _build_wavlm(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
+    from transformers import WavLMConfig, WavLMModel
+
+    return WavLMFamily(_hugging_face(WavLMModel, WavLMConfig, settings, load), settings.trainable_blocks)
+
+
 def _hugging_face(model: Any, config: Any, settings: AudioEncoderSettings, load: bool) -> Any:
-    # The defaults of both configuration classes are the sizes of the "base" models.
+    # The defaults of the configuration classes are the sizes of the "base" models.
     if not load or settings.weights == "random":
         return model(config(**{**_REGULAR, **settings.config}))
     try:
@@ -219,4 +251,10 @@ def _build_whisper(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
     return WhisperFamily(encoder, settings.trainable_blocks)
 
 
-AUDIO_ENCODERS = {"wav2vec2": _build_wav2vec2, "hubert": _build_hubert, "whisper": _build_whisper}
+AUDIO_ENCODERS: dict[str, Callable[[AudioEncoderSettings, bool], AudioEncoder]] = {
+    "wav2vec2": _build_wav2vec2,
+    "hubert": _build_hubert,
+    "wavlm": _build_wavlm,
+    "whisper": _build_whisper,
+    "none": lambda settings, load: NoAudio(),
+}

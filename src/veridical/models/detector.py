@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from veridical.errors import UsageError
 from veridical.models.audio import AudioEncoderSettings, build_audio_encoder
 from veridical.models.fusion import CrossModalAttention, FusionSettings
+from veridical.models.lip_sync import LipSync, LipSyncSettings
 from veridical.models.temporal import TemporalEncoder, TemporalEncoderSettings
 from veridical.models.video import VideoEncoder, VideoEncoderSettings
 from veridical.settings import Settings
 
-# B clips, T frames, C colours, H height, W width, S samples, A audio steps, F backbone features, D features
+# B clips, T frames, C colours, H height, W width, S samples, A audio steps, F backbone features, D features,
+# M mouth crops, N flow statistics, L time shifts
 
 
 Modality = Literal["video", "audio"]
@@ -26,6 +30,12 @@ class DetectorSettings(Settings):
     temporal: TemporalEncoderSettings = TemporalEncoderSettings()
     audio: AudioEncoderSettings = AudioEncoderSettings()
     fusion: FusionSettings = FusionSettings()
+    lip_sync: LipSyncSettings | None = None
+    """A branch that compares lips and sound; None leaves it out. It takes in mouth crops (`inputs.mouths`)."""
+    flow_statistics: int = Field(0, ge=0)
+    """Numbers per frame that describe movement (`inputs.flow`) beside the backbone's features; 0 leaves them out."""
+    frame_head: bool = False
+    """A head that judges each frame by itself, taught by pseudo-labels (`losses.frame`)."""
     audio_width: int = 512
     """Size of an audio step after projection."""
     head_width: int = 40
@@ -44,6 +54,10 @@ class Features(NamedTuple):
     """(B,) bool; False masks the picture."""
     has_audio: Tensor
     """(B,) bool; False masks the sound: missing, near-silent, or too little speech."""
+    mouths: Tensor | None = None
+    """(B, M, H, W) uint8 grey mouth crops, for the lip-sync branch."""
+    flow: Tensor | None = None
+    """(B, T, N) float32 movement statistics."""
 
     def masked(self, *, video: Tensor | None = None, audio: Tensor | None = None) -> Features:
         """Return features with more clips masked; True in the (B,) arguments hides that modality."""
@@ -54,9 +68,7 @@ class Features(NamedTuple):
 
     def to(self, device: torch.device) -> Features:
         """Return the features on a device."""
-        return Features(
-            self.video.to(device), self.audio.to(device), self.has_video.to(device), self.has_audio.to(device)
-        )
+        return Features(*(None if value is None else value.to(device) for value in self))  # type: ignore[arg-type]
 
 
 class DetectorOutput(NamedTuple):
@@ -70,6 +82,12 @@ class DetectorOutput(NamedTuple):
     """(B,) sound alone; meaningless where has_audio is False."""
     frame_embeddings: Tensor
     """(B, T, D) of the temporal encoder, before pooling."""
+    frame_logits: Tensor | None = None
+    """(B, T) of the frame head."""
+    sync_profile: Tensor | None = None
+    """(B, L) how well lips and sound fit at each time shift, the middle one none; meaningless where a modality is hidden."""
+    verdicts: tuple[Tensor, Tensor] | None = None
+    """Logits of picture and of sound whose gradient reaches the encoders, whatever `follow` says."""
 
 
 class Detector(nn.Module):
@@ -84,7 +102,7 @@ class Detector(nn.Module):
         super().__init__()
         self.settings = settings
         self.video = VideoEncoder(settings.video, load_weights)
-        self.temporal = TemporalEncoder(self.video.num_features, settings.temporal)
+        self.temporal = TemporalEncoder(self.video.num_features, settings.temporal, settings.flow_statistics)
         self.audio = build_audio_encoder(settings.audio, load_weights)
         self.audio_projection = nn.Sequential(
             nn.LayerNorm(self.audio.num_features), nn.Linear(self.audio.num_features, settings.audio_width)
@@ -94,10 +112,20 @@ class Detector(nn.Module):
         )
         self.video_head = _head(settings.temporal.output, settings)
         self.audio_head = _head(settings.audio_width, settings)
-        self.head = _head(settings.temporal.output + settings.fusion.width, settings)
+        self.frame_head = nn.Linear(settings.temporal.width, 1) if settings.frame_head else None
+        self.lip_sync = LipSync(settings.audio_width, settings.lip_sync) if settings.lip_sync else None
+        sync_width = settings.lip_sync.width if settings.lip_sync else 0
+        self.head = _head(settings.temporal.output + settings.fusion.width + sync_width, settings)
 
     def features(
-        self, frames_BTCHW: Tensor, samples_BS: Tensor, has_audio_B: Tensor, only: Modality | None = None
+        self,
+        frames_BTCHW: Tensor,
+        samples_BS: Tensor,
+        has_audio_B: Tensor,
+        only: Modality | None = None,
+        *,
+        mouths: Tensor | None = None,
+        flow: Tensor | None = None,
     ) -> Features:
         """Run the early parts: the image backbone and the frozen audio blocks.
 
@@ -106,12 +134,25 @@ class Detector(nn.Module):
             samples_BS: Sound in [-1, 1], zeros where there is none.
             has_audio_B: False where the sound must not be used.
             only: Leave the other modality out; its features are empty (B, 0, 0).
+            mouths: (B, M, H, W) uint8, where the model has a lip-sync branch.
+            flow: (B, T, N), where the model takes movement in.
+
+        Raises:
+            UsageError: when the model needs mouth crops or movement and gets none.
         """
+        for name, needed, given in (
+            ("mouths", self.lip_sync is not None, mouths),
+            ("flow", self.settings.flow_statistics > 0, flow),
+        ):
+            if needed and given is None:
+                raise UsageError(f"this model takes in {name}; prepare the clips with `--set {name}=true`")
         has_video_B = torch.ones(len(frames_BTCHW), dtype=torch.bool, device=frames_BTCHW.device)
+        if self.settings.audio.kind == "none":
+            has_audio_B = torch.zeros_like(has_audio_B)
         nothing = samples_BS.new_zeros(len(samples_BS), 0, 0)
         video = nothing if only == "audio" else self.video(frames_BTCHW)
         audio = nothing if only == "video" else self._hidden_audio(samples_BS, has_audio_B)
-        return Features(video, audio, has_video_B, has_audio_B)
+        return Features(video, audio, has_video_B, has_audio_B, mouths if self.lip_sync else None, flow)
 
     def _hidden_audio(self, samples_BS: Tensor, has_audio_B: Tensor) -> Tensor:
         """Encode the clips with sound; the others get zeros, which are masked later."""
@@ -135,21 +176,30 @@ class Detector(nn.Module):
                 picture the frame embeddings are empty.
         """
         if only == "audio":
-            logit = self.audio_head(self.audio_projection(self.audio(features.audio)).mean(1)).squeeze(1)
+            logit = self.audio_head(self._heard(features).mean(1)).squeeze(1)
             return DetectorOutput(logit, logit, logit, logit.new_zeros(len(logit), 0, 0))
-        frames_BTD, clip_BP = self.temporal(features.video)
+        frames_BTD, clip_BP = self.temporal(features.video, features.flow)
+        frame_logits = None if self.frame_head is None else self.frame_head(frames_BTD).squeeze(2)
         if only == "video":
             logit = self.video_head(clip_BP).squeeze(1)
-            return DetectorOutput(logit, logit, logit, frames_BTD)
-        audio_BAE = self.audio_projection(self.audio(features.audio))
-        heard_BE = audio_BAE.mean(1)
+            return DetectorOutput(logit, logit, logit, frames_BTD, frame_logits)
+        audio_BAE = self._heard(features)
         joint = self.fusion(frames_BTD, clip_BP, audio_BAE, features.has_video, features.has_audio)
-        return DetectorOutput(
-            logit=self.head(joint).squeeze(1),
-            video_logit=self.video_head(clip_BP.detach() if follow else clip_BP).squeeze(1),
-            audio_logit=self.audio_head(heard_BE.detach() if follow else heard_BE).squeeze(1),
-            frame_embeddings=frames_BTD,
-        )
+        profile = None
+        if self.lip_sync is not None:
+            profile, in_step = self.lip_sync(features.mouths, audio_BAE, features.has_video & features.has_audio)
+            joint = torch.cat([joint, in_step], 1)
+        verdicts = self._verdicts(clip_BP, audio_BAE.mean(1))
+        video_logit, audio_logit = self._verdicts(clip_BP.detach(), audio_BAE.mean(1).detach()) if follow else verdicts
+        logit = self.head(joint).squeeze(1)
+        return DetectorOutput(logit, video_logit, audio_logit, frames_BTD, frame_logits, profile, verdicts)
+
+    def _heard(self, features: Features) -> Tensor:
+        projected: Tensor = self.audio_projection(self.audio(features.audio))
+        return projected
+
+    def _verdicts(self, clip_BP: Tensor, heard_BE: Tensor) -> tuple[Tensor, Tensor]:
+        return self.video_head(clip_BP).squeeze(1), self.audio_head(heard_BE).squeeze(1)
 
 
 def _head(width: int, settings: DetectorSettings) -> nn.Module:

@@ -42,10 +42,13 @@ def summarise(detector: Detector) -> list[PartSummary]:
         "audio projection": [detector.audio_projection],
         "fusion": [detector.fusion],
         "heads": [detector.head, detector.video_head, detector.audio_head],
+        "frame head": [detector.frame_head] if detector.frame_head is not None else [],
+        "lip-sync branch": [detector.lip_sync] if detector.lip_sync is not None else [],
     }
     rows = [
         PartSummary(part, *_count(modules), EXPECTED_MILLIONS.get(part) if is_contract else None)
         for part, modules in parts.items()
+        if modules
     ]
     return [*rows, PartSummary("total", *_count([detector]), 108.0 if is_contract else None)]
 

@@ -8,24 +8,33 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from veridical.errors import unknown_name
 from veridical.settings import Settings
 
-# B clips, T frames, F backbone features, D bottleneck, P pooled features
+# B clips, T frames, F backbone features, M movement statistics, D bottleneck, P pooled features
+
+
+MAX_FRAMES = 64
+"""Positions that the transformer knows."""
 
 
 class TemporalEncoderSettings(Settings):
     """How frames are put together in time."""
 
     kind: Literal["conv", "transformer"] = "conv"
-    """`conv`: two residual 1-D convolutions; `transformer`: two attention blocks."""
+    """`conv`: residual 1-D convolutions; `transformer`: attention blocks (Vaswani et al. 2017, arXiv:1706.03762, pre-norm)."""
     width: int = 128
     """Size D of a frame embedding."""
     output: int = 2048
     """Size P of a clip's vector."""
     dropout: float = 0.1
+    layers: int = Field(2, ge=1)
+    """Convolutions, or attention blocks."""
+    heads: int = Field(4, ge=1)
+    """With `transformer`: attention heads."""
 
 
 class _ConvBlock(nn.Module):
@@ -42,14 +51,14 @@ class _ConvBlock(nn.Module):
 
 
 class _AttentionBlocks(nn.Module):
-    def __init__(self, width: int, dropout: float, max_frames: int = 64) -> None:
+    def __init__(self, settings: TemporalEncoderSettings) -> None:
         super().__init__()
-        self.position = nn.Parameter(torch.zeros(1, max_frames, width))
-        nn.init.normal_(self.position, std=0.02)
+        width = settings.width
+        self.position = nn.Parameter(torch.randn(1, MAX_FRAMES, width) * 0.02)
         layer = nn.TransformerEncoderLayer(
-            width, nhead=4, dim_feedforward=2 * width, dropout=dropout, batch_first=True, norm_first=True
+            width, settings.heads, 2 * width, settings.dropout, "gelu", batch_first=True, norm_first=True
         )
-        self.blocks = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
+        self.blocks = nn.TransformerEncoder(layer, settings.layers, enable_nested_tensor=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         y: Tensor = self.blocks(x_BTD + self.position[:, : x_BTD.shape[1]])
@@ -57,11 +66,11 @@ class _AttentionBlocks(nn.Module):
 
 
 def _conv_body(settings: TemporalEncoderSettings) -> nn.Module:
-    return nn.Sequential(*(_ConvBlock(settings.width, settings.dropout) for _ in range(2)))
+    return nn.Sequential(*(_ConvBlock(settings.width, settings.dropout) for _ in range(settings.layers)))
 
 
 def _transformer_body(settings: TemporalEncoderSettings) -> nn.Module:
-    return _AttentionBlocks(settings.width, settings.dropout)
+    return _AttentionBlocks(settings)
 
 
 TEMPORAL_BODIES = {"conv": _conv_body, "transformer": _transformer_body}
@@ -70,16 +79,27 @@ TEMPORAL_BODIES = {"conv": _conv_body, "transformer": _transformer_body}
 class TemporalEncoder(nn.Module):
     """Frame features (B, T, F) to frame embeddings (B, T, D) and a clip vector (B, P)."""
 
-    def __init__(self, num_features: int, settings: TemporalEncoderSettings) -> None:
+    def __init__(self, num_features: int, settings: TemporalEncoderSettings, num_flow: int = 0) -> None:
         super().__init__()
         if settings.kind not in TEMPORAL_BODIES:
             raise unknown_name("temporal encoder", settings.kind, TEMPORAL_BODIES)
         self.bottleneck = nn.Sequential(nn.LayerNorm(num_features), nn.Linear(num_features, settings.width))
+        self.flow = nn.Linear(num_flow, settings.width) if num_flow else None
         self.body = TEMPORAL_BODIES[settings.kind](settings)
         self.norm = nn.LayerNorm(settings.width)
         self.expand = nn.Linear(settings.width, settings.output)
 
-    def forward(self, features_BTF: Tensor) -> tuple[Tensor, Tensor]:
-        """Return frame embeddings (B, T, D), before pooling, and the clip vector (B, P)."""
-        frames_BTD = self.norm(self.body(self.bottleneck(features_BTF)))
+    def forward(self, features_BTF: Tensor, flow_BTM: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return frame embeddings (B, T, D), before pooling, and the clip vector (B, P).
+
+        Args:
+            features_BTF: Backbone features.
+            flow_BTM: Movement statistics; they enter beside the features, as a concatenation before one linear layer would, but
+                without their sizes being evened out: a logarithm tames them instead.
+        """
+        x_BTD = self.bottleneck(features_BTF)
+        if self.flow is not None:
+            assert flow_BTM is not None
+            x_BTD = x_BTD + self.flow(flow_BTM.sign() * flow_BTM.abs().log1p())
+        frames_BTD = self.norm(self.body(x_BTD))
         return frames_BTD, nn.functional.gelu(self.expand(frames_BTD.mean(1)))

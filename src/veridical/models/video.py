@@ -37,6 +37,8 @@ class VideoEncoderSettings(Settings):
     """None: the pooled output of the whole backbone, as the strategy says. A number: one of timm's feature maps instead (from 0,
     each of half the resolution of the one before); nothing behind it is computed. Early maps keep the texture that compositing
     leaves."""
+    late_blocks: int = Field(0, ge=0)
+    """How many of the last blocks the part `video_late` opens, with what follows them."""
     grid: int = Field(4, ge=1)
     """With `level`: mean and deviation over each cell of a grid x grid division; faces are aligned, so a cell is a place."""
 
@@ -55,26 +57,28 @@ class VideoEncoder(nn.Module):
     def __init__(self, settings: VideoEncoderSettings, load_weights: bool = True) -> None:
         super().__init__()
         self.backbone, mean, std = _build_backbone(settings, load_weights)
-        self.level, self.grid = settings.level, settings.grid
+        self.level, self.grid, self.num_late = settings.level, settings.grid, settings.late_blocks
         self.num_features = int(self.backbone.num_features)
         if settings.level is not None:
             self.num_features = _cut_after(self.backbone, settings.level) * 2 * settings.grid**2
         self.backbone.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.late_blocks()  # a number that the backbone does not have is refused at once
 
-    def late_blocks(self, count: int) -> list[nn.Module]:
-        """Return the last `count` blocks of the backbone and what follows them, to be opened in phase 2.
+    def late_blocks(self) -> list[nn.Module]:
+        """Return the last `late_blocks` blocks of the backbone and what follows them, to be opened in phase 2.
 
         Raises:
             UsageError: when the backbone has no `blocks`, or fewer.
         """
+        count = self.num_late
         if count == 0:
             return []
         blocks = getattr(self.backbone, "blocks", None)
         if blocks is None or not 0 <= count <= len(blocks):
             found = "none" if blocks is None else str(len(blocks))
-            raise UsageError(f"video.backbone: cannot open {count} late blocks, the backbone has {found}")
+            raise UsageError(f"video.late_blocks: cannot open {count} late blocks, the backbone has {found}")
         after = [getattr(self.backbone, name) for name in ("conv_head", "bn2") if hasattr(self.backbone, name)]
         return [*blocks[len(blocks) - count :], *after]
 
