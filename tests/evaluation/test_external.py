@@ -67,7 +67,7 @@ def test_mismatches_are_counted(detector, tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "b.csv", index=False)
     found = read_scores(tmp_path / "b.csv", None, manifest)
     assert any("1 of 300 rows hold no finite score" in line for line in found.remarks)
-    assert any("299 of 300 scored videos are in the manifest (not: 'somebody-else'" in line for line in found.remarks)
+    assert any("298 of 299 scored videos are in the manifest (not: 'somebody-else'" in line for line in found.remarks)
     result = evaluate(found.scores, manifest=manifest, settings=EvaluationSettings(replicates=50))
     assert result.facts["not_in_manifest"] == 1
     assert sum(item["real_without_score"] + item["fake_without_score"] for item in result.facts["coverage"]) == 2
@@ -80,7 +80,32 @@ def test_several_rows_a_video_are_its_clips(tmp_path: Path) -> None:
     )
     found = read_scores(path)
     assert len(found.scores) == 4
-    assert any("several rows a video" in line for line in found.remarks)
+    assert any("2 videos have several rows (2 at most): taken as their clips" in line for line in found.remarks)
+    assert not any("duplicates" in line for line in found.remarks)
+
+
+def test_a_few_repeated_ids_are_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("video_id,label,logit\na,1,1\nb,0,0\nc,1,2\nd,0,-1\nc,1,-5\n")
+    assert any("3 others have one row: are these duplicates? First: 'c'" in line for line in read_scores(path).remarks)
+
+
+def test_probabilities_that_pass_as_logits_are_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("video_id,label,logit\na,1,.7\nb,0,.2\n")
+    assert any("between 0 and 1: if they are probabilities" in line for line in read_scores(path).remarks)
+    path.write_text("video_id,label,logit\na,1,.7\nb,0,-.2\n")
+    assert not any("between 0 and 1" in line for line in read_scores(path).remarks)
+
+
+def test_a_score_table_explains_itself(detector, tmp_path: Path) -> None:
+    _, manifest, _ = detector
+    scores, _ = World(splits={"val": 4, "test": 4}).build(0)
+    scores.write(tmp_path / "scores.parquet")
+    with pytest.raises(UsageError, match="options for a csv do not apply"):
+        read_scores(tmp_path / "scores.parquet", ColumnMeaning("p", "real", "logit"), manifest)
+    remarks = read_scores(tmp_path / "scores.parquet", ColumnMeaning(), manifest).remarks
+    assert any("24 of 24 scored videos are in the manifest" in line for line in remarks), remarks
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_every_figure_shown_is_one_of_the_table(folder: Path, tmp_path: Path) ->
     rows = rows[(rows["level"] == "video") & (rows["aggregation"] == "mean")]
     assert len(rows) >= 6
     for value in rows["value"]:
-        assert f"{float(value):.3f}" in said
+        assert f"{float(value):.3f}" in said, value
     gap = metrics[metrics["metric"] == "auc_gap"].iloc[0]
     assert f"{float(gap['value']):+.3f}" in said
     assert "none of the 80 videos has sound" in said

@@ -9,7 +9,7 @@ written last: a folder without it is not an evaluation.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -125,6 +125,7 @@ def evaluate(
     settings: EvaluationSettings | None = None,
     title: str = "",
     looks: Path | None = None,
+    remarks: Sequence[str] = (),
 ) -> Evaluation:
     """Judge the scores of a detector: figures with intervals, risks, sign-off.
 
@@ -134,6 +135,7 @@ def evaluate(
         settings: How to judge; the defaults are those of the documentation.
         title: What was judged, for the report.
         looks: File in which looks at the test sets are counted (a run's, or `looks.jsonl` of the output folder).
+        remarks: How the scores were understood (`ExternalScores.remarks`), to be shown with the figures.
 
     Raises:
         UsageError: when nothing can be judged at all: no scores, no labels, no video of the manifest.
@@ -161,6 +163,7 @@ def evaluate(
         "rows_without_logit": evidence.rows_without_logit,
         "looks_at_test": seen,
         **_failures(evidence, parts, selection, settings),
+        "remarks": list(remarks),
         "warnings": _warnings(evidence, parts, selection),
         "settings": settings.model_dump(mode="json"),
         "fingerprints": fingerprints,
@@ -227,6 +230,13 @@ def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> li
         )
     if evidence.not_in_manifest:
         found.append(f"{evidence.not_in_manifest} scored videos are not in the manifest")
+    if evidence.contradicted:
+        found.append(
+            f"{len(evidence.contradicted)} videos have another label in the score table than in the manifest, which is believed"
+            f" (first {evidence.contradicted[0]!r})"
+        )
+    if evidence.rows_without_logit:
+        found.append(f"{evidence.rows_without_logit} rows of the score table hold no score")
     unlabelled = int(np.isnan(evidence.videos["label"].to_numpy(dtype=float)).sum())
     if unlabelled:
         found.append(f"{unlabelled} videos have no label and are left out")

@@ -1,8 +1,10 @@
 """What there is to judge: a score table and a manifest brought together, a row per video beside the rows of clips.
 
 Facts of a video come from the manifest where it knows them, else from the score table. A video is fake when its
-manifest row says so, or when any of its clips is labelled fake. No fact is read from a path. Everything is columnar:
-five million rows are fine.
+manifest row says so; where the manifest does not know, when any of its clips is labelled fake. A clip has the label that
+the score table gives it; without one it has its video's, but not in a partial fake, where such a clip is left out. Where
+manifest and score table contradict each other the manifest is believed, and the videos are counted. No fact is read from
+a path. Everything is columnar: five million rows are fine.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.corpora import target_groups
@@ -42,7 +45,7 @@ class Clips:
     logit: FloatArray
     """(n,) finite."""
     label: FloatArray
-    """(n,) 0, 1 or NaN; the video's where the score table has none for the clip."""
+    """(n,) 0, 1 or NaN; the video's where the score table has none for the clip (of a partial fake: NaN)."""
     p_fake: FloatArray
     """(n,) the model's own calibrated probability, NaN where it gave none."""
 
@@ -53,7 +56,7 @@ class Evidence:
 
     videos: pd.DataFrame
     """A row per video: video_id, the text facts ('' unknown), resampling_group (what the bootstrap draws: the leak group, or
-    the person shown where leak groups are too few), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share,
+    the person shown where leak groups are too few), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share, face_size_px,
     attributes (a dict), in_manifest, sha256 ('' unknown), and the media facts of the manifest (NaN unknown)."""
     clips: Mapping[str, Clips]
     """Condition → its scored rows; the primary condition comes first."""
@@ -61,6 +64,8 @@ class Evidence:
     """Rows of the score table that hold no score."""
     not_in_manifest: int = 0
     """Scored videos that the manifest does not list."""
+    contradicted: tuple[str, ...] = ()
+    """Videos whose label in the score table contradicts the manifest, which is believed."""
     has_manifest: bool = False
     _logits: dict[tuple[str, str], FloatArray] = field(default_factory=dict)
 
@@ -92,7 +97,7 @@ def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
         raise UsageError("the score table holds no score: every logit is null")
     codes, names = _encode(scored["video_id"])
     videos = _facts_of_scores(scored, codes, names)
-    not_in_manifest = 0
+    not_in_manifest, contradicted, partial = 0, np.zeros(len(names), bool), np.zeros(len(names), bool)
     if manifest is not None:
         not_in_manifest = int((~np.isin(names, manifest.table["video_id"].to_numpy(zero_copy_only=False))).sum())
         if not_in_manifest == len(names):
@@ -100,12 +105,17 @@ def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
                 f"none of the {len(names)} scored videos is in the manifest: found video_id {names[0]!r},"
                 f" the manifest has {_first_id(manifest)!r}; give the manifest that the scores were made with"
             )
+        said, partial = videos["label"].to_numpy(dtype=float), np.isin(names, _partial_fakes(manifest))
         videos = _with_manifest(videos, manifest)
+        stated = videos["label"].to_numpy(dtype=float)[: len(names)]
+        contradicted = np.isfinite(said) & np.isfinite(stated) & (said != stated) & ~(partial & (said == 0))
+    labels = _clip_labels(_floats(scored["label"]), codes, videos["label"].to_numpy(dtype=float), contradicted, partial)
     return Evidence(
         videos=videos.assign(resampling_group=_resampling_groups(videos, manifest)),
-        clips=_clips(scored, codes, videos["label"].to_numpy(dtype=float)),
+        clips=_clips(scored, codes, labels),
         rows_without_logit=table.num_rows - scored.num_rows,
         not_in_manifest=not_in_manifest,
+        contradicted=tuple(map(str, names[contradicted])),
         has_manifest=manifest is not None,
     )
 
@@ -157,16 +167,22 @@ def _facts_of_scores(scored: pa.Table, codes: IntArray, names: np.ndarray) -> pd
         columns[fact] = distinct[values[first]].astype(object)
     for label in LABELS:
         columns[label] = _any_fake(_floats(scored[label]), codes, len(names))
-    share = _floats(scored["speech_share"])
-    known = np.isfinite(share)
-    heard = np.bincount(codes[known], minlength=len(names))
-    with np.errstate(invalid="ignore"):
-        columns["speech_share"] = np.bincount(codes[known], weights=share[known], minlength=len(names)) / heard
-    columns["has_audio"] = (heard > 0).astype(float) if known.any() else np.full(len(names), np.nan)
+    for fact in ("speech_share", "face_size_px"):
+        columns[fact] = _mean_known(_floats(scored[fact]), codes, len(names))
+    heard = np.isfinite(columns["speech_share"])
+    columns["has_audio"] = heard.astype(float) if heard.any() else np.full(len(names), np.nan)
     videos = pd.DataFrame(columns)
     attributes = scored["attributes"].take(pa.array(first)).to_pylist()
     videos["attributes"] = pd.Series([dict(item or ()) for item in attributes], dtype=object)
     return videos.assign(in_manifest=False, sha256="", **dict.fromkeys(MEDIA_FACTS, np.nan))
+
+
+def _mean_known(values: FloatArray, codes: IntArray, num_videos: int) -> FloatArray:
+    """Return (V,) the mean of the known values of each video; NaN where none is known."""
+    known = np.isfinite(values)
+    count = np.bincount(codes[known], minlength=num_videos)
+    total = np.bincount(codes[known], weights=values[known], minlength=num_videos)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _any_fake(labels: FloatArray, codes: IntArray, num_videos: int) -> FloatArray:
@@ -189,7 +205,8 @@ def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     for fact in (*LABELS, "has_audio"):
         stated = pd.to_numeric(known[fact].astype(object), errors="coerce").astype(float)
         merged[fact] = stated.where(stated.notna(), scored[fact].astype(float))
-    merged["speech_share"] = scored["speech_share"].astype(float)
+    for fact in ("speech_share", "face_size_px"):
+        merged[fact] = scored[fact].astype(float)
     pairs = zip(scored["attributes"], known["attributes"], strict=True)
     attributes = [{**_mapping(first), **_mapping(second)} for first, second in pairs]
     merged["attributes"] = pd.Series(attributes, index=index, dtype=object)
@@ -227,11 +244,33 @@ def _mapping(value: object) -> dict[str, str]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def _clips(scored: pa.Table, codes: IntArray, video_labels: FloatArray) -> dict[str, Clips]:
-    """Return the rows of each condition; a clip without a label of its own has its video's."""
+def _partial_fakes(manifest: Manifest) -> np.ndarray:
+    """Return the video_ids of fakes that are forged in stretches only."""
+    table = manifest.table
+    some = pc.greater(pc.fill_null(pc.list_value_length(table["fake_segments"]), 0), 0)
+    chosen = table["video_id"].filter(pc.and_(some, pc.fill_null(pc.equal(table["label"], 1), False)))
+    return np.asarray(chosen.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _clip_labels(
+    labels: FloatArray,
+    codes: IntArray,
+    video_labels: FloatArray,
+    contradicted: NDArray[np.bool_],
+    partial: NDArray[np.bool_],
+) -> FloatArray:
+    """Return (n,) labels of rows: their own, else their video's; unknown ones of a partial fake stay unknown."""
+    known = np.isfinite(labels)
+    genuine = np.bincount(codes[labels == 0], minlength=len(partial)) > 0
+    partial = partial | (genuine & (video_labels[: len(partial)] == 1))
+    own = np.where(contradicted[codes], np.nan, labels)
+    return np.where((known | partial[codes]) & ~contradicted[codes], own, video_labels[codes])
+
+
+def _clips(scored: pa.Table, codes: IntArray, labels: FloatArray) -> dict[str, Clips]:
+    """Return the rows of each condition."""
     conditions, names = _encode(scored["condition"])
-    values = {name: _floats(scored[name]) for name in ("start_s", "logit", "label", "p_fake")}
-    values["label"] = np.where(np.isfinite(values["label"]), values["label"], video_labels[codes])
+    values = {name: _floats(scored[name]) for name in ("start_s", "logit", "p_fake")} | {"label": labels}
     found: dict[str, Clips] = {}
     for name in sorted(names, key=_condition_rank):
         rows = np.flatnonzero(conditions == list(names).index(name))

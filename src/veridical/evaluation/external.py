@@ -23,7 +23,7 @@ HigherIs = Literal["fake", "real"]
 KNOWN_MEANING: dict[str, ScoreKind] = {"logit": "logit", "p_fake": "probability"}
 _FACTS = (
     "start_s", "dataset", "split", "generator", "compression", "group", "label", "visual_label", "audio_label",
-    "speech_share", "condition",
+    "speech_share", "face_size_px", "condition",
 )  # fmt: skip
 
 
@@ -63,7 +63,17 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
     """
     path = Path(path)
     if path.suffix == ".parquet":
-        return ExternalScores(ScoreTable.read(path), "logit", ())
+        if meaning is not None and meaning != ColumnMeaning():
+            raise UsageError(
+                f"{path}: a score table says itself what its columns mean; the options for a csv do not apply"
+            )
+        scores = ScoreTable.read(path)
+        remarks = (
+            _joined(scores.table.select(["video_id", "dataset", "logit"]).to_pandas(), manifest)
+            if manifest is not None
+            else []
+        )
+        return ExternalScores(scores, "logit", tuple(remarks))
     frame = _read_csv(path)
     meaning = meaning or ColumnMeaning()
     if meaning.video_id not in frame:
@@ -75,7 +85,11 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
     remarks = [f"{path.name}: {column!r} is a {kind}, higher means {higher_is}"]
     unreadable = int((~np.isfinite(values)).sum())
     if unreadable:
-        remarks.append(f"{unreadable} of {len(values)} rows hold no finite score and are left out")
+        remarks.append(f"{unreadable} of {len(values)} rows hold no finite score and count as not scored")
+    if kind == "logit" and unreadable < len(values) and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
+        remarks.append(
+            f"all values of {column!r} lie between 0 and 1: if they are probabilities, say --score-kind probability"
+        )
     logits = _logits(path, column, values, kind, higher_is)
     table, more = _score_frame(frame, meaning, logits, manifest)
     if manifest is None and "label" not in table:
@@ -144,15 +158,26 @@ def _score_frame(
             raise unknown_name("column", meaning.time, map(str, frame.columns))
         table["start_s"] = pd.to_numeric(frame[meaning.time], errors="coerce")
     table["condition"] = table.get("condition", "joint")
-    remarks = []
-    if "start_s" not in table and table.duplicated(["video_id", "condition"]).any():
-        table["start_s"] = table.groupby(["video_id", "condition"]).cumcount().astype(float)
-        remarks.append("several rows a video: taken as its clips, in the order of the file (their times are not known)")
+    remarks = _numbered(table) if "start_s" not in table else []
     if manifest is not None:
         remarks += _joined(table, manifest)
     elif "dataset" not in table:
         table["dataset"] = "scores"
     return table, remarks
+
+
+def _numbered(table: pd.DataFrame) -> list[str]:
+    """Number the rows of videos that occur several times as their clips, in the order of the file, and say so."""
+    rows = table.groupby(["video_id", "condition"], sort=False)["video_id"].transform("size")
+    several = table["video_id"][rows > 1]
+    if several.empty:
+        return []
+    table["start_s"] = table.groupby(["video_id", "condition"]).cumcount().astype(float)
+    videos, once = several.nunique(), table["video_id"][rows == 1].nunique()
+    line = f"{videos} videos have several rows ({rows.max()} at most): taken as their clips, in the order of the file"
+    if once > videos:
+        line += f"; {once} others have one row: are these duplicates? First: {several.iloc[0]!r}"
+    return [line]
 
 
 _TEXT = ("dataset", "split", "generator", "compression", "group", "condition")
@@ -161,7 +186,9 @@ _TEXT = ("dataset", "split", "generator", "compression", "group", "condition")
 def _joined(table: pd.DataFrame, manifest: Manifest) -> list[str]:
     """Say how scores and manifest fit together; evaluation itself does the join."""
     listed = manifest.frame(["video_id", "dataset"])
-    scored = set(table["video_id"])
+    scored = set(table.loc[table["logit"].notna(), "video_id"])
+    if not scored:
+        return []
     known = scored & set(listed["video_id"])
     if not known:
         raise UsageError(

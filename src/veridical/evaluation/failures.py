@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.stats
+from numpy.typing import NDArray
 
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
-from veridical.evaluation.slices import Cell, video_sample
+from veridical.evaluation.slices import BANDS, Cell, banded, video_sample
 
 MAX_TIMELINE = 240
 
@@ -62,11 +64,10 @@ def failures(
     wrongness = np.where(sample.labels == 1, -sample.logits, sample.logits)
     order = np.argsort(-wrongness, kind="stable")[: settings.worst_videos]
     order = order[wrongness[order] > -np.inf]
-    worst = cell.videos[np.asarray(sample.rows)[order]]
-    facts = evidence.videos
-    found = [_failure(evidence, cell, int(video), float(logits[video]), scale) for video in worst]
-    judged = facts.iloc[cell.videos[np.asarray(sample.rows)]]
-    return found, _in_common(cell.dataset, facts.iloc[worst], judged)
+    videos = cell.videos[np.asarray(sample.rows)]
+    found = [_failure(evidence, cell, int(video), float(logits[video]), scale) for video in videos[order]]
+    worst = np.isin(np.arange(len(videos)), order)
+    return found, _in_common(cell.dataset, worst, evidence.videos.iloc[videos])
 
 
 def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: float) -> Failure:
@@ -91,33 +92,29 @@ def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: fl
     )
 
 
-def _facts_of(row: pd.Series) -> set[tuple[str, str]]:
-    found = {(name, str(row[name])) for name in ("generator", "compression") if row[name]}
-    found |= {(name, str(value)) for name, value in row["attributes"].items()}
-    if row["speech_share"] < 0.5:
-        found.add(("speech_share", "<.5"))
-    return found
+def _facts(videos: pd.DataFrame) -> pd.DataFrame:
+    """Return a column of text for each fact of the videos, '' where it is unknown."""
+    names = sorted({name for attributes in videos["attributes"] for name in attributes})
+    columns: dict[str, Any] = {
+        name: [attributes.get(name, "") for attributes in videos["attributes"]] for name in names
+    }
+    columns |= {name: videos[name] for name in ("generator", "compression")}
+    columns |= {name: banded(name, videos[name].to_numpy(dtype=float)) for name in BANDS}
+    return pd.DataFrame({name: list(values) for name, values in columns.items()}, index=videos.index)
 
 
-def _having(videos: pd.DataFrame, name: str, value: str) -> int:
-    """Return how many of the videos have a fact."""
-    if name in ("generator", "compression"):
-        return int((videos[name] == value).sum())
-    if name == "speech_share":
-        return int((videos[name] < 0.5).sum())
-    return sum(attributes.get(name) == value for attributes in videos["attributes"])
-
-
-def _in_common(dataset: str, worst: pd.DataFrame, judged: pd.DataFrame) -> list[Common]:
+def _in_common(dataset: str, worst: NDArray[np.bool_], judged: pd.DataFrame) -> list[Common]:
     """Compare the worst fakes with all fakes and the worst reals with all reals; keep what chance gives in < 1 %."""
     found = []
+    facts = _facts(judged)
     for label in (1.0, 0.0):
-        everyone, worst_ones = (videos[videos["label"] == label] for videos in (judged, worst))
-        facts: set[tuple[str, str]] = set().union(*(_facts_of(row) for _, row in worst_ones.iterrows()))
-        for name, value in sorted(facts):
-            many, few = _having(everyone, name, value), _having(worst_ones, name, value)
-            p_value = float(scipy.stats.hypergeom.sf(few - 1, len(everyone), many, len(worst_ones)))
-            if p_value < 0.01:
-                shared = Common(dataset, f"{name}={value}", few, len(worst_ones), many / len(everyone), p_value)
-                found.append(shared)
+        same = (judged["label"] == label).to_numpy()
+        for name in facts:
+            for value in sorted(set(facts[name][same & worst]) - {""}):
+                having = (facts[name] == value).to_numpy() & same
+                few, drawn, everyone = int((having & worst).sum()), int((same & worst).sum()), int(same.sum())
+                p_value = float(scipy.stats.hypergeom.sf(few - 1, everyone, having.sum(), drawn))
+                if p_value < 0.01:
+                    share = float(having.sum() / everyone)
+                    found.append(Common(dataset, f"{name}={value}", few, drawn, share, p_value))
     return sorted(found, key=lambda common: common.p_value)

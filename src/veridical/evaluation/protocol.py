@@ -31,7 +31,7 @@ from veridical.evaluation.figures import (
 )  # fmt: skip
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
-from veridical.evaluation.slices import HEAD_TARGETS, Cell, clip_sample, fake_slices, slices, video_sample
+from veridical.evaluation.slices import BANDS, HEAD_TARGETS, Cell, clip_sample, fake_slices, slices, video_sample
 from veridical.metrics.calibration import logit_of
 from veridical.metrics.checks import FloatArray
 from veridical.metrics.conformal import ABSTAIN
@@ -218,7 +218,7 @@ class Judge:
             figures = rank_figures(self._videos(condition, mask=mask), SLICE_METRICS)
             self._add(figures, condition=condition, slice=name)
         for prefix in dict.fromkeys(name.partition("=")[0] for name in masks):
-            if prefix in ("forged", "sound", "speech_share"):
+            if prefix in ("forged", "sound"):
                 continue
             parts = self.table.slices(self._key("auc", condition=condition), prefix)
             if len(parts) < 2:
@@ -226,6 +226,12 @@ class Judge:
             else:
                 figure = spread(parts.values(), self.settings.confidence)
             self.table.add(self._key("auc_spread", condition=condition, slice=prefix), figure)
+
+        for fact in BANDS:
+            if not any(name.startswith(f"{fact}=") for name in masks):
+                known = int(self.evidence.videos[fact].iloc[self.cell.videos].notna().sum())
+                reason = f"all {known} videos are of one band" if known else f"{fact} is not known for any video"
+                self.table.add(self._key("auc_spread", condition=condition, slice=fact), Figure(reason=reason))
 
     def _modalities(self, primary: str) -> None:
         """Score every modality condition against the video's label, and the heads against their own modality's too."""

@@ -7,6 +7,7 @@ of videos (compression, attribute, sound, speech) takes reals and fakes alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -153,9 +154,28 @@ def slices(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> dict
         found |= _by_value(name, values, settings.max_slice_values)
     heard = facts["has_audio"].to_numpy(dtype=float)
     found |= _by_value("sound", np.select([heard == 1, heard == 0], ["yes", "no"], "").astype(object), 2)
-    speech = facts["speech_share"].to_numpy(dtype=float)
-    found |= _by_value("speech_share", np.select([speech < 0.5, speech >= 0.5], ["<.5", ">=.5"], "").astype(object), 2)
+    for name in BANDS:
+        values = banded(name, facts[name].to_numpy(dtype=float))
+        masks = {f"{name}={band}": values == band for band in band_names(name) if (values == band).any()}
+        found |= masks if len(masks) > 1 else {}
     return found
+
+
+BANDS = {"speech_share": ((0.2, 0.5, 0.8), ""), "face_size_px": ((64, 128, 256), " px")}
+"""Fact of a video → edges of its bands and their unit. Faces under 64 pixels are those of video calls and crowds."""
+
+
+def band_names(name: str) -> list[str]:
+    """Return the names of a fact's bands, lowest first."""
+    edges, unit = BANDS[name]
+    between = [f"{low:g} to {high:g}{unit}" for low, high in pairwise(edges)]
+    return [f"under {edges[0]:g}{unit}", *between, f"from {edges[-1]:g}{unit}"]
+
+
+def banded(name: str, values: FloatArray) -> np.ndarray:
+    """Return (n,) the name of each value's band, '' where it is unknown."""
+    bands = np.array(band_names(name), dtype=object)[np.digitize(np.nan_to_num(values), BANDS[name][0])]
+    return np.where(np.isfinite(values), bands, "")
 
 
 def fake_slices(facts: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
