@@ -12,7 +12,7 @@ import pytest
 from veridical.errors import UsageError
 from veridical.faces import POLICIES, Face, FaceDetector, FaceTrack, select_track, track_faces
 from veridical.faces.align import template
-from veridical.faces.track import MIN_LIKENESS, MIN_LIKENESS_AFTER_CUT, _smoothed, appearance
+from veridical.faces.track import MIN_LIKENESS, MIN_LIKENESS_AFTER_CUT, smoothed, appearance
 from veridical.media import UnusableVideoError, video_frames
 
 TWIN = 100
@@ -182,12 +182,12 @@ def test_smoothing_takes_jitter_and_keeps_movement() -> None:
     times = np.arange(200) * 0.04
     clean = np.stack([np.sin(times), 100 + 20 * times], axis=1).astype(np.float32)
     noisy = clean + rng.normal(0, 0.5, clean.shape).astype(np.float32)
-    smoothed = _smoothed(times, noisy, 0.05)
-    assert np.abs(smoothed - clean).mean() < 0.6 * np.abs(noisy - clean).mean()
-    np.testing.assert_allclose(_smoothed(times, clean, 0.05)[5:-5], clean[5:-5], atol=0.01)
+    smooth = smoothed(times, noisy, 0.05)
+    assert np.abs(smooth - clean).mean() < 0.6 * np.abs(noisy - clean).mean()
+    np.testing.assert_allclose(smoothed(times, clean, 0.05)[5:-5], clean[5:-5], atol=0.01)
     at_5_fps = np.arange(20) * 0.2
-    np.testing.assert_allclose(_smoothed(at_5_fps, noisy[:20], 0.05), noisy[:20], atol=1e-6)
-    np.testing.assert_array_equal(_smoothed(times, noisy, 0), noisy)
+    np.testing.assert_allclose(smoothed(at_5_fps, noisy[:20], 0.05), noisy[:20], atol=1e-6)
+    np.testing.assert_array_equal(smoothed(times, noisy, 0), noisy)
 
 
 def test_smoothing_against_a_brute_force() -> None:
@@ -196,7 +196,7 @@ def test_smoothing_against_a_brute_force() -> None:
     apart = np.abs(times[:, None] - times[None])
     factor = np.exp(-0.5 * (apart / 0.05) ** 2)
     expected = (factor / factor.sum(axis=1, keepdims=True)) @ values
-    np.testing.assert_allclose(_smoothed(times, values, 0.05), expected, atol=0.02)
+    np.testing.assert_allclose(smoothed(times, values, 0.05), expected, atol=0.02)
 
 
 def track_of(count: int, side: float) -> FaceTrack:

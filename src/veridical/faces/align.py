@@ -41,7 +41,7 @@ def align_face(
         ValueError: when the landmarks are not (5, 2), not finite, or all in one place.
     """
     matrix = similarity(np.asarray(landmarks, np.float64), template(size, scale))
-    return _warp(image, matrix, size), matrix
+    return warp(image, matrix, size), matrix
 
 
 def template(size: int, scale: float) -> Matrix:
@@ -81,8 +81,8 @@ def invert(matrix: Matrix) -> Matrix:
     return np.hstack([linear, -(linear @ matrix[:, 2])[:, None]])
 
 
-def _warp(image: Picture, matrix: Matrix, size: int) -> Picture:
-    """Warp with area averaging where the face shrinks, so that big faces do not alias."""
+def warp(image: Picture, matrix: Matrix, size: int) -> Picture:
+    """Return the (size, size[, 3]) view that a (2, 3) transform shows; what shrinks is averaged, so that it does not alias."""
     shrink = 1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if shrink > 2:
         height, width = image.shape[:2]

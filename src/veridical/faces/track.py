@@ -68,6 +68,13 @@ class FaceTrack:
         """Frames in which the face was found."""
         return int((self.scores > 0).sum())
 
+    def nearest(self, time_s: float) -> int:
+        """Return which of the N frames is nearest in time."""
+        after = int(np.searchsorted(self.times, time_s))
+        if after in (0, len(self.times)):
+            return min(after, len(self.times) - 1)
+        return after - int(time_s - self.times[after - 1] <= self.times[after] - time_s)
+
     @property
     def areas(self) -> Floats:
         """(N,) of the boxes, in square pixels."""
@@ -226,8 +233,8 @@ def _finished(track: _Growing, times: Seconds, smoothing_s: float) -> FaceTrack:
     landmarks = _interpolated(own_times, known, np.array([face.landmarks.ravel() for face in track.faces]))
     scores = np.zeros(stop - start, np.float32)
     scores[known] = [face.score for face in track.faces]
-    smoothed = _smoothed(own_times, landmarks, smoothing_s)
-    return FaceTrack(own_times, boxes, landmarks.reshape(-1, 5, 2), scores, smoothed.reshape(-1, 5, 2))
+    smooth = smoothed(own_times, landmarks, smoothing_s)
+    return FaceTrack(own_times, boxes, landmarks.reshape(-1, 5, 2), scores, smooth.reshape(-1, 5, 2))
 
 
 def _interpolated(times: Seconds, known: npt.NDArray[np.int64], values: Floats) -> Floats:
@@ -235,7 +242,7 @@ def _interpolated(times: Seconds, known: npt.NDArray[np.int64], values: Floats) 
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _smoothed(times: Seconds, values: Floats, sigma_s: float) -> Floats:
+def smoothed(times: Seconds, values: Floats, sigma_s: float) -> Floats:
     """Return (N, D) values averaged with Gaussian weights in time; the ends use what there is."""
     if sigma_s <= 0 or len(times) < 2:
         return values.copy()

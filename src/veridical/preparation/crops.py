@@ -163,14 +163,18 @@ def cut_crop(image: Picture, landmarks: Floats, settings: StoreSettings) -> Crop
     """Return the aligned and encoded face; only the part of the picture around it is touched."""
     size, scale = settings.crop_size, settings.crop_scale
     guess = similarity(np.asarray(landmarks, np.float64), template(size, scale))
-    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
-    margin = MARGIN_PX * max(1.0, 1 / float(np.hypot(guess[0, 0], guess[1, 0])))
-    spread = faces.transform_points(faces.invert(guess), corners)
-    low = np.maximum(np.floor(spread.min(axis=0) - margin), 0).astype(int)
-    high = np.ceil(spread.max(axis=0) + margin).astype(int) + 1
-    part = image[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
-    if not part.size:
-        part, low = image, np.zeros(2, dtype=int)
+    part, low = part_around(image, guess, size)
     crop, matrix = faces.align_face(part, landmarks - low, size=size, scale=scale)
     matrix[:, 2] -= matrix[:, :2] @ low
     return Crop(encode_frames(crop[None], settings.jpeg_quality)[0], matrix)
+
+
+def part_around(image: Picture, matrix: Matrix, size: int) -> tuple[Picture, npt.NDArray[np.int64]]:
+    """Return the part of a picture that a transform brings into a view of `size` pixels, and its top left corner (x, y)."""
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
+    margin = MARGIN_PX * max(1.0, 1 / float(np.hypot(matrix[0, 0], matrix[1, 0])))
+    spread = faces.transform_points(faces.invert(matrix), corners)
+    low = np.maximum(np.floor(spread.min(axis=0) - margin), 0).astype(int)
+    high = np.ceil(spread.max(axis=0) + margin).astype(int) + 1
+    part = image[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
+    return (part, low) if part.size else (image, np.zeros(2, dtype=int))

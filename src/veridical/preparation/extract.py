@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,11 @@ import numpy.typing as npt
 
 from veridical import faces, media
 from veridical.clips import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip, StoreSettings
-from veridical.clips.encoding import EncodedClip
+from veridical.clips.contents import NUM_DENSE_LANDMARKS
+from veridical.clips.encoding import EncodedClip, decode_frames
 from veridical.media import UnusableVideoError
 from veridical.preparation.crops import Crop, CropKeeper
+from veridical.preparation.motion import Motion, window_motion
 from veridical.preparation.tools import Tools
 
 MIN_SOUND_SHARE = 0.9
@@ -62,6 +65,8 @@ class Plan:
     """Whole windows without enough detected faces."""
     sound: Sound | None
     crops: CropKeeper
+    landmarker: faces.DenseLandmarker | None
+    """Where the settings ask for dense landmarks."""
 
     @property
     def has_audio(self) -> bool:
@@ -119,7 +124,9 @@ def plan_clips(path: Path, video_id: str, settings: StoreSettings, tools: Tools)
         raise
     track = crops.track_in_picture(track)
     dropped = len(whole) - len(starts)
-    return Plan(path, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops)
+    return Plan(
+        path, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops, tools.landmarker
+    )
 
 
 def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
@@ -127,23 +134,21 @@ def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
     pending = deque(plan.starts)
     num_frames = plan.settings.num_frames
     cut: dict[int, Crop] = {}
-    try:
+    with closing(plan.crops), closing(window_motion(plan.path, plan.settings, plan.track, plan.starts)) as motion:
         for number, crop in _crops(plan):
             cut[number] = crop
             while pending and pending[0] + num_frames - 1 <= number:
                 start = pending.popleft()
-                yield _clip(plan, start, [cut[start + offset] for offset in range(num_frames)])
+                yield _clip(plan, start, [cut[start + offset] for offset in range(num_frames)], next(motion))
             for old in [old for old in cut if not pending or old < pending[0]]:
                 del cut[old]
-    finally:
-        plan.crops.close()
 
 
 def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
     """Yield the crops of all windows in order; pictures that are needed and were not kept are decoded again."""
     settings, track = plan.settings, plan.track
     wanted = sorted({number for start in plan.starts for number in range(start, start + settings.num_frames)})
-    landmarks = {number: track.smoothed_landmarks[_place(track, number, settings.fps)] for number in wanted}
+    landmarks = {number: track.smoothed_landmarks[track.nearest(number / settings.fps)] for number in wanted}
     missing = [number for number in wanted if not plan.crops.has(number, landmarks[number])]
     again = _numbered(plan.path, settings, missing[0], missing[-1]) if missing else iter(())
     needed = set(missing)
@@ -232,34 +237,26 @@ def _num_missing(track: faces.FaceTrack, start: int, settings: StoreSettings) ->
     """Return in how many pictures of a window the face was not detected."""
     numbers = range(start, start + settings.num_frames)
     return sum(
-        not _is_inside(track, number, settings.fps) or track.scores[_place(track, number, settings.fps)] == 0
+        not _is_inside(track, number, settings.fps) or track.scores[track.nearest(number / settings.fps)] == 0
         for number in numbers
     )
 
 
 def _is_inside(track: faces.FaceTrack, number: int, fps: float) -> bool:
-    return 0 <= number - _first(track, fps) < len(track.times)
+    return 0 <= number - round(float(track.times[0]) * fps) < len(track.times)
 
 
-def _place(track: faces.FaceTrack, number: int, fps: float) -> int:
-    """Return the track's frame for a sampled picture; before its start and after its end, the nearest."""
-    return min(max(number - _first(track, fps), 0), len(track.times) - 1)
-
-
-def _first(track: faces.FaceTrack, fps: float) -> int:
-    """Return the number of the sampled picture that a track begins with."""
-    return round(float(track.times[0]) * fps)
-
-
-def _clip(plan: Plan, start: int, crops: list[Crop]) -> EncodedClip:
+def _clip(plan: Plan, start: int, crops: list[Crop], motion: Motion) -> EncodedClip:
     settings, track = plan.settings, plan.track
     numbers = range(start, start + settings.num_frames)
-    places = [_place(track, number, settings.fps) for number in numbers]
+    places = [track.nearest(number / settings.fps) for number in numbers]
     found = np.array([_is_inside(track, number, settings.fps) for number in numbers])
     samples, speech = _sound_between(plan.sound, start / settings.fps, settings)
-    landmarks = [
-        faces.transform_points(crop.matrix, track.landmarks[place]) for crop, place in zip(crops, places, strict=True)
-    ]
+    shown = list(zip(crops, places, strict=True))
+    landmarks = [faces.transform_points(crop.matrix, track.landmarks[place]) for crop, place in shown]
+    dense = (
+        [_dense_landmarks(plan.landmarker, crop, track, place) for crop, place in shown] if plan.landmarker else None
+    )
     return EncodedClip(
         video_id=plan.video_id,
         start_s=start / settings.fps,
@@ -269,7 +266,21 @@ def _clip(plan: Plan, start: int, crops: list[Crop]) -> EncodedClip:
         detector_score=np.where(found, track.scores[places], 0.0).astype(np.float32),
         samples=samples,
         speech=speech,
+        mouths=motion.mouths,
+        flow=motion.flow,
+        dense_landmarks=None if dense is None else np.stack(dense),
     )
+
+
+def _dense_landmarks(landmarker: faces.DenseLandmarker, crop: Crop, track: faces.FaceTrack, place: int) -> Floats:
+    """Return the (468, 2) landmarks in pixels of the crop, found in the crop as it is kept; NaN when no face is seen."""
+    corners = track.boxes[place].reshape(2, 2)
+    centre = faces.transform_points(crop.matrix, corners.mean(axis=0))
+    half = 0.5 * float(np.hypot(*crop.matrix[:, 0])) * (corners[1] - corners[0])
+    box = np.concatenate([centre - half, centre + half]).astype(np.float32)
+    face = faces.Face(box, faces.transform_points(crop.matrix, track.landmarks[place]), float(track.scores[place]))
+    found = landmarker.landmarks(decode_frames([crop.jpeg])[0], face)
+    return np.full((NUM_DENSE_LANDMARKS, 2), np.nan, np.float32) if found is None else found
 
 
 def _sound_between(

@@ -33,6 +33,11 @@ class Tools:
         """The voice activity detector."""
         return SpeechDetector(threshold=self.settings.speech_threshold, silence_dbfs=self.settings.silence_dbfs)
 
+    @cached_property
+    def landmarker(self) -> faces.DenseLandmarker | None:
+        """Finds dense landmarks; None when the settings do not ask for them."""
+        return faces.DenseLandmarker() if self.settings.dense_landmarks else None
+
     def load(self) -> None:
         """Load everything now.
 
@@ -41,6 +46,7 @@ class Tools:
         """
         self._detector_of(1.0)
         self.speech.load()
+        _ = self.landmarker
 
     def _detector_of(self, share: float) -> faces.FaceDetector:
         """Return the detector that brings pictures to a share of the full detection size."""
