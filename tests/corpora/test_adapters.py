@@ -97,30 +97,60 @@ def build_lavdf(root: Path, touch: Touch) -> None:
     touch(root, [row["file"] for row in rows])
 
 
+def avdeepfake1m_row(folder: str, name: str, visual: list[list[float]], audio: list[list[float]]) -> dict[str, Any]:
+    """Return a row in the form of AV-Deepfake1M++; what is forged is said by the name, as in the release."""
+    kind = {"real": "real", "real_video_fake_audio": "audio_modified", "fake_video_real_audio": "visual_modified",
+            "fake_video_fake_audio": "both_modified"}[name]  # fmt: skip
+    original = f"VoxCeleb2/dev/mp4/{folder}.mp4" if kind == "real" else f"{folder}/real.mp4"
+    return {
+        "file": f"{folder}/{name}.mp4", "original": original, "split": "train", "modify_type": kind,
+        "audio_model": "yourtts" if "fake_audio" in name else None, "video_model": "Talklip" if "fake_video" in name else None,
+        "fake_segments": visual or audio, "audio_fake_segments": audio, "visual_fake_segments": visual,
+        "video_frames": 100, "audio_frames": 64000,
+    }  # fmt: skip
+
+
 def build_avdeepfake1m(root: Path, touch: Touch) -> None:
-    def row(
-        name: str, kind: str, visual: list[list[float]], audio: list[list[float]], **more: object
-    ) -> dict[str, Any]:
-        return {"file": f"id00012/vid/1/{name}.mp4", "original": None if kind == "real" else "id00012/vid/1/real.mp4",
-                "split": "train", "modify_type": kind, "audio_model": "vits", "fake_segments": visual or audio,
-                "audio_fake_segments": audio, "visual_fake_segments": visual, "video_frames": 100, "audio_frames": 64000,
-                **more}  # fmt: skip
-
-    rows = [row("real", "real", [], []), row("a", "audio_modified", [], [[1.0, 1.5]]),
-            row("b", "both_modified", [[1.0, 1.5]], [[1.0, 1.6]], video_model="diff2lip")]  # fmt: skip
-    (root / "train_metadata.json").write_text(json.dumps(rows))
-    (root / "test_files.txt").write_text("000001.mp4\n000002.mp4\n")
-    touch(root, [*(f"train/{row['file']}" for row in rows), "test/000001.mp4"])
-
-
-def build_deepspeak(root: Path, touch: Touch) -> None:
-    (root / "annotations-split-def.csv").write_text("identity,split\n1,train\n2,train\n3,test\n")
-    (root / "annotations-real.csv").write_text("video-file,identity\n1-0.mp4,1\n3-0.mp4,3\n")
-    (root / "annotations-fake.csv").write_text(
-        "video-file,kind,engine,identity-source,identity-target,audio-config\n"
-        "f1.mp4,face-swap,facefusion,2,1,real\nf2.mp4,lip-sync,latentsync,2,2,playht\nf3.mp4,face-swap,memo,1,3,x\n"
+    vox, talk, silent = (
+        "vox_celeb_2/id00012/21Uxsk56VDQ/00001",
+        "lrs3/ukgnU2aXM2c/00004",
+        "silent_videos/subject_7_ab_vid_1_2",
     )
-    touch(root, ["zip-0/1-0.mp4", "zip-0/3-0.mp4", "zip-1/f1.mp4", "zip-1/f2.mp4", "zip-1/f3.mp4"])
+    rows = [
+        avdeepfake1m_row(vox, "real", [], []),
+        # A genuine picture with the times of the sound repeated for it: a mistake of the released list.
+        avdeepfake1m_row(vox, "real_video_fake_audio", [[1.0, 1.5]], [[1.0, 1.5]]),
+        avdeepfake1m_row(vox, "fake_video_fake_audio", [[1.0, 1.5]], [[1.0, 1.6]]),
+        avdeepfake1m_row(talk, "real", [], []),
+        avdeepfake1m_row(silent, "real", [], []),
+    ]
+    (root / "train_metadata.json").write_text(json.dumps(rows))
+    (root / "testA_files.txt").write_text("000001.mp4\n000002.mp4\n")
+    touch(root, [*(f"train/{row['file']}" for row in rows), "testA/000001.mp4"])
+
+
+DEEPSPEAK_V1 = (
+    ",video-file,kind,engine,identity-source,identity-target,recording-source,recording-target,"
+    "recording-target-ai-generated,gesture-type,script-type\n"
+    "0,facefusion--2-1--40-41--0.mp4,face-swap,facefusion,2,1,40,41,False,no-gesture,unscripted\n"
+    "7,wav2lip--1-1--41-42--1.mp4,lip-sync,wav2lip,1,1,41,42,True,wave,no-speech\n"
+)
+DEEPSPEAK_V2 = (
+    "video-file,kind,engine,identity-source,identity-target,recording-source,recording-target,audio-config,gen-config,"
+    "gesture-type,script-type\n"
+    "facefusion-40-41.mp4,face-swap,facefusion,2,1,40,41,real,simswap_256,no-gesture,unscripted\n"
+    "latentsync-41-42-playht.mp4,lip-sync,latentsync,1,1,41,42,playht,,wave,no-speech\n"
+    "hellomeme-41-42-elevenlabs.mp4,avatar,hellomeme,1,1,41,42,real,,wave,no-speech\n"
+    "memo-50-41-x.mp4,avatar,memo,3,1,50,41,x,,wave,no-speech\n"
+)
+
+
+def build_deepspeak(root: Path, touch: Touch, fakes: str = DEEPSPEAK_V2) -> None:
+    (root / "annotations-split-def.csv").write_text(",identity,split\n0,1,train\n1,2,Train\n2,3,test\n")
+    (root / "annotations-real.csv").write_text("video-file,identity\n1-41.mp4,1\n3-50.mp4,3\n")
+    (root / "annotations-fake.csv").write_text(fakes)
+    touch(root, ["zip-0/1-41.mp4", "zip-0/3-50.mp4"])
+    touch(root, [f"zip-1/{row['video-file']}" for row in csv.DictReader(fakes.splitlines())])
 
 
 def build_folder(root: Path, touch: Touch) -> None:
@@ -279,21 +309,55 @@ def test_fakeavceleb(tmp_path: Path, touch: Touch) -> None:
     assert reasons(result)["target1 names no person, not used"] == 1
 
 
-def test_partial_fakes_carry_their_times(tmp_path: Path, touch: Touch) -> None:
-    for name in ("lavdf", "avdeepfake1m"):
-        (tmp_path / name).mkdir()
-    _, videos = scanned("lavdf", tmp_path / "lavdf", touch)
+def test_lavdf(tmp_path: Path, touch: Touch) -> None:
+    _, videos = scanned("lavdf", tmp_path, touch)
     both = videos["lavdf/test/2"]
     assert [(s.start_s, s.end_s, s.modality) for s in both.fake_segments] == [
         (0.5, 1.2, "visual"), (0.5, 1.2, "audio"), (2.0, 2.5, "visual"), (2.0, 2.5, "audio")]  # fmt: skip
     assert (both.generator, both.attributes["original"], both.has_audio) == ("visual+audio", "lavdf/train/0", True)
     assert videos["lavdf/dev/1"].attributes["official_split"] == "val"
-    _, videos = scanned("avdeepfake1m", tmp_path / "avdeepfake1m", touch)
-    both = videos["avdeepfake1m/train/id00012/vid/1/b"]
+
+
+def test_lavdf_originals_may_be_named_without_their_folder(tmp_path: Path, touch: Touch) -> None:
+    rows = [
+        lavdf_row("train/0.mp4", "train", False, False, []),
+        lavdf_row("train/1.mp4", "train", True, False, [[0.0, 1]]),
+    ]
+    rows[1]["original"] = "0.mp4"
+    (tmp_path / "metadata.min.json").write_text(json.dumps(rows))
+    touch(tmp_path, ["train/0.mp4", "train/1.mp4"])
+    real, fake = scan("lavdf", tmp_path).manifest.videos()
+    assert fake.attributes["original"] == real.video_id
+
+
+def test_avdeepfake1m(tmp_path: Path, touch: Touch) -> None:
+    result, videos = scanned("avdeepfake1m", tmp_path, touch)
+    base = "avdeepfake1m++/train/vox_celeb_2/id00012/21Uxsk56VDQ/00001"
+    both = videos[f"{base}/fake_video_fake_audio"]
     assert [(s.end_s, s.modality) for s in both.fake_segments] == [(1.5, "visual"), (1.6, "audio")]
     assert (both.generator, both.duration_s, both.identities) == (
-        "both_modified:diff2lip:vits", 4.0, ("voxceleb2/id00012",))  # fmt: skip
-    assert videos["avdeepfake1m/test/000001"].label is None
+        "both_modified:Talklip:yourtts", 4.0, ("voxceleb2/id00012",))  # fmt: skip
+    assert both.attributes["original"] == f"{base}/real" in videos
+    assert "original" not in videos[f"{base}/real"].attributes
+    voice = videos[f"{base}/real_video_fake_audio"]
+    assert (voice.visual_label, [s.modality for s in voice.fake_segments]) == (0, ["audio"])
+    assert reasons(result)["fake segments of a stream that is genuine by modify_type, not used"] == 1
+    people = {video.attributes.get("source"): video.identities for video in videos.values()}
+    assert (people["lrs3"], people["silent_videos"]) == (("lrs3/ukgnU2aXM2c",), ("avdeepfake1m/subject_7",))
+    assert videos["avdeepfake1m++/testA/000001"].label is None
+    assert {c.name: c.found for c in result.counts}["listed in testA_files.txt"] == 1
+
+
+def test_the_first_avdeepfake1m_release_has_no_source_folders(tmp_path: Path, touch: Touch) -> None:
+    row = avdeepfake1m_row("id00012/21Uxsk56VDQ/00001", "fake_video_real_audio", [[0.2, 0.4]], [])
+    del row["video_model"]
+    (tmp_path / "val_metadata.json").write_text(json.dumps([row]))
+    touch(tmp_path, [f"val/val/{row['file']}"])
+    result = scan("avdeepfake1m", tmp_path)
+    (video,) = result.manifest.videos()
+    assert (video.dataset, video.identities) == ("avdeepfake1m", ("voxceleb2/id00012",))
+    assert (video.generator, video.audio_label) == ("visual_modified", 0)
+    assert reasons(result) == {"fake whose original is not in its list": 1}
 
 
 def test_damaged_lists_name_the_row(tmp_path: Path, touch: Touch) -> None:
@@ -311,10 +375,26 @@ def test_damaged_lists_name_the_row(tmp_path: Path, touch: Touch) -> None:
 
 def test_deepspeak(tmp_path: Path, touch: Touch) -> None:
     result, videos = scanned("deepspeak", tmp_path, touch)
-    assert (videos["deepspeak/f1"].audio_label, videos["deepspeak/f2"].audio_label) == (None, 1)
-    assert videos["deepspeak/f1"].attributes["official_split"] == "train"
-    assert "official_split" not in videos["deepspeak/f3"].attributes
+    swap, dub, avatar = (videos[f"deepspeak_v2/{name}"] for name in
+                         ("facefusion-40-41", "latentsync-41-42-playht", "hellomeme-41-42-elevenlabs"))  # fmt: skip
+    assert (swap.audio_label, dub.audio_label, avatar.audio_label) == (0, 1, None)
+    assert reasons(result)["voice in the name is not that of the list, audio label unknown"] == 1
+    assert swap.attributes["official_split"] == "train"
+    assert (swap.attributes["target"], swap.attributes["donor"]) == ("deepspeak/1", "deepspeak/2")
+    assert swap.attributes["original"] == "deepspeak_v2/1-41" in videos
+    strange = videos["deepspeak_v2/memo-50-41-x"]
+    assert strange.audio_label is None
+    assert "official_split" not in strange.attributes
     assert reasons(result)["its people are in different official splits, left without one"] == 1
+
+
+def test_deepspeak_v1_says_in_a_column_of_its_own_whether_a_voice_is_synthetic(tmp_path: Path, touch: Touch) -> None:
+    build_deepspeak(tmp_path, touch, DEEPSPEAK_V1)
+    result = scan("deepspeak", tmp_path)
+    labels = {v.generator: v.audio_label for v in result.manifest.videos()}
+    assert labels == {None: 0, "facefusion": 0, "wav2lip": 1}
+    assert {v.dataset for v in result.manifest.videos()} == {"deepspeak_v1"}
+    assert "real: 2 of 6667 (6,665 missing)" in [count.line for count in result.counts]
 
 
 def test_folder(tmp_path: Path, touch: Touch) -> None:

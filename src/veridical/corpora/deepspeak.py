@@ -1,6 +1,8 @@
-"""DeepSpeak v1 and v2 (Barrington, Bohacek, Farid, 2024–25): consenting people before their webcams, with sound.
+"""DeepSpeak v1.1 and v2 (Barrington, Bohacek, Farid, 2024–25): consenting people before their webcams, with sound.
 
-The lists name files without folders, so the archives may be unpacked anywhere below the root.
+The lists name files without folders, so the archives may be unpacked anywhere below the root. The two releases say in
+different columns whether a voice is synthetic: v1.1 `recording-target-ai-generated`, v2 `audio-config`. Where the name
+of a v2 file says another voice than its row (HelloMeme), the audio label stays unknown.
 """
 
 from __future__ import annotations
@@ -19,15 +21,17 @@ LAYOUT = (
     "ROOT/annotations-real.csv, annotations-fake.csv, annotations-split-def.csv, and the videos anywhere below ROOT"
 )
 SYNTHETIC_VOICES = frozenset({"elevenlabs", "playht", "speechify"})
-"""Values of `audio-config` that are known to be a cloned voice; any other leaves the audio label unknown."""
+"""Values of `audio-config` that are a cloned voice; `real` is a recorded one, any other leaves the label unknown."""
+_KEPT = ("kind", "audio-config", "gesture-type", "script-type")
+_AI_GENERATED = {"true": 1, "false": 0}
 Row = Mapping[str, str]
 
 
 class DeepSpeakOptions(Settings):
     """Options of the DeepSpeak adapter."""
 
-    dataset: str = "deepspeak"
-    """Name of the corpus in the manifest."""
+    dataset: str | None = None
+    """Name of the corpus in the manifest; deepspeak_v1 or deepspeak_v2 when not given."""
     lists: Path | None = None
     """Folder with the annotations, when it is not the root."""
 
@@ -35,11 +39,12 @@ class DeepSpeakOptions(Settings):
 def read(root: Path, options: DeepSpeakOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of a DeepSpeak folder."""
     base = options.lists or root
-    split = {row["identity"]: row["split"] for row in _rows(base, "split-def", ("identity", "split"))}
+    split = {row["identity"]: row["split"].lower() for row in _rows(base, "split-def", ("identity", "split"))}
     lists = {
         0: _rows(base, "real", ("identity", "video-file")),
         1: _rows(base, "fake", ("video-file", "identity-source", "identity-target")),
     }
+    notes.release = "deepspeak_v2" if lists[1] and "audio-config" in lists[1][0] else "deepspeak_v1"
     files = _by_name(list_files(root), notes)
     for label, rows in lists.items():
         found = 0
@@ -49,7 +54,7 @@ def read(root: Path, options: DeepSpeakOptions, notes: Notes) -> Iterator[Video]
                 notes.warn("listed but not there, left out", row["video-file"])
                 continue
             found += 1
-            yield _video(root, path, label, row, split, options.dataset, notes)
+            yield _video(root, path, label, row, split, options.dataset or notes.release, notes)
         notes.expect(f"listed as {'fake' if label else 'real'}", len(rows), found)
     if files:
         notes.warn("in no list, left out", min(files.values()), len(files))
@@ -88,17 +93,27 @@ def _video(root: Path, path: str, label: int, row: Row, split: Mapping[str, str]
         attributes["official_split"] = place
     else:
         notes.warn("its people are in no official split", path)
-    for name in ("kind", "audio-config"):
-        if row.get(name):
-            attributes[name.replace("-", "_")] = row[name]
-    audio: int | None = 0
-    if label:
-        audio = 1 if row.get("audio-config", "").lower() in SYNTHETIC_VOICES else None
+    attributes |= {name.replace("-", "_"): row[name] for name in _KEPT if row.get(name)}
+    if row.get("recording-target") and row.get("identity-target"):
+        attributes["original"] = f"{dataset}/{row['identity-target']}-{row['recording-target']}"
     return Video(
         dataset=dataset, video_id=f"{dataset}/{Path(path).stem}", path=absolute(root, path), label=label,
-        visual_label=label, audio_label=audio, generator=(row.get("engine") or None) if label else None,
+        visual_label=label, audio_label=_audio_label(row, path, notes) if label else 0,
+        generator=(row.get("engine") or None) if label else None,
         identities=tuple(f"deepspeak/{name}" for name in dict.fromkeys(people)), attributes=attributes,
     )  # fmt: skip
+
+
+def _audio_label(row: Row, path: str, notes: Notes) -> int | None:
+    """Return whether the voice of a fake is synthetic; None where the row does not say, or the file's name disagrees."""
+    if "audio-config" not in row:
+        return _AI_GENERATED.get(row.get("recording-target-ai-generated", "").lower())
+    voice = row["audio-config"].lower()
+    named = Path(path).stem.rpartition("-")[2].lower()
+    if named != voice and named in (*SYNTHETIC_VOICES, "real"):
+        notes.warn("voice in the name is not that of the list, audio label unknown", f"{path}: {voice}")
+        return None
+    return 1 if voice in SYNTHETIC_VOICES else 0 if voice == "real" else None
 
 
 ADAPTER = Adapter("DeepSpeak", read, DeepSpeakOptions, LAYOUT)

@@ -1,4 +1,7 @@
-"""LAV-DF (Cai et al., DICTA 2022): partial forgeries of picture, sound or both, with the times that were forged."""
+"""LAV-DF (Cai et al., DICTA 2022): partial forgeries of picture, sound or both, with the times that were forged.
+
+Field names as in the authors' loader and in a row of the released list: `original` is null for reals, times are seconds.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,9 @@ def _video(root: Path, path: Path, number: int, row: Mapping[str, Any], dataset:
         notes.warn(f"split is {row['split']!r}, expected train, dev or test; left without one", row["file"])
     original = row.get("original")
     if original:
-        attributes["original"] = f"{dataset}/{original.rpartition('.')[0]}"
+        # Some copies of the list name the original without its folder.
+        place = original if "/" in original else f"{row['file'].rpartition('/')[0]}/{original}".lstrip("/")
+        attributes["original"] = f"{dataset}/{place.rpartition('.')[0]}"
     channels = row.get("audio_channels")
     return Video(
         dataset=dataset, video_id=f"{dataset}/{row['file'].rpartition('.')[0]}", path=absolute(root, row["file"]),
