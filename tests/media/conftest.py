@@ -53,6 +53,7 @@ def write_film(
     sound: Iterable[tuple[int, np.ndarray]] = (),
     sound_codec: str = "aac",
     sound_rate: int = 16_000,
+    picture: Callable[[int, int, int], np.ndarray] = numbered,
 ) -> Path:
     """Write numbered pictures at the given pts, and pieces of sound at the given sample positions."""
     ticks = list(range(count)) if pts is None else list(pts)
@@ -67,7 +68,7 @@ def write_film(
         track = container.add_stream(sound_codec, rate=sound_rate, layout="mono") if pieces else None
         packets = []
         for number, tick in enumerate(ticks):
-            frame = av.VideoFrame.from_ndarray(numbered(number, *size), format="rgb24").reformat(format=pixel_format)
+            frame = av.VideoFrame.from_ndarray(picture(number, *size), format="rgb24").reformat(format=pixel_format)
             frame.pts, frame.time_base = tick, base
             packets += video.encode(frame)
         packets += video.encode(None)

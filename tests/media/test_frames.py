@@ -36,6 +36,7 @@ FORMATS: dict[str, dict] = {
                                                     "auto-alt-ref": "1", "lag-in-frames": "10"}},
     "av1.mkv": {"codec": "libsvtav1", "options": {"preset": "12", "crf": "25", "svtav1-params": "keyint=20"}},
     "mpeg4.avi": {"codec": "mpeg4", "options": {"b": "3000000"}},
+    "h264-b-frames.avi": {"codec": "libx264", "options": B_FRAMES},
     "mjpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
     "prores.mov": {"codec": "prores_ks", "pixel_format": "yuv422p10le"},
     "ffv1-odd.mkv": {"codec": "ffv1", "pixel_format": "yuv420p", "size": (161, 97)},

@@ -95,6 +95,8 @@ class Clock:
 
     step_s: float
     """Duration of a frame when nothing better is known."""
+    keeps_no_pts: bool = False
+    """The file has decoding times only; pictures come out in order, one at each of them."""
     previous_s: float | None = None
     previous_dts_s: float | None = None
     shift_s: float = field(default=0.0)
@@ -103,7 +105,7 @@ class Clock:
     def read(self, frame: av.VideoFrame | av.AudioFrame) -> float:
         """Return the presentation time of the next decoded frame in seconds of the container's timeline."""
         dts_s = seconds(frame.dts, frame)
-        pts_s = seconds(frame.pts, frame)
+        pts_s = dts_s if self.keeps_no_pts else seconds(frame.pts, frame)
         if pts_s is not None:
             time_s = pts_s + self.shift_s
             if self.previous_s is not None and not -ROUNDING_S <= time_s - self.previous_s <= MAX_GAP_S:
@@ -118,9 +120,15 @@ class Clock:
         return time_s
 
 
+def picture_clock(container: av.container.InputContainer, stream: av.VideoStream) -> Clock:
+    """Return the clock for the decoded frames of a stream."""
+    return Clock(frame_step_s(stream), keeps_no_pts=container.format.name == "avi")
+
+
 def seconds(ticks: int | None, frame: av.VideoFrame | av.AudioFrame) -> float | None:
     """Return ticks of a frame's time base in seconds; None for None."""
-    return None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
+    base = None if ticks is None else frame.time_base
+    return None if ticks is None or base is None else ticks * base.numerator / base.denominator
 
 
 def frame_step_s(stream: av.VideoStream) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.errors import UsageError
-from veridical.media.container import ROUNDING_S, Clock, decoded, frame_step_s, open_input, seconds, video_stream
+from veridical.media.container import ROUNDING_S, Clock, decoded, open_input, picture_clock, seconds, video_stream
 from veridical.media.errors import UnusableVideoError
 from veridical.media.orientation import orientation, upright
+from veridical.media.sampling import UnsafeError, can_skip, frames_on_display
 
 SEEKABLE = ("mov", "matroska")
 """Containers whose index leads to key frames and whose timestamps do not depend on what was read before."""
 SEEK_FROM_S = 2.0
 """A start earlier than this is reached by decoding from the beginning."""
 SEEK_EARLIER_S = 0.5
+
+_Decode = Callable[[av.container.InputContainer, av.VideoStream, float | None], Iterator[av.VideoFrame]]
+"""From an open file, its picture and time zero (None at the beginning) to decoded frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +61,22 @@ class _Shown:
         return VideoFrame(time_s, upright(image, self.turn), self.start_s)
 
 
+class VideoFrames(Iterator[VideoFrame]):
+    """The frames of a video in order of presentation; made by `video_frames`."""
+
+    def __init__(self, read: Callable[[VideoFrames], Iterator[VideoFrame]]) -> None:
+        self.end_s: float | None = None
+        """Until when the last picture is shown, seconds from the start; None before everything was read."""
+        self._frames = read(self)
+
+    def __next__(self) -> VideoFrame:
+        return next(self._frames)
+
+
 def video_frames(
     path: Path, *, fps: float | None = None, start_s: float = 0.0, stop_s: float | None = None, threads: int = 1
-) -> Iterator[VideoFrame]:
-    """Yield the frames of a video in order of presentation.
+) -> VideoFrames:
+    """Return the frames of a video in order of presentation.
 
     Args:
         path: The video file.
@@ -82,9 +98,10 @@ def video_frames(
         raise UsageError(f"fps: expected a number above 0 or None, got {fps}")
     if not start_s >= 0:
         raise UsageError(f"start_s: expected 0 or more seconds, got {start_s}")
-    stop = math.inf if stop_s is None else stop_s
-    shown = _shown(Path(path), threads, start_s)
-    return _between(shown, start_s, stop) if fps is None else _sampled(shown, fps, start_s, stop)
+    path, stop = Path(path), math.inf if stop_s is None else stop_s
+    if fps is None:
+        return VideoFrames(lambda frames: _between(_shown(path, threads, start_s, _all), start_s, stop, frames))
+    return VideoFrames(lambda frames: _sampled(path, threads, fps, start_s, stop, frames))
 
 
 def video_origin_s(path: Path) -> float:
@@ -96,22 +113,28 @@ def video_origin_s(path: Path) -> float:
     with open_input(path) as container:
         stream = video_stream(container, path)
         for frame in decoded(container, stream, av.VideoFrame):
-            return Clock(frame_step_s(stream)).read(frame)
+            return picture_clock(container, stream).read(frame)
     raise _nothing_decodes(path)
 
 
-def _shown(path: Path, threads: int, from_s: float) -> Iterator[_Shown]:
-    """Yield the decoded frames, at least from the one on display at `from_s` on."""
+def _all(
+    container: av.container.InputContainer, stream: av.VideoStream, origin_s: float | None
+) -> Iterator[av.VideoFrame]:
+    return decoded(container, stream, av.VideoFrame)
+
+
+def _shown(path: Path, threads: int, from_s: float, decode: _Decode) -> Iterator[_Shown]:
+    """Yield the frames that `decode` gives, at least from the one on display at `from_s` on."""
     if from_s >= SEEK_FROM_S:
         origin_s = video_origin_s(path)
         with open_input(path) as container:
-            nearer = _from_key_frame(container, video_stream(container, path, threads), origin_s, from_s)
+            nearer = _from_key_frame(container, video_stream(container, path, threads), origin_s, from_s, decode)
             if nearer is not None:
                 yield from nearer
                 return
     with open_input(path) as container:
         stream = video_stream(container, path, threads)
-        shown = _timed(decoded(container, stream, av.VideoFrame), Clock(frame_step_s(stream)), None)
+        shown = _timed(decode(container, stream, None), picture_clock(container, stream), None)
         first = next(shown, None)
         if first is None:
             raise _nothing_decodes(path)
@@ -120,7 +143,7 @@ def _shown(path: Path, threads: int, from_s: float) -> Iterator[_Shown]:
 
 
 def _from_key_frame(
-    container: av.container.InputContainer, stream: av.VideoStream, origin_s: float, from_s: float
+    container: av.container.InputContainer, stream: av.VideoStream, origin_s: float, from_s: float, decode: _Decode
 ) -> Iterator[_Shown] | None:
     """Jump to a key frame shown at or before `from_s`; None when there is no sure way to one.
 
@@ -132,12 +155,12 @@ def _from_key_frame(
         container.seek(int((origin_s + from_s - SEEK_EARLIER_S) / stream.time_base), stream=stream)
     except (av.error.FFmpegError, OSError):
         return None
-    frames = itertools.dropwhile(lambda frame: not frame.key_frame, decoded(container, stream, av.VideoFrame))
+    frames = itertools.dropwhile(lambda frame: not frame.key_frame, decode(container, stream, origin_s))
     key_frame = next(frames, None)
     key_s = None if key_frame is None else seconds(key_frame.pts, key_frame)
     if key_frame is None or key_s is None or key_s - origin_s > from_s:
         return None
-    return _timed(itertools.chain([key_frame], frames), Clock(frame_step_s(stream)), origin_s)
+    return _timed(itertools.chain([key_frame], frames), picture_clock(container, stream), origin_s)
 
 
 def _timed(frames: Iterator[av.VideoFrame], clock: Clock, origin_s: float | None) -> Iterator[_Shown]:
@@ -155,16 +178,39 @@ def _timed(frames: Iterator[av.VideoFrame], clock: Clock, origin_s: float | None
         yield _Shown(time_s - origin_s, duration_s, frame, turn)
 
 
-def _between(shown: Iterator[_Shown], start_s: float, stop_s: float) -> Iterator[VideoFrame]:
+def _between(shown: Iterator[_Shown], start_s: float, stop_s: float, told: VideoFrames) -> Iterator[VideoFrame]:
+    end_s = 0.0
     for item in shown:
         if item.start_s >= stop_s - ROUNDING_S:
             return
         if item.start_s >= start_s - ROUNDING_S:
             yield item.at(item.start_s)
+        end_s = item.start_s + item.duration_s
+    told.end_s = end_s
 
 
-def _sampled(shown: Iterator[_Shown], fps: float, start_s: float, stop_s: float) -> Iterator[VideoFrame]:
+def _sampled(
+    path: Path, threads: int, fps: float, start_s: float, stop_s: float, told: VideoFrames
+) -> Iterator[VideoFrame]:
+    """Yield the picture on display at each k/fps, decoding no more than needed where that is safe."""
+
+    def wanted(
+        container: av.container.InputContainer, stream: av.VideoStream, origin_s: float | None
+    ) -> Iterator[av.VideoFrame]:
+        if can_skip(container, stream):
+            return frames_on_display(container, stream, fps, start_s, origin_s)
+        return decoded(container, stream, av.VideoFrame)
+
     k = math.ceil((start_s - ROUNDING_S) * fps)
+    try:
+        for frame in _on_display(_shown(path, threads, start_s, wanted), fps, k, stop_s, told):
+            yield frame
+            k += 1
+    except UnsafeError:
+        yield from _on_display(_shown(path, threads, 0.0, _all), fps, k, stop_s, told)
+
+
+def _on_display(shown: Iterator[_Shown], fps: float, k: int, stop_s: float, told: VideoFrames) -> Iterator[VideoFrame]:
     current: _Shown | None = None
     for item in shown:
         while current is not None and k / fps < min(item.start_s, stop_s) - ROUNDING_S:
@@ -176,6 +222,7 @@ def _sampled(shown: Iterator[_Shown], fps: float, start_s: float, stop_s: float)
     while current is not None and k / fps < min(current.start_s + current.duration_s, stop_s) - ROUNDING_S:
         yield current.at(k / fps)
         k += 1
+    told.end_s = None if current is None else current.start_s + current.duration_s
 
 
 def _nothing_decodes(path: Path) -> UnusableVideoError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from veridical.artefacts.files import atomic_path
 from veridical.errors import UsageError
-from veridical.media.container import Clock, decoded, frame_step_s, open_input, video_stream
+from veridical.media.container import decoded, frame_step_s, open_input, picture_clock, video_stream
 from veridical.media.frames import video_origin_s
 from veridical.media.orientation import IDENTITY, orientation, upright
 from veridical.media.sound import Samples, audio_samples
@@ -83,7 +83,7 @@ def _picture_packets(
     source: av.container.InputContainer, stream: av.VideoStream, track: av.VideoStream, preset: str
 ) -> Iterator[tuple[av.Packet[Any], float]]:
     """Yield encoded pictures and the time that the encoding has come to."""
-    clock = Clock(frame_step_s(stream))
+    clock = picture_clock(source, stream)
     origin_s: float | None = None
     time_s = 0.0
     turn = IDENTITY

@@ -23,6 +23,8 @@ from veridical.errors import UsageError
 Picture = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.float32]
 
+REPRODUCIBLE = {"x264-params": "mbtree=0", "threads": "1"}
+"""Macroblock trees give other files from the same pictures now and then, and another number of threads always does."""
 BT601 = 6
 LIMITED_RANGE = 1
 SOUND_CHUNK_S = 0.5
@@ -97,7 +99,8 @@ def _video_track(
 ) -> av.VideoStream:
     height, width = _padded(_checked(first, first.shape), pixel_format).shape[:2]
     track = cast("av.VideoStream", container.add_stream(codec, rate=rate))
-    track.options = {**options} if codec.startswith("libx26") else {}
+    reproducible = REPRODUCIBLE if codec == "libx264" else {}
+    track.options = {**options, **reproducible} if codec.startswith("libx26") else {}
     track.width, track.height, track.pix_fmt = width, height, pixel_format
     track.codec_context.time_base = 1 / rate
     track.codec_context.colorspace, track.codec_context.color_range = BT601, LIMITED_RANGE
