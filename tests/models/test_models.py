@@ -15,6 +15,7 @@ from veridical.errors import MissingWeightsError, UsageError
 from veridical.models import Detector, DetectorSettings, summarise
 from veridical.models.audio import AUDIO_ENCODERS, AudioEncoderSettings, build_audio_encoder
 from veridical.models.freezing import set_modes, set_trainable, trainable_names
+from veridical.models.lip_sync import LipSync, LipSyncSettings, sync_score
 from veridical.models.temporal import TEMPORAL_BODIES, TemporalEncoder, TemporalEncoderSettings
 from veridical.models.video import VideoEncoder, VideoEncoderSettings
 from veridical.models.whisper_weights import read_whisper_encoder
@@ -62,12 +63,11 @@ def test_without_an_audio_encoder_nothing_is_heard() -> None:
     audio = {"kind": "none", "weights": "random", "trainable_blocks": 0}
     deaf = Detector(tiny_settings(audio=audio)).eval()
     frames, samples, _ = batch()
-    features = deaf.features(frames, samples, torch.ones(4, dtype=torch.bool))
-    assert not features.has_audio.any()
     with torch.no_grad():
-        assert torch.equal(
-            deaf(features).logit, deaf(deaf.features(frames, -samples, torch.zeros(4, dtype=torch.bool))).logit
-        )
+        features = deaf.features(frames, samples, torch.ones(4, dtype=torch.bool))
+        other = deaf.features(frames, -samples, torch.zeros(4, dtype=torch.bool))
+        assert not features.has_audio.any()
+        assert torch.equal(deaf(features).logit, deaf(other).logit)
     with pytest.raises(UsageError, match="4 of 0 blocks"):
         Detector(tiny_settings(audio={**audio, "trainable_blocks": 4}))
 
@@ -204,6 +204,105 @@ def test_frozen_parts_stay_in_evaluation_mode(detector: Detector) -> None:
     assert all(name.startswith(("temporal", "video.backbone")) for name in names)
 
 
+BRANCHES: dict[str, Any] = {
+    "flow_statistics": 6,
+    "frame_head": True,
+    "lip_sync": {"width": 12, "channels": 4, "max_shift": 3},
+}
+
+
+@pytest.fixture(params=list(TEMPORAL_BODIES))
+def branched(request: pytest.FixtureRequest) -> Detector:
+    torch.manual_seed(0)
+    temporal = {"kind": request.param, "width": 16, "output": 48, "heads": 2}
+    return Detector(tiny_settings(temporal=temporal, **BRANCHES)).eval()
+
+
+def extras(size: int = 4) -> dict[str, torch.Tensor]:
+    generator = torch.manual_seed(1)
+    mouths = torch.randint(0, 256, (size, 25, 96, 96), dtype=torch.uint8, generator=generator)
+    return {"mouths": mouths, "flow": torch.randn(size, 5, 6, generator=generator) * 30}
+
+
+def test_every_parameter_of_the_branches_gets_a_finite_gradient(branched: Detector) -> None:
+    set_trainable(branched.audio, False)
+    set_trainable(branched.video, False)
+    for module in branched.video.late_blocks():
+        set_trainable(module, True)
+    features = branched.features(*batch(), **extras())
+    assert features.to(torch.device("cpu")).flow is features.flow
+    for seen in (features, features.masked(video=torch.ones(4, dtype=torch.bool))):
+        output = branched(seen)
+        assert output.frame_logits is not None
+        assert output.frame_logits.shape == (4, 5)
+        assert output.sync_profile is not None
+        assert output.sync_profile.shape == (4, 7)
+        logits = (output.logit, output.video_logit, output.audio_logit, output.frame_logits)
+        torch.cat([value.flatten() for value in logits]).sum().backward(retain_graph=True)
+    found = {name for name, parameter in branched.named_parameters() if parameter.requires_grad}
+    assert any(name.startswith("lip_sync") for name in found)
+    assert any(name.startswith("video.backbone") for name in found)
+    for name, parameter in branched.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_branches_matter_where_both_modalities_are_there(branched: Detector) -> None:
+    inputs, more = batch(), extras()
+    with torch.no_grad():
+        plain = branched(branched.features(*inputs, **more)).logit
+        other_lips = branched(branched.features(*inputs, **{**more, "mouths": more["mouths"].flip(0)})).logit
+        other_flow = branched(branched.features(*inputs, **{**more, "flow": -more["flow"]})).logit
+    changed = ~torch.isclose(plain, other_lips, atol=1e-6)
+    assert changed.tolist() == inputs[2].tolist(), "lips are compared with sound where there is sound"
+    assert not torch.isclose(plain, other_flow, atol=1e-6).any()
+
+
+def test_branches_ask_for_what_they_need(branched: Detector) -> None:
+    with pytest.raises(UsageError, match="takes in mouths; prepare the clips with `--set mouths=true`"):
+        branched.features(*batch())
+    with pytest.raises(UsageError, match="takes in flow"):
+        branched.features(*batch(), mouths=extras()["mouths"])
+
+
+def test_parts_of_the_branches_are_counted(branched: Detector) -> None:
+    rows = {row.part: row.parameters for row in summarise(branched)}
+    assert rows["frame head"] == 17
+    assert rows["lip-sync branch"] > 1000
+    assert sum(count for part, count in rows.items() if part != "total") == rows["total"]
+
+
+def test_a_sync_profile_finds_the_shift_that_was_planted() -> None:
+    """With embeddings that are the same signal, the profile peaks where the sound was shifted to."""
+    signal = torch.nn.functional.normalize(torch.randn(25, 12, generator=torch.manual_seed(0)), dim=-1)
+    for shift in (-2, 0, 3):
+        similar = signal @ signal.roll(shift, 0).T
+        profile = torch.stack([similar.diagonal(lag).mean() for lag in range(-3, 4)])[None]
+        assert profile.argmax().item() == shift + 3
+        assert (sync_score(profile).item() > 0) == (shift == 0)
+
+
+def test_the_lip_sync_branch_learns_to_tell_shifted_sound() -> None:
+    torch.manual_seed(0)
+    branch = LipSync(8, LipSyncSettings(width=16, channels=4, max_shift=3))
+    optimiser = torch.optim.AdamW(branch.parameters(), lr=3e-3)
+    middle = torch.full((8,), 3)
+    for step in range(60):
+        opening = torch.rand(8, 25, generator=torch.manual_seed(step))
+        mouths = (opening[:, :, None, None] * 200 * torch.ones(48, 48)).to(torch.uint8)
+        mouths[..., :20, :] = 90
+        audio = opening.repeat_interleave(2, 1)[..., None] * torch.linspace(-1, 1, 8)
+        profile, _ = branch(mouths, audio, torch.ones(8, dtype=torch.bool))
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(profile, middle).backward()
+        optimiser.step()
+    with torch.no_grad():
+        late, _ = branch(mouths, audio.roll(4, 1), torch.ones(8, dtype=torch.bool))
+        assert (branch(mouths, audio, torch.ones(8, dtype=torch.bool))[0].argmax(1) == 3).float().mean() > 0.8
+        assert (late.argmax(1) == 5).float().mean() > 0.8, "sound that comes two crops later fits two crops later"
+
+
 @pytest.mark.parametrize("kind", list(TEMPORAL_BODIES))
 def test_temporal_encoders(kind: str) -> None:
     encoder = TemporalEncoder(20, TemporalEncoderSettings(kind=kind, width=16, output=30)).eval()
@@ -243,6 +342,11 @@ def test_uint8_and_float_frames_agree() -> None:
         ),
         ({"audio": {"kind": "whisper", "weights": "nowhere.bin"}}, MissingWeightsError, "no file nowhere.bin"),
         ({"audio": {"kind": "whisper", "weights": "random", "trainable_blocks": 9}}, UsageError, "9 of 4 blocks"),
+        (
+            {"video": {"backbone": "test_efficientnet", "weights": "random", "late_blocks": 99}},
+            UsageError,
+            "cannot open 99 late blocks",
+        ),
     ],
 )
 def test_unusable_settings(changes: dict[str, Any], error: type[Exception], message: str) -> None:

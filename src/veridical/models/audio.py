@@ -172,8 +172,8 @@ class WhisperFamily(AudioEncoder):
 class NoAudio(AudioEncoder):
     """One step of zeros for every clip, which is never attended to."""
 
-    def __init__(self) -> None:
-        super().__init__(trainable_blocks=0)
+    def __init__(self, trainable_blocks: int) -> None:
+        super().__init__(trainable_blocks)
         self.blocks, self.num_features = nn.ModuleList(), 1
 
     def embed(self, samples_BS: Tensor) -> Tensor:
@@ -256,5 +256,5 @@ AUDIO_ENCODERS: dict[str, Callable[[AudioEncoderSettings, bool], AudioEncoder]] 
     "hubert": _build_hubert,
     "wavlm": _build_wavlm,
     "whisper": _build_whisper,
-    "none": lambda settings, load: NoAudio(),
+    "none": lambda settings, load: NoAudio(settings.trainable_blocks),
 }
