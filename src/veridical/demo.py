@@ -152,7 +152,7 @@ def _corpus(
         duration_s=corpus.duration_s, family=corpus.family, seed=seed, workers=workers,
     )  # fmt: skip
     progress.say(f"forge {name}: {', '.join(corpus.methods)}")
-    made = forgery.forge(
+    return forgery.forge(
         split(reals),
         folder / f"corpus-{name}",
         methods=corpus.methods,
@@ -160,8 +160,7 @@ def _corpus(
         seed=seed,
         preset="superfast",
         workers=workers,
-    )
-    return corpora.leak_groups(made.manifest)
+    ).manifest
 
 
 def _split(reals: Manifest, settings: DemoSettings) -> Manifest:

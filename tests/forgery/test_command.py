@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from veridical.artefacts import Manifest, Video
 from veridical.cli.forge import forge as command
+from veridical.errors import UsageError
 from veridical.forgery import FORGERIES, reading
 from veridical.media import write_video
 
@@ -30,13 +31,15 @@ def run(tmp_path, footage_of, monkeypatch):
     app.command()(command)
 
     def invoke(*arguments: str):
-        return CliRunner().invoke(app, [str(tmp_path / "in.parquet"), "-o", str(tmp_path / "out"), *arguments])
+        return CliRunner().invoke(
+            app, [str(tmp_path / "in.parquet"), "-o", str(tmp_path / "out"), "--workers", "0", *arguments]
+        )
 
     return invoke
 
 
 def test_it_writes_videos_and_a_manifest_and_counts_them(run, tmp_path):
-    result = run("--method", "self_blend", "--method", "lip_dub", "--severity", "0.3", "--crf", "30")
+    result = run("--method", "self_blend", "--method", "lip_dub", "--severity", "0.3", "--compression", "c30")
     assert result.exit_code == 0, result.output
     manifest = Manifest.read(tmp_path / "out" / "manifest.parquet")
     rows = list(manifest.videos())
@@ -46,6 +49,28 @@ def test_it_writes_videos_and_a_manifest_and_counts_them(run, tmp_path):
     assert lines["real"].split("│")[2:4] == [" 2     ", " 2   "]
     assert lines["lip_dub"].rstrip(" │").endswith("2"), "no donor, counted"
     assert (tmp_path / "out" / "outcomes.csv").read_text().count("no_donor") == 2
+
+
+def test_levels_from_the_shell(run, tmp_path):
+    result = run("--method", "self_blend", "--compression", "c0, c40")
+    assert result.exit_code == 0, result.output
+    rows = list(Manifest.read(tmp_path / "out" / "manifest.parquet").videos())
+    assert (
+        sorted((row.label, row.compression) for row in rows)
+        == [(0, "c0")] * 2 + [(0, "c40")] * 2 + [(1, "c0")] * 2 + [(1, "c40")] * 2
+    )
+    assert run("--method", "self_blend", "--compression", "c0,c40").exit_code == 0, "the same corpus may go on"
+
+
+def test_nothing_forged_is_an_error_that_says_why(run, tmp_path):
+    result = run("--method", "lip_dub")
+    assert isinstance(result.exception, UsageError)
+    assert result.exception.exit_code == 2
+    assert "forged no video: 2 were wanted, 2 of them no_donor: no fitting same_speaker in split train" in str(
+        result.exception
+    )
+    assert (tmp_path / "out" / "outcomes.csv").read_text().count("no_donor") == 2
+    assert not (tmp_path / "out" / "manifest.parquet").exists()
 
 
 @pytest.mark.parametrize("severity", ["much", "0.1-", "2", "0.9-0.1"])

@@ -47,11 +47,15 @@ Severity = Annotated[
     str, typer.Option(help="0 careful … 1 careless: one number, or a range LOW-HIGH to draw from, for example 0.2-0.6.")
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all choices.")]
-Workers = Annotated[int, typer.Option(help="Processes.", min=1)]
-Crf = Annotated[
-    int,
+Workers = Annotated[int, typer.Option(help="Processes; 0 for none.", min=0)]
+Timeout = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Time limit of one video; it is counted, the others go on.")
+]
+Compression = Annotated[
+    str,
     typer.Option(
-        help="Quality of H.264 for reals and fakes: 0 lossless, 23 and 40 as in FaceForensics++.", min=0, max=51
+        help="Quality of H.264 for reals and fakes alike: c0 lossless, c23 and c40 as in FaceForensics++. Several, as "
+        "c0,c23,c40, write every video at each level."
     ),
 ]
 MaxSeconds = Annotated[float, typer.Option(help="Longer videos are cut, reals and fakes alike; 0 for no limit.")]
@@ -74,11 +78,12 @@ def forge(
     severity: Severity = "0.25-0.75",
     seed: Seed = 0,
     workers: Workers = 1,
-    crf: Crf = 23,
+    compression: Compression = "c23",
     max_seconds: MaxSeconds = 10.0,
     max_side: MaxSide = 1280,
     masks: Masks = False,
     keep_reals: KeepReals = False,
+    timeout: Timeout = 900.0,
 ) -> None:
     """Make forged videos from the real ones of a manifest, with labels, splits and identities.
 
@@ -87,6 +92,8 @@ def forge(
 
     Example: veridical forge split.parquet -o forged --method face_swap --method lip_dub --method voice_exchanged
     """
+    from rich.console import Console
+
     from veridical.artefacts import Manifest
     from veridical.forgery import FORGERIES
     from veridical.forgery import forge as forge_videos
@@ -100,16 +107,20 @@ def forge(
         per_video=per_video,
         severity=_range_of(severity),
         seed=seed,
-        crf=crf,
+        compression=[name.strip() for name in compression.split(",")],
         max_seconds=max_seconds or None,
         max_side=max_side or None,
         masks=masks,
         reencode_reals=not keep_reals,
         workers=workers,
+        timeout_s=timeout,
     )
-    report.manifest.write(output / "manifest.parquet")
     report.write_outcomes(output / "outcomes.csv")
-    _show_counts(report, output)
+    _show_counts(report)
+    _refuse_nothing(report, output)
+    report.manifest.write(output / "manifest.parquet")
+    line = f"{len(report.manifest)} videos in {output / 'manifest.parquet'}; what became of each: outcomes.csv"
+    Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _refuse_another_corpus(wanted: Manifest, output: Path) -> None:
@@ -120,12 +131,26 @@ def _refuse_another_corpus(wanted: Manifest, output: Path) -> None:
     path = output / "manifest.parquet"
     if not path.exists():
         return
-    there = {video.video_id for video in Manifest.read(path).videos() if video.label == 0}
+    reals = [video for video in Manifest.read(path).videos() if video.label == 0]
+    there = {video.video_id.removesuffix(f"@{video.compression}") for video in reals}
     lost = there - set(wanted.table["video_id"].to_pylist())
     if lost:
         raise UsageError(
             f"{output} holds a corpus of other videos ({len(lost)} are not in this manifest, first {min(lost)!r}); "
             "choose another folder"
+        )
+
+
+def _refuse_nothing(report: ForgeReport, output: Path) -> None:
+    """End with an error when not one video was forged, saying what most of them failed of."""
+    from veridical.errors import UsageError
+
+    failures = report.failures()
+    if not report.num_fakes:
+        reason, count = failures.most_common(1)[0]
+        raise UsageError(
+            f"forged no video: {failures.total()} were wanted, {count} of them {reason}; "
+            f"all reasons are in {output / 'outcomes.csv'}"
         )
 
 
@@ -140,7 +165,7 @@ def _range_of(text: str) -> tuple[float, float]:
         raise UsageError(f"--severity {text!r}: expected a number or a range, for example 0.5 or 0.2-0.6") from None
 
 
-def _show_counts(report: ForgeReport, output: Path) -> None:
+def _show_counts(report: ForgeReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -153,4 +178,3 @@ def _show_counts(report: ForgeReport, output: Path) -> None:
         failed = [report.count(method, status) for status in statuses]
         table.add_row(method, *map(str, [*made, sum(made), *failed]))
     console.print(table)
-    console.print(f"{len(report.manifest)} videos in {output / 'manifest.parquet'}; what became of each: outcomes.csv")

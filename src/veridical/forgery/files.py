@@ -1,67 +1,30 @@
 """Forging the videos of a manifest: files in, files and a manifest out, reals and fakes through the same encoder.
 
 Every real video is written again with the encoder settings of the fakes, at the same size, frame rate and length, so
-that nothing but the forgery separates the classes. A finished video has a JSON file beside it, written last; a second
-run keeps it.
+that nothing but the forgery separates the classes; with several compression levels every video, real and fake, is written
+at each of them. A finished video has a JSON file beside it, written last; a second run keeps it.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import multiprocessing
-import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
-from typing import Any
 
-import numpy as np
-
-from veridical.allocation import keep_large_blocks
-from veridical.artefacts import Manifest, Video, atomic_path, read_json, write_json
-from veridical.errors import ArtefactError, UsageError
+from veridical.artefacts import Manifest, Video, atomic_path
+from veridical.corpora import leak_groups
+from veridical.errors import UsageError
 from veridical.forgery.catalogue import FORGERIES
-from veridical.forgery.footage import Footage, Forged
-from veridical.forgery.plan import Missing, Task, plan_forgeries
-from veridical.forgery.reading import read_footage
-from veridical.media import UnusableVideoError, probe, write_video
+from veridical.forgery.making import REAL, Job, Outcome, Output, maker
+from veridical.forgery.plan import Missing, Plan, plan_forgeries
 from veridical.progress import task as progress_task
+from veridical.workers import Lost, run_jobs
 
-REAL = "real"
-
-
-FORGERY_VERSION = 1
-"""Raised whenever a forgery or what its marker says changes: files of an earlier version are made anew."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """How videos are read and written; the same for reals and fakes."""
-
-    folder: Path
-    crf: int = 23
-    preset: str = "medium"
-    max_seconds: float | None = 10.0
-    max_side: int | None = 1280
-    masks: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one wanted video."""
-
-    video_id: str
-    """Of the target."""
-    method: str
-    """Name of the forgery, or "real" for the real video written again."""
-    status: str
-    """"ok", a status of the preparation ledger, "no_donor", "no_sound" or "failed"."""
-    reason: str = ""
-    video: Video | None = None
+DEFAULT_TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +50,19 @@ class ForgeReport:
         fitting = [outcome for outcome in self.outcomes if (outcome.method, outcome.status) == (method, status)]
         return sum(split is ... or (made.video is not None and made.video.split == split) for made in fitting)
 
+    @property
+    def num_fakes(self) -> int:
+        """How many forged videos there are now, over all compression levels."""
+        return sum(outcome.status == "ok" and outcome.method != REAL for outcome in self.outcomes)
+
+    def failures(self) -> Counter[str]:
+        """Return how often each "status: reason" kept a forged video from being made."""
+        return Counter(
+            f"{outcome.status}: {outcome.reason}"
+            for outcome in self.outcomes
+            if outcome.method != REAL and outcome.status != "ok"
+        )
+
     def write_outcomes(self, path: Path) -> None:
         """Write a csv: video_id, method, status, reason, path."""
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -97,20 +73,6 @@ class ForgeReport:
                 writer.writerow([made.video_id, made.method, made.status, made.reason, where])
 
 
-@dataclass(frozen=True)
-class _Job:
-    """All that is made of one target, so that it is read once."""
-
-    target: Video
-    tasks: tuple[Task, ...]
-    write_real: bool
-    output: Output
-
-
-class _SilentError(Exception):
-    """A forgery of sound met a silent video that the manifest did not know to be silent."""
-
-
 def forge(
     manifest: Manifest,
     folder: Path,
@@ -119,195 +81,90 @@ def forge(
     per_video: int | None = None,
     severity: tuple[float, float] = (0.25, 0.75),
     seed: int = 0,
-    crf: int = 23,
+    compression: Sequence[str] = ("c23",),
     preset: str = "medium",
     max_seconds: float | None = 10.0,
     max_side: int | None = 1280,
     masks: bool = False,
     reencode_reals: bool = True,
     workers: int = 1,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> ForgeReport:
     """Forge the real videos of a manifest and write the reals again by the same encoder.
 
     Args:
         manifest: Videos with label 0 are forged; give it a split first, donors come from the target's split only.
-        folder: Where `videos/<method>/*.mp4` go. Finished videos of the same settings are kept.
+        folder: Where `videos/<level>/<method>/*.mp4` go. Finished videos of the same settings are kept.
         methods: Names in `FORGERIES`.
         per_video: Forged videos per real one, methods in turn; None: every method once.
         severity: Range to draw from, 0 a careful forger, 1 a careless one.
         seed: Of all choices and of the forgeries.
-        crf: Quality of the encoder for both classes; becomes the compression `c<crf>`.
+        compression: Levels such as c0 (lossless), c23, c40: the quality (crf) of x264 for both classes. With several, every
+            video, real and fake, is written at each; its video_id then ends in `@<level>`, and all levels share a leak group.
         preset: Effort of the encoder.
         max_seconds: Longer videos are cut, reals and fakes alike; None for no limit (they are held in memory).
         max_side: Larger pictures are scaled down; None for no limit.
         masks: Also write `<video>.mask.npz` with the forged pixels.
         reencode_reals: False keeps the reals' files as they are: their encoding then gives the class away.
-        workers: Processes.
+        workers: Processes; 0 works in this one, without a time limit.
+        timeout_s: Time limit of one video in seconds (status timeout).
 
     Returns:
-        The manifest of reals and fakes, and the outcome of every wanted video, unusable ones included.
+        The manifest of reals and fakes, with leak groups, and the outcome of every wanted video, unusable ones included.
 
     Raises:
         UsageError: for unknown methods, numbers out of range or a manifest without real videos.
+        WorkerFailedError: when no video can be made: no room on the disk, no weights.
     """
-    if workers < 1:
-        raise UsageError(f"workers: expected 1 or more, got {workers}")
+    if workers < 0 or not timeout_s > 0:
+        raise UsageError(f"expected workers >= 0 and timeout_s > 0, got {workers} and {timeout_s}")
+    levels = compression_levels(compression)
+    if len(levels) > 1 and not reencode_reals:
+        raise UsageError(
+            "several compression levels need reals that are written again: drop --keep-reals or ask for one level"
+        )
     plan = plan_forgeries(manifest, methods, per_video=per_video, severity=severity, seed=seed)
-    output = Output(Path(folder).absolute(), crf, preset, max_seconds, max_side, masks)
+    output = Output(Path(folder).absolute(), levels, preset, max_seconds, max_side, masks)
     reals = [video for video in manifest.videos() if video.label == 0]
-    jobs = [_Job(video, plan.tasks[video.video_id], reencode_reals, output) for video in reals]
-    outcomes = {job.target.video_id: made for job, made in _run(jobs, workers)}
+    jobs = _jobs(reals, plan, output, reencode_reals)
+    made = {(job.target.video_id, job.method): outcomes for job, outcomes in _run(jobs, workers, timeout_s)}
+    wanted = [(video.video_id, method) for video in reals for method in (REAL, *methods)]
+    ordered = [outcome for key in wanted for outcome in made.get(key, ())]
     kept = [] if reencode_reals else reals
-    ordered = [outcome for video in reals for outcome in outcomes[video.video_id]]
     videos = kept + [outcome.video for outcome in ordered if outcome.video is not None]
-    return ForgeReport(Manifest.from_videos(videos), (*ordered, *map(_not_made, plan.missing)))
+    return ForgeReport(leak_groups(Manifest.from_videos(videos)), (*ordered, *map(_not_made, plan.missing)))
 
 
-def _run(jobs: list[_Job], workers: int) -> Iterator[tuple[_Job, list[Outcome]]]:
+def compression_levels(names: Sequence[str]) -> tuple[int, ...]:
+    """Return the x264 quality (crf) of each compression level, as ("c0", "c23") → (0, 23).
+
+    Raises:
+        UsageError: for what is no level from c0 to c51, none at all, or one that is named twice.
+    """
+    found = [re.fullmatch(r"c(\d{1,2})", name) for name in names]
+    levels = [int(match[1]) for match in found if match and int(match[1]) <= 51]
+    if not levels or len(levels) != len(names) or len(set(levels)) != len(levels):
+        raise UsageError(
+            f"compression {', '.join(names)!r}: expected levels from c0 to c51, each once, for example c0,c23,c40"
+        )
+    return tuple(levels)
+
+
+def _jobs(reals: Sequence[Video], plan: Plan, output: Output, reencode_reals: bool) -> list[Job]:
+    """Return the reals first, which search all landmarks, then the fakes of one target after the other."""
+    again = [Job(video, None, output) for video in reals] if reencode_reals else []
+    return again + [Job(video, task, output) for video in reals for task in plan.tasks[video.video_id]]
+
+
+def _run(jobs: list[Job], workers: int, timeout_s: float) -> Iterator[tuple[Job, list[Outcome]]]:
     failed = 0
     with progress_task("forge", len(jobs), "video") as running:
-        for job, outcomes in _finished(jobs, workers):
-            failed += sum(outcome.status != "ok" for outcome in outcomes)
+        for job, result in run_jobs(jobs, maker, workers=min(workers, len(jobs)), timeout_s=timeout_s):
+            if isinstance(result, Lost):
+                result = [Outcome(job.target.video_id, job.method, result.kind, result.reason)]
+            failed += sum(outcome.status != "ok" for outcome in result)
             running.advance(1, failed=failed)
-            yield job, outcomes
-
-
-def _finished(jobs: list[_Job], workers: int) -> Iterator[tuple[_Job, list[Outcome]]]:
-    if workers == 1:
-        yield from ((job, _do(job)) for job in jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_one_thread) as pool:
-        waiting = {pool.submit(_do, job): job for job in jobs}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-
-
-def _one_thread() -> None:
-    """Keep a worker process to one thread, and its large blocks of memory."""
-    import cv2
-
-    keep_large_blocks()
-    os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", OPENBLAS_NUM_THREADS="1")
-    cv2.setNumThreads(1)
-
-
-def _do(job: _Job) -> list[Outcome]:
-    """Make what is wanted of one target; never raises for a bad video."""
-    wanted: list[Task | None] = [None] if job.write_real else []
-    wanted += job.tasks
-    target: Footage | None = None
-    outcomes = []
-    for task in wanted:
-        method = REAL if task is None else task.method
-        done = _already_made(job, task)
-        if done is not None:
-            outcomes.append(Outcome(job.target.video_id, method, "ok", video=done))
-            continue
-        try:
-            target = target or _read(job.target, job.output)
-            outcomes.append(Outcome(job.target.video_id, method, "ok", video=_make(job, task, target)))
-        except UnusableVideoError as error:
-            outcomes.append(Outcome(job.target.video_id, method, error.status, str(error)))
-        except _SilentError:
-            outcomes.append(Outcome(job.target.video_id, method, "no_sound", "the target or the donor is silent"))
-        except Exception as error:  # noqa: BLE001 (one bad video must not end the run; it is counted)
-            outcomes.append(Outcome(job.target.video_id, method, "failed", f"{type(error).__name__}: {error}"))
-    return outcomes
-
-
-def _read(video: Video, output: Output) -> Footage:
-    cache = output.folder / "landmarks"
-    return read_footage(Path(video.path), max_seconds=output.max_seconds, max_side=output.max_side, cache=cache)
-
-
-def _make(job: _Job, task: Task | None, target: Footage) -> Video:
-    """Forge (or only write again), encode, probe, and leave the marker."""
-    path = _path(job, task)
-    if task is None:
-        _write(path, target, target.frames, target.samples, job.output)
-        video = _written_again(job.target, path, job.output)
-    else:
-        donor = None if task.donor is None else _read(task.donor, job.output)
-        made = _forged(target, donor, task)
-        _write(path, target, made.frames, made.samples, job.output)
-        if job.output.masks:
-            np.savez_compressed(path.with_suffix(".mask.npz"), bits=np.packbits(made.mask), shape=made.mask.shape)
-        video = _forged_video(job.target, task, made, path, job.output)
-    facts = asdict(probe(path))
-    facts.pop("container")
-    video = replace(video, **facts)
-    write_json(path.with_suffix(".json"), {"made_from": _made_from(job, task), "video": video.to_row()})
-    return video
-
-
-def _forged(target: Footage, donor: Footage | None, task: Task) -> Forged:
-    forgery = FORGERIES[task.method]
-    if forgery.needs_sound and (target.samples is None or (donor is not None and donor.samples is None)):
-        raise _SilentError
-    return forgery.function(target, donor, task.severity, np.random.default_rng(task.seed))
-
-
-def _write(path: Path, target: Footage, frames: Any, samples: Any, output: Output) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, frames, fps=target.fps, samples=samples, crf=output.crf, preset=output.preset)
-
-
-def _written_again(video: Video, path: Path, output: Output) -> Video:
-    return replace(video, path=str(path), compression=f"c{output.crf}", sha256=None, generator=None)
-
-
-def _forged_video(target: Video, task: Task, made: Forged, path: Path, output: Output) -> Video:
-    people = (*target.identities, *(() if task.donor is None else task.donor.identities))
-    facts = {
-        "severity": f"{task.severity:.3f}",
-        "original": target.video_id,
-        "forgery_family": FORGERIES[task.method].family,
-    }
-    if target.identities:
-        facts["target"] = target.identities[0]
-    if task.donor is not None:
-        facts["donor"] = task.donor.identities[0] if task.donor.identities else task.donor.video_id
-    return replace(
-        _written_again(target, path, output),
-        video_id=f"{target.video_id}/{task.method}",
-        label=made.label,
-        visual_label=made.visual_label,
-        audio_label=made.audio_label,
-        generator=task.method,
-        identities=tuple(dict.fromkeys(people)),
-        group=None,
-        attributes={**target.attributes, **facts},
-        fake_segments=made.fake_segments,
-    )
-
-
-def _already_made(job: _Job, task: Task | None) -> Video | None:
-    path = _path(job, task)
-    if not path.exists():
-        return None
-    try:
-        marker = read_json(path.with_suffix(".json"))
-    except ArtefactError:
-        return None
-    return Video.from_row(marker["video"]) if marker.get("made_from") == _made_from(job, task) else None
-
-
-def _made_from(job: _Job, task: Task | None) -> dict[str, Any]:
-    """Return all that a finished file depends on, as it stands in its marker."""
-    facts = {name: value for name, value in asdict(job.output).items() if name != "folder"}
-    facts["version"] = FORGERY_VERSION
-    facts["target"] = {**job.target.to_row(), "attributes": dict(job.target.attributes)}
-    if task is not None:
-        donor = None if task.donor is None else task.donor.video_id
-        facts |= {"method": task.method, "donor": donor, "severity": task.severity, "seed": task.seed}
-    return facts
-
-
-def _path(job: _Job, task: Task | None) -> Path:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", job.target.video_id).strip("._")[:80]
-    digest = hashlib.blake2b(job.target.video_id.encode(), digest_size=4).hexdigest()
-    return job.output.folder / "videos" / (REAL if task is None else task.method) / f"{name}-{digest}.mp4"
+            yield job, result
 
 
 def _not_made(missing: Missing) -> Outcome:

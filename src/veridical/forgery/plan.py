@@ -1,4 +1,8 @@
-"""Who is forged how and from whom: targets, methods and donors, per split, so that nobody crosses to another split."""
+"""Who is forged how and from whom: targets, methods and donors.
+
+Per split and compression level of the given videos: nobody crosses to another split, and no video is its own donor in another
+quality.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,7 @@ def plan_forgeries(
     """Choose methods, donors and severities; a pure function of its arguments.
 
     Args:
-        manifest: Its videos with label 0 are targets and donors; a donor comes from the target's split.
+        manifest: Its videos with label 0 are targets and donors; a donor comes from the target's split and has its compression.
         methods: Names in `FORGERIES`.
         per_video: Forged videos per real one, methods taken in turn so that each is equally frequent in each split;
             None: every method once.
@@ -65,12 +69,12 @@ def plan_forgeries(
     reals = [video for video in manifest.videos() if video.label == 0]
     if not reals:
         raise UsageError("nothing to forge: the manifest has no video with label 0 (real)")
-    pools: defaultdict[str | None, list[Video]] = defaultdict(list)
+    pools: defaultdict[tuple[str | None, str | None], list[Video]] = defaultdict(list)
     for video in reals:
-        pools[video.split].append(video)
+        pools[video.split, video.compression].append(video)
     tasks: dict[str, tuple[Task, ...]] = {}
     missing: list[Missing] = []
-    for split, pool in pools.items():
+    for (split, _), pool in pools.items():
         for turn, index in enumerate(stream(seed, "forge", "turn", split).permutation(len(pool))):
             target = pool[index]
             made = []

@@ -1,0 +1,217 @@
+"""One wanted video: read the target and its donor, forge, encode at every compression level, and leave a marker.
+
+This is one of the places with a broad `except`: whatever goes wrong with one video becomes its status and reason.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from veridical.allocation import keep_large_blocks
+from veridical.artefacts import Video, read_json, write_json
+from veridical.errors import ArtefactError, VeridicalError
+from veridical.forgery.catalogue import FORGERIES
+from veridical.forgery.footage import Footage, Forged, Frames, Samples
+from veridical.forgery.plan import Task
+from veridical.forgery.reading import read_footage
+from veridical.media import UnusableVideoError, probe, write_video
+from veridical.workers import WorkerFailedError
+
+REAL = "real"
+FORGERY_VERSION = 2
+"""Raised whenever a forgery, the encoding or what a marker says changes: files of an earlier version are made anew."""
+MAX_REASON = 300
+
+
+@dataclass(frozen=True)
+class Output:
+    """How videos are read and written; the same for reals and fakes."""
+
+    folder: Path
+    levels: tuple[int, ...] = (23,)
+    """Quality of x264 (crf) of each compression level: 0 is lossless."""
+    preset: str = "medium"
+    max_seconds: float | None = 10.0
+    max_side: int | None = 1280
+    masks: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video that is wanted, at every compression level."""
+
+    target: Video
+    task: Task | None
+    """None: the real video written again."""
+    output: Output
+
+    @property
+    def method(self) -> str:
+        """Name of the forgery, or "real"."""
+        return REAL if self.task is None else self.task.method
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one wanted video."""
+
+    video_id: str
+    """Of the target."""
+    method: str
+    """Name of the forgery, or "real" for the real video written again."""
+    status: str
+    """"ok", a status of the preparation ledger, "no_donor", "no_sound", "timeout", "died" or "failed"."""
+    reason: str = ""
+    video: Video | None = None
+
+
+class _SilentError(Exception):
+    """A forgery of sound met a silent video that the manifest did not know to be silent."""
+
+
+def maker() -> Callable[[Job], list[Outcome]]:
+    """Return the function from a job to what became of it, an outcome per level or one for all of them."""
+    keep_large_blocks()
+    cv2.setNumThreads(1)
+    memory: dict[str, Footage] = {}
+
+    def make(job: Job) -> list[Outcome]:
+        made = [_already_made(job, level) for level in job.output.levels]
+        if all(made):
+            return [Outcome(job.target.video_id, job.method, "ok", video=video) for video in made]
+        try:
+            videos = _make(job, memory)
+        except UnusableVideoError as error:
+            return [Outcome(job.target.video_id, job.method, error.status, str(error))]
+        except _SilentError:
+            return [Outcome(job.target.video_id, job.method, "no_sound", "the target or the donor is silent")]
+        except VeridicalError:  # no weights: no video could be made
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise WorkerFailedError(f"{job.output.folder}: {error.strerror}") from error
+            reason = f"{type(error).__name__}: {error}"[:MAX_REASON]
+            return [Outcome(job.target.video_id, job.method, "failed", reason)]
+        return [Outcome(job.target.video_id, job.method, "ok", video=video) for video in videos]
+
+    return make
+
+
+def _make(job: Job, memory: dict[str, Footage]) -> list[Video]:
+    """Forge (or only write again), encode at each level, probe, and leave a marker beside each file."""
+    target = memory.get(job.target.path)
+    if target is None:
+        memory.clear()  # the jobs of one target follow each other, and one is enough to hold
+        target = memory[job.target.path] = _read(job.target, job.output)
+    if job.task is None:
+        real = replace(job.target, generator=None)
+        return [_written(job, level, target, target.frames, target.samples, real) for level in job.output.levels]
+    donor = None if job.task.donor is None else _read(job.task.donor, job.output)
+    made = _forged(target, donor, job.task)
+    video = _forged_video(job.target, job.task, made)
+    return [_written(job, level, target, made.frames, made.samples, video, made) for level in job.output.levels]
+
+
+def _read(video: Video, output: Output) -> Footage:
+    cache = output.folder / "landmarks"
+    return read_footage(Path(video.path), max_seconds=output.max_seconds, max_side=output.max_side, cache=cache)
+
+
+def _forged(target: Footage, donor: Footage | None, task: Task) -> Forged:
+    forgery = FORGERIES[task.method]
+    if forgery.needs_sound and (target.samples is None or (donor is not None and donor.samples is None)):
+        raise _SilentError
+    return forgery.function(target, donor, task.severity, np.random.default_rng(task.seed))
+
+
+def _written(
+    job: Job,
+    level: int,
+    target: Footage,
+    frames: Frames,
+    samples: Samples | None,
+    video: Video,
+    made: Forged | None = None,
+) -> Video:
+    """Write one file and its marker, and return its row of the manifest."""
+    path = _path(job, level)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, frames, fps=target.fps, samples=samples, crf=level, preset=job.output.preset)
+    if job.output.masks and made is not None:
+        np.savez_compressed(path.with_suffix(".mask.npz"), bits=np.packbits(made.mask), shape=made.mask.shape)
+    facts = asdict(probe(path))
+    facts.pop("container")
+    video = replace(_at_level(video, level, job.output.levels), path=str(path), sha256=None, **facts)
+    write_json(path.with_suffix(".json"), {"made_from": _made_from(job, level), "video": video.to_row()})
+    return video
+
+
+def _at_level(video: Video, level: int, levels: tuple[int, ...]) -> Video:
+    """Return the row for a compression level; where there are several, the id says which, and all have one original."""
+    video = replace(video, compression=f"c{level}")
+    if len(levels) == 1:
+        return video
+    original = video.attributes["original"] + f"@c{level}" if video.label else video.video_id
+    return replace(video, video_id=f"{video.video_id}@c{level}", attributes={**video.attributes, "original": original})
+
+
+def _forged_video(target: Video, task: Task, made: Forged) -> Video:
+    people = (*target.identities, *(() if task.donor is None else task.donor.identities))
+    facts = {
+        "severity": f"{task.severity:.3f}",
+        "original": target.video_id,
+        "forgery_family": FORGERIES[task.method].family,
+    }
+    if target.identities:
+        facts["target"] = target.identities[0]
+    if task.donor is not None:
+        facts["donor"] = task.donor.identities[0] if task.donor.identities else task.donor.video_id
+    return replace(
+        target,
+        video_id=f"{target.video_id}/{task.method}",
+        label=made.label,
+        visual_label=made.visual_label,
+        audio_label=made.audio_label,
+        generator=task.method,
+        identities=tuple(dict.fromkeys(people)),
+        group=None,
+        attributes={**target.attributes, **facts},
+        fake_segments=made.fake_segments,
+    )
+
+
+def _already_made(job: Job, level: int) -> Video | None:
+    path = _path(job, level)
+    if not path.exists():
+        return None
+    try:
+        marker = read_json(path.with_suffix(".json"))
+    except ArtefactError:
+        return None
+    return Video.from_row(marker["video"]) if marker.get("made_from") == _made_from(job, level) else None
+
+
+def _made_from(job: Job, level: int) -> dict[str, Any]:
+    """Return all that a finished file and its row depend on, as it stands in its marker."""
+    facts = {name: value for name, value in asdict(job.output).items() if name not in ("folder", "levels")}
+    facts |= {"version": FORGERY_VERSION, "level": level, "one_level": len(job.output.levels) == 1}
+    facts["target"] = {**job.target.to_row(), "attributes": dict(job.target.attributes)}
+    if job.task is not None:
+        donor = None if job.task.donor is None else job.task.donor.video_id
+        facts |= {"method": job.method, "donor": donor, "severity": job.task.severity, "seed": job.task.seed}
+    return facts
+
+
+def _path(job: Job, level: int) -> Path:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", job.target.video_id).strip("._")[:80]
+    digest = hashlib.blake2b(job.target.video_id.encode(), digest_size=4).hexdigest()
+    return job.output.folder / "videos" / f"c{level}" / job.method / f"{name}-{digest}.mp4"

@@ -1,0 +1,20 @@
+"""A worker that dies on one video and hangs on another; in a file of its own because workers import it by name."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from veridical.forgery.making import Job, Outcome
+
+
+def unlucky_maker() -> Callable[[Job], list[Outcome]]:
+    def make(job: Job) -> list[Outcome]:
+        if job.target.video_id == "d/p0/0":
+            os.abort()
+        if job.target.video_id == "d/p1/0":
+            time.sleep(60)
+        return [Outcome(job.target.video_id, job.method, "ok")]
+
+    return make
