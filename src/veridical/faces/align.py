@@ -15,6 +15,8 @@ Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
+MARGIN_PX = 4
+"""Looked at beyond the edges of a view, in its pixels."""
 TEMPLATE_SIZE = 112
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
@@ -82,13 +84,38 @@ def invert(matrix: Matrix) -> Matrix:
 
 
 def warp(image: Picture, matrix: Matrix, size: int) -> Picture:
-    """Return the (size, size[, 3]) view that a (2, 3) transform shows; what shrinks is averaged, so that it does not alias."""
+    """Return the (size, size[, 3]) view that a (2, 3) transform shows; what shrinks is averaged, so that it does not alias.
+
+    Only the part of the picture that is seen is touched.
+    """
+    linear, shift = matrix[:, :2], matrix[:, 2]
     shrink = 1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if shrink > 2:
-        height, width = image.shape[:2]
-        new_width, new_height = max(round(width * 2 / shrink), 1), max(round(height * 2 / shrink), 1)
-        image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA)
-        back = np.array([width / new_width, height / new_height])
-        shift = matrix[:, :2] @ (0.5 * back - 0.5) + matrix[:, 2]
-        matrix = np.hstack([matrix[:, :2] * back, shift[:, None]])
-    return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+    part, low = _seen(image, matrix, size, MARGIN_PX * max(1.0, shrink))
+    shift = shift + linear @ low
+    block = int(shrink)
+    if block > 1:
+        part = _block_means(part, block)
+        shift = shift + linear @ np.full(2, block / 2 - 0.5)
+        linear = linear * block
+    both = np.hstack([linear, shift[:, None]])
+    return np.asarray(cv2.warpAffine(part, both, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _seen(image: Picture, matrix: Matrix, size: int, margin_px: float) -> tuple[Picture, npt.NDArray[np.int64]]:
+    """Return the part of a picture that a view shows, at least one pixel, and the (x, y) of its first pixel."""
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
+    spread = transform_points(invert(matrix), corners)
+    end = np.array(image.shape[1::-1])
+    low = np.clip(np.floor(spread.min(axis=0) - margin_px), 0, end - 1).astype(np.int64)
+    high = np.clip(np.ceil(spread.max(axis=0) + margin_px) + 1, low + 1, end).astype(np.int64)
+    return image[low[1] : high[1], low[0] : high[0]], low
+
+
+def _block_means(part: Picture, block: int) -> Picture:
+    """Return the means of square blocks of pixels; at the end, the last row and column fill a block up."""
+    height, width = part.shape[:2]
+    rows, columns = -(-height // block), -(-width // block)
+    below, right = rows * block - height, columns * block - width
+    if below or right:
+        part = np.asarray(cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)

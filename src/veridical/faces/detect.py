@@ -85,8 +85,7 @@ class FaceDetector:
         scale = min(self.detection_size / max(image.shape[:2]), MAX_ENLARGEMENT)
         blob, scale_xy = _network_input(image, scale)
         maps = [np.asarray(output, np.float32)[0] for output in self._network.run(list(OUTPUTS), {INPUT: blob})]
-        faces = _read_maps(*maps, threshold=self.threshold)
-        return [_in_pixels(face, scale_xy) for face in _without_overlaps(faces)]
+        return [_in_pixels(face, scale_xy) for face in _read_maps(*maps, threshold=self.threshold)]
 
 
 def _load_network(threads: int) -> onnxruntime.InferenceSession:
@@ -124,26 +123,27 @@ def _padded_to(length: int) -> int:
 
 
 def _read_maps(centres: Floats, log_sizes: Floats, offsets: Floats, points: Floats, *, threshold: float) -> list[Face]:
-    """Return the faces in network pixels, whose origin is the corner of the top left pixel, surest first."""
+    """Return the faces in network pixels, whose origin is the corner of the top left pixel, surest first, without overlaps."""
     rows, columns = np.nonzero(centres[0] > threshold)
-    faces = []
-    for row, column in zip(rows, columns, strict=True):
-        height, width = np.exp(log_sizes[:, row, column]) * STRIDE
-        y = (row + offsets[0, row, column] + 0.5) * STRIDE - height / 2
-        x = (column + offsets[1, row, column] + 0.5) * STRIDE - width / 2
-        relative = points[:, row, column].reshape(5, 2)[:, ::-1]
-        landmarks = relative * (width, height) + (x, y)
-        box = np.array([x, y, x + width, y + height], np.float32)
-        faces.append(Face(box, landmarks.astype(np.float32), float(centres[0, row, column])))
-    return sorted(faces, key=lambda face: -face.score)
+    scores = centres[0, rows, columns]
+    sizes = np.exp(log_sizes[::-1, rows, columns].T) * STRIDE
+    cells = np.stack([columns, rows], axis=1)
+    low = (cells + offsets[::-1, rows, columns].T + 0.5) * STRIDE - sizes / 2
+    relative = points[:, rows, columns].T.reshape(-1, 5, 2)[:, :, ::-1]
+    landmarks = (relative * sizes[:, None] + low[:, None]).astype(np.float32)
+    boxes = np.hstack([low, low + sizes]).astype(np.float32)
+    kept = _without_overlaps(boxes, scores)
+    return [Face(boxes[place], landmarks[place], float(scores[place])) for place in kept]
 
 
-def _without_overlaps(faces: list[Face]) -> list[Face]:
-    kept: list[Face] = []
-    for face in faces:
-        others = np.array([other.box for other in kept], np.float32).reshape(-1, 4)
-        if not np.any(overlap(face.box, others) > MAX_OVERLAP):
-            kept.append(face)
+def _without_overlaps(boxes: Floats, scores: Floats) -> list[int]:
+    """Return the places of the (N, 4) boxes that no surer one overlaps, surest first."""
+    kept: list[int] = []
+    left = np.argsort(-scores, kind="stable")
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        left = left[overlap(boxes[best], boxes[left]) <= MAX_OVERLAP]
     return kept
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from veridical import faces
 from veridical.clips import StoreSettings
 from veridical.clips.encoding import encode_frames
-from veridical.faces.align import Matrix, similarity, template
+from veridical.faces.align import Matrix
 from veridical.faces.track import SMOOTHING_S
 from veridical.preparation.detection import Detector
 
@@ -33,7 +33,6 @@ MEMORY_BYTES = 8 * 2**20
 MAX_FACES = 4
 """Faces of one picture whose crops are kept, the largest first."""
 SAME_PX = 1e-3
-MARGIN_PX = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,21 +159,6 @@ class CropKeeper:
 
 
 def cut_crop(image: Picture, landmarks: Floats, settings: StoreSettings) -> Crop:
-    """Return the aligned and encoded face; only the part of the picture around it is touched."""
-    size, scale = settings.crop_size, settings.crop_scale
-    guess = similarity(np.asarray(landmarks, np.float64), template(size, scale))
-    part, low = part_around(image, guess, size)
-    crop, matrix = faces.align_face(part, landmarks - low, size=size, scale=scale)
-    matrix[:, 2] -= matrix[:, :2] @ low
+    """Return the aligned and encoded face."""
+    crop, matrix = faces.align_face(image, landmarks, size=settings.crop_size, scale=settings.crop_scale)
     return Crop(encode_frames(crop[None], settings.jpeg_quality)[0], matrix)
-
-
-def part_around(image: Picture, matrix: Matrix, size: int) -> tuple[Picture, npt.NDArray[np.int64]]:
-    """Return the part of a picture that a transform brings into a view of `size` pixels, and its top left corner (x, y)."""
-    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
-    margin = MARGIN_PX * max(1.0, 1 / float(np.hypot(matrix[0, 0], matrix[1, 0])))
-    spread = faces.transform_points(faces.invert(matrix), corners)
-    low = np.maximum(np.floor(spread.min(axis=0) - margin), 0).astype(int)
-    high = np.ceil(spread.max(axis=0) + margin).astype(int) + 1
-    part = image[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
-    return (part, low) if part.size else (image, np.zeros(2, dtype=int))

@@ -1,7 +1,7 @@
 """Mouth crops and flow statistics, from a second decoding of the windows that are kept, at 25 pictures a second.
 
 Pictures are those on display at k/25 seconds of the same clock as the window's faces and sound; a video of another rate repeats
-or leaves out pictures. Between two detections a face is where a straight line between them says; the landmarks that place the mouth
+or leaves out pictures. Between two detections a face is where a straight line between them says; landmarks that place the mouth
 are smoothed over some .1 s besides, so that its crops do not tremble.
 
 Flow is Farneback's ("Two-Frame Motion Estimation Based on Polynomial Expansion", 2003) between the aligned crop of a sampled
@@ -28,7 +28,6 @@ from veridical.clips.contents import FLOW_REGIONS
 from veridical.clips.encoding import encode_grey
 from veridical.faces.align import TEMPLATE_SIZE, Matrix, similarity, template, warp
 from veridical.faces.track import smoothed
-from veridical.preparation.crops import part_around
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -164,9 +163,7 @@ def _mouth_view(landmarks: Floats) -> Matrix:
 
 def _grey_view(picture: Picture, matrix: Matrix, size: int) -> Picture:
     """Return (size, size) grey, the part of a (H, W, 3) picture that a transform shows."""
-    part, low = part_around(picture, matrix, size)
-    moved = np.hstack([matrix[:, :2], (matrix[:, 2] + matrix[:, :2] @ low)[:, None]])
-    return warp(np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), np.uint8), moved, size)
+    return np.asarray(cv2.cvtColor(warp(picture, matrix, size), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def flow_statistics(before: Picture, after: Picture, crop_scale: float) -> Floats:
