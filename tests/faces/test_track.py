@@ -12,7 +12,7 @@ import pytest
 from veridical.errors import UsageError
 from veridical.faces import POLICIES, Face, FaceDetector, FaceTrack, select_track, track_faces
 from veridical.faces.align import template
-from veridical.faces.track import MIN_LIKENESS, MIN_LIKENESS_AFTER_CUT, smoothed, appearance
+from veridical.faces.track import MIN_LIKENESS, MIN_LIKENESS_AFTER_CUT, appearance, smoothed
 from veridical.media import UnusableVideoError, video_frames
 
 TWIN = 100

@@ -89,6 +89,10 @@ def _print_summary(console: Console, summary: PrepareSummary) -> None:
         clips, dropped = rows["num_clips"].sum(), rows["num_dropped_windows"].sum()
         table.add_row(status, str(count), str(clips), str(dropped), most)
     console.print(table)
+    if summary.num_with_sound_beside:
+        console.print(
+            f"{summary.num_with_sound_beside} videos have their sound from a file beside them", highlight=False
+        )
     failures = summary.failures
     for row in failures.head(SHOWN_FAILURES).itertuples(index=False):
         console.print(f"{row.video_id}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)

@@ -10,7 +10,7 @@ from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S
 from veridical.clips.contents import CONTENTS, MOUTH_FPS, Content
 from veridical.settings import Settings
 
-FacePolicy = Literal["dominant", "largest", "single"]
+FacePolicy = Literal["dominant", "largest", "single", "mask"]
 
 
 class StoreSettings(Settings):
@@ -29,7 +29,8 @@ class StoreSettings(Settings):
     jpeg_quality: int = Field(default=95, ge=50, le=100)
     """Quality of the kept pictures; chroma is kept at full resolution."""
     face_policy: FacePolicy = "dominant"
-    """Whom to follow: the face seen longest and largest, the largest, or only videos with a single face."""
+    """Whom to follow: the face seen longest and largest; the largest; only videos with a single face; or the face that the mask
+    video of the manifest marks (attribute `mask`; the dominant one where there is none)."""
     detector: Literal["centerface"] = "centerface"
     """Face detector."""
     detector_threshold: float = Field(default=0.5, gt=0.0, lt=1.0)

@@ -12,6 +12,7 @@ from veridical.faces.dense import (
     DenseLandmarker,
 )
 from veridical.faces.detect import DEFAULT_THRESHOLD, Face, FaceDetector
+from veridical.faces.masks import select_marked_track
 from veridical.faces.track import POLICIES, FaceTrack, select_track, track_faces
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "FaceTrack",
     "align_face",
     "invert",
+    "select_marked_track",
     "select_track",
     "track_faces",
     "transform_points",

@@ -21,12 +21,13 @@ JUMP_S = 0.02
 """Timestamps that differ from the running count by less are rounding and are ignored; more is a gap or an overlap."""
 
 
-def audio_samples(path: Path, *, rate_hz: int = 16_000) -> Samples | None:
+def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) -> Samples | None:
     """Return the first audio track, mono, on the clock of `video_frames`.
 
     Args:
         path: The video file.
         rate_hz: Samples per second wanted.
+        beside: The file is the sound of a video in another file; its time zero is that of the video's first picture.
 
     Returns:
         (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first picture is shown. Sound
@@ -39,7 +40,7 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000) -> Samples | None:
     if rate_hz <= 0:
         raise UsageError(f"rate_hz: expected samples per second above 0, got {rate_hz}")
     path = Path(path)
-    origin_s = video_origin_s(path)
+    origin_s = 0.0 if beside else video_origin_s(path)
     with open_input(path) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is None:

@@ -37,6 +37,17 @@ Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Source:
+    """The files of one video."""
+
+    path: Path
+    audio_path: Path | None = None
+    """Sound in a file beside the video, taken instead of the video's own; it begins with the first picture."""
+    mask_path: Path | None = None
+    """Video that is light where the pictures are forged; for the policy `mask`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sound:
     """The sound of a whole video."""
@@ -51,7 +62,7 @@ class Sound:
 class Plan:
     """Which windows of a video to put together, of whose face."""
 
-    path: Path
+    source: Source
     video_id: str
     settings: StoreSettings
     duration_s: float
@@ -87,11 +98,13 @@ class Extraction:
     duration_s: float
 
 
-def extract_clips(path: Path, video_id: str, settings: StoreSettings, tools: Tools | None = None) -> Extraction:
+def extract_clips(
+    source: Source | Path, video_id: str, settings: StoreSettings, tools: Tools | None = None
+) -> Extraction:
     """Return all clips of a video file, equal to those that a store with these settings holds.
 
     Args:
-        path: The video.
+        source: The video, or the video with files beside it.
         video_id: Name given to the clips.
         settings: What a clip is.
         tools: Detectors to use again; made from the settings when None.
@@ -99,33 +112,34 @@ def extract_clips(path: Path, video_id: str, settings: StoreSettings, tools: Too
     Raises:
         UnusableVideoError: with the ledger's status and the reason, when there is no clip in it.
     """
-    plan = plan_clips(path, video_id, settings, tools or Tools(settings))
+    source = source if isinstance(source, Source) else Source(Path(source))
+    plan = plan_clips(source, video_id, settings, tools or Tools(settings))
     clips = [clip.decode() for clip in cut_clips(plan)]
     return Extraction(video_id, clips, plan.num_dropped_windows, plan.has_audio, plan.duration_s)
 
 
-def plan_clips(path: Path, video_id: str, settings: StoreSettings, tools: Tools) -> Plan:
+def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: Tools) -> Plan:
     """Look through a video and decide which windows to put together; `cut_clips` does it.
 
     Raises:
         UnusableVideoError: with the ledger's status and the reason, when there is no window to keep.
     """
-    path = Path(path)
+    path = source.path
     facts = media.probe(path)
     _check_limits(facts, settings)
-    sound = _read_sound(path, tools) if facts.has_audio else None
+    sound = _read_sound(source, tools) if facts.has_audio or source.audio_path else None
     crops = CropKeeper(tools.detector_for_video(), settings)
     try:
         tracks = faces.track_faces(_views(path, settings, crops), crops)
         whole, duration_s = _whole_windows(path, facts, crops.num_pictures, settings)
-        track, starts = _chosen(tracks, whole, duration_s, settings)
+        track = _chosen([crops.track_in_picture(track) for track in tracks], source, facts, settings)
+        starts = _kept_windows(track, whole, settings)
     except BaseException:
         crops.close()
         raise
-    track = crops.track_in_picture(track)
     dropped = len(whole) - len(starts)
     return Plan(
-        path, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops, tools.landmarker
+        source, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops, tools.landmarker
     )
 
 
@@ -134,7 +148,10 @@ def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
     pending = deque(plan.starts)
     num_frames = plan.settings.num_frames
     cut: dict[int, Crop] = {}
-    with closing(plan.crops), closing(window_motion(plan.path, plan.settings, plan.track, plan.starts)) as motion:
+    with (
+        closing(plan.crops),
+        closing(window_motion(plan.source.path, plan.settings, plan.track, plan.starts)) as motion,
+    ):
         for number, crop in _crops(plan):
             cut[number] = crop
             while pending and pending[0] + num_frames - 1 <= number:
@@ -150,7 +167,7 @@ def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
     wanted = sorted({number for start in plan.starts for number in range(start, start + settings.num_frames)})
     landmarks = {number: track.smoothed_landmarks[track.nearest(number / settings.fps)] for number in wanted}
     missing = [number for number in wanted if not plan.crops.has(number, landmarks[number])]
-    again = _numbered(plan.path, settings, missing[0], missing[-1]) if missing else iter(())
+    again = _numbered(plan.source.path, settings, missing[0], missing[-1]) if missing else iter(())
     needed = set(missing)
     for number in wanted:
         picture = next(picture for other, picture in again if other == number) if number in needed else None
@@ -166,17 +183,23 @@ def _numbered(path: Path, settings: StoreSettings, first: int, last: int) -> Ite
 
 
 def _chosen(
-    tracks: list[faces.FaceTrack], whole: list[int], duration_s: float, settings: StoreSettings
-) -> tuple[faces.FaceTrack, tuple[int, ...]]:
-    """Return the person to follow, and the windows in which enough of the face was found."""
-    if not whole:
-        raise UnusableVideoError("too_short", f"lasts {duration_s:.2f} s, a window needs {settings.window_s:g} s")
-    track = faces.select_track(tracks, settings.face_policy)
+    tracks: list[faces.FaceTrack], source: Source, facts: media.MediaFacts, settings: StoreSettings
+) -> faces.FaceTrack:
+    """Return the person to follow."""
+    policy = settings.face_policy
+    if policy != "mask" or source.mask_path is None:
+        return faces.select_track(tracks, "dominant" if policy == "mask" else policy)
+    masks = ((frame.time_s, frame.image) for frame in media.video_frames(source.mask_path, fps=settings.fps))
+    return faces.select_marked_track(tracks, masks, (facts.width, facts.height))
+
+
+def _kept_windows(track: faces.FaceTrack, whole: list[int], settings: StoreSettings) -> tuple[int, ...]:
+    """Return the windows in which enough of the face was found."""
     starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
     if not starts:
         least = settings.num_frames - settings.max_missing_faces
         raise UnusableVideoError("no_face", f"no window of {len(whole)} has a face in {least} of its pictures")
-    return track, starts
+    return starts
 
 
 def _check_limits(facts: media.MediaFacts, settings: StoreSettings) -> None:
@@ -192,9 +215,13 @@ def _check_limits(facts: media.MediaFacts, settings: StoreSettings) -> None:
         )
 
 
-def _read_sound(path: Path, tools: Tools) -> Sound | None:
-    samples = media.audio_samples(path, rate_hz=SAMPLE_RATE_HZ)
+def _read_sound(source: Source, tools: Tools) -> Sound | None:
+    samples = media.audio_samples(
+        source.audio_path or source.path, rate_hz=SAMPLE_RATE_HZ, beside=source.audio_path is not None
+    )
     if samples is None or not len(samples):
+        if source.audio_path is not None:
+            raise UnusableVideoError("unreadable", f"the file of its sound has none: {source.audio_path}")
         return None
     speech = tools.speech.mask(samples)
     samples *= 32768.0
@@ -218,6 +245,9 @@ def _whole_windows(
 
     The sampled pictures say the end to within 1/fps. Where the last window hangs on it, the container's word is taken if it
     is clear, and the last pictures are read one by one if it is not.
+
+    Raises:
+        UnusableVideoError: `too_short`, when there is no such window.
     """
     step = round(settings.hop_s * settings.fps)
     starts = list(range(0, num_pictures - settings.num_frames + 1, step))
@@ -230,6 +260,8 @@ def _whole_windows(
             duration_s = frame.time_s + frame_s
         if duration_s < latest_s - END_TOLERANCE * frame_s:
             starts.pop()
+    if not starts:
+        raise UnusableVideoError("too_short", f"lasts {duration_s:.2f} s, a window needs {settings.window_s:g} s")
     return starts, duration_s
 
 

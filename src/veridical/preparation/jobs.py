@@ -17,12 +17,13 @@ import pyarrow as pa
 from veridical.clips import LedgerEntry, StoreSettings
 from veridical.clips.encoding import EncodedClip, clip_schema, encode_clips
 from veridical.media import UnusableVideoError
-from veridical.preparation.extract import Plan, cut_clips, plan_clips
+from veridical.preparation.extract import Plan, Source, cut_clips, plan_clips
 from veridical.preparation.tools import Tools
 from veridical.workers import WorkerFailedError
 
 CLIPS_AT_ONCE = 8
 MAX_REASON = 300
+SOUND_BESIDE = "sound from a file beside the video"
 MAX_SHORTFALL_S = 1.0
 """A video whose pictures end earlier than declared by more than this is remarked upon."""
 
@@ -35,6 +36,16 @@ class Job:
     """Unique within a run; names the file of encoded clips."""
     video_id: str
     path: str
+    audio_path: str | None = None
+    """File beside the video that holds its sound."""
+    mask_path: str | None = None
+    """Video that marks the forged face, where the policy asks for it."""
+
+    @property
+    def source(self) -> Source:
+        """The files, as the extraction wants them."""
+        audio_path, mask_path = (None if path is None else Path(path) for path in (self.audio_path, self.mask_path))
+        return Source(Path(self.path), audio_path, mask_path)
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,7 @@ class Worker:
         return Outcome(entry, spool if entry.status == "ok" else None)
 
     def _prepare(self, job: Job, spool: Path) -> LedgerEntry:
-        plan = plan_clips(Path(job.path), job.video_id, self.settings, self.tools)
+        plan = plan_clips(job.source, job.video_id, self.settings, self.tools)
         _write_spool(spool, cut_clips(plan), self.settings)
         return LedgerEntry(
             video_id=job.video_id,
@@ -112,7 +123,9 @@ class Worker:
 
 def _remarks(plan: Plan) -> str:
     """Return what is worth knowing of a video that gave clips."""
-    remarks = []
+    remarks = [SOUND_BESIDE] if plan.source.audio_path else []
+    if plan.settings.face_policy == "mask" and plan.source.mask_path is None:
+        remarks.append("no mask: the dominant face was followed")
     if plan.num_dropped_windows:
         remarks.append(f"{plan.num_dropped_windows} windows dropped: too few faces detected")
     if plan.declared_s > plan.duration_s + MAX_SHORTFALL_S:

@@ -22,7 +22,7 @@ from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
-from veridical.preparation.jobs import Job, Outcome, Setup, read_spool
+from veridical.preparation.jobs import SOUND_BESIDE, Job, Outcome, Setup, read_spool
 from veridical.preparation.tools import Tools
 from veridical.workers import Lost, run_jobs
 
@@ -58,6 +58,11 @@ class PrepareSummary:
     def num_dropped_windows(self) -> int:
         """Whole windows without enough detected faces, in videos that gave clips."""
         return int(self.ledger["num_dropped_windows"].sum())
+
+    @property
+    def num_with_sound_beside(self) -> int:
+        """Videos whose sound is in a file beside them (attribute `audio_path` of the manifest)."""
+        return int(self.ledger["reason"].str.startswith(SOUND_BESIDE).sum())
 
     @property
     def failures(self) -> pd.DataFrame:
@@ -109,7 +114,7 @@ def prepare(
         if manifest.fingerprint != store.facts["manifest_fingerprint"]:
             _say_who_leaves(store, manifest)
             writer.set_manifest(manifest)
-        jobs = _jobs(manifest, store_path, only_status)[:limit]
+        jobs = _jobs(manifest, store, only_status)[:limit]
         known = set(store.ledger()["video_id"])
         writer.forget(job.video_id for job in jobs if job.video_id in known)
         if jobs:
@@ -153,18 +158,26 @@ def _check_settings(store: ClipStore, settings: StoreSettings | None) -> None:
     raise UsageError(f"{store.path} was prepared with other settings ({different}); use these, or another folder")
 
 
-def _jobs(manifest: Manifest, store_path: Path, only_status: Sequence[str]) -> list[Job]:
-    """Return what is to be done: videos of the chosen statuses, or those that are new or whose file is another one by now."""
-    ledger = ClipStore.open(store_path).ledger()
-    videos = manifest.frame(["video_id", "path"])
-    if only_status:
-        wanted = videos["video_id"].isin(ledger.loc[ledger["status"].isin(list(only_status)), "video_id"])
-    else:
-        source = dict(zip(ledger["video_id"], ledger["source"], strict=True))
-        rows = zip(videos["video_id"], videos["path"], strict=True)
-        wanted = pd.Series([name not in source or _is_another(source[name], path) for name, path in rows], dtype=bool)
-    pending = videos[wanted.to_numpy()]
-    return [Job(number, *row) for number, row in enumerate(zip(pending["video_id"], pending["path"], strict=True))]
+def _jobs(manifest: Manifest, store: ClipStore, only_status: Sequence[str]) -> list[Job]:
+    """Return what is to be done: videos of the chosen statuses, or those that are new or whose files are others by now."""
+    ledger = ClipStore.open(store.path).ledger()
+    again = set(ledger.loc[ledger["status"].isin(list(only_status)), "video_id"])
+    stamps = dict(zip(ledger["video_id"], ledger["source"], strict=True))
+    by_mask = store.settings.face_policy == "mask"
+    videos = manifest.frame(["video_id", "path", "attributes"])
+    jobs: list[Job] = []
+    for video_id, path, attributes in zip(videos["video_id"], videos["path"], videos["attributes"], strict=True):
+        beside = attributes or {}
+        job = Job(len(jobs), video_id, path, beside.get("audio_path"), beside.get("mask") if by_mask else None)
+        if video_id in again if only_status else video_id not in stamps or _is_another(stamps[video_id], job):
+            jobs.append(job)
+    return jobs
+
+
+def _stamp(job: Job) -> str:
+    """Return what tells the files of a video from others; empty when the video cannot be read."""
+    video, *beside = (file_stamp(path) for path in (job.path, job.audio_path, job.mask_path) if path is not None)
+    return fingerprint(":".join([video, *beside]).encode()) if video and beside else video
 
 
 def file_stamp(path: str) -> str:
@@ -180,9 +193,9 @@ def file_stamp(path: str) -> str:
         return ""
 
 
-def _is_another(kept: str, path: str) -> bool:
-    """Say whether another file is there now; a file that is gone leaves its clips valid."""
-    found = file_stamp(path)
+def _is_another(kept: str, job: Job) -> bool:
+    """Say whether other files are there now; a video that is gone leaves its clips valid."""
+    found = _stamp(job)
     return bool(found) and found != kept
 
 
@@ -196,7 +209,7 @@ def _run(jobs: list[Job], setup: Setup, writer: ClipWriter, workers: int, timeou
     with progress.task("prepare", total=len(jobs), unit="video") as running:
         for job, result in run_jobs(jobs, setup, workers=workers, timeout_s=timeout_s):
             outcome = Outcome(_lost_entry(job, result), None) if isinstance(result, Lost) else result
-            entry = replace(outcome.entry, source=file_stamp(job.path))
+            entry = replace(outcome.entry, source=_stamp(job))
             writer.add_table(entry, read_spool(outcome.spool) if outcome.spool else None)
             failed += outcome.entry.status != "ok"
             clips += outcome.entry.num_clips
