@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,11 @@ class Notes:
         if example and len(examples) < _MAX_EXAMPLES:
             examples.append(example)
 
+    def rest(self, reason: str, files: Collection[str]) -> None:
+        """Count the files that are left over, naming the first; nothing when there are none."""
+        if files:
+            self.warn(reason, min(files), len(files))
+
     def expect(self, name: str, expected: int, found: int) -> None:
         """Put an official count beside what was found."""
         self._official.append(OfficialCount(name, expected, found))
@@ -97,6 +102,8 @@ class Adapter:
     options: type[Settings]
     layout: str
     """What the root is expected to look like, for error messages and help."""
+    reads_file: bool = False
+    """The root may be a file."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 
 from veridical.artefacts import FakeSegment, Video
 from veridical.corpora.adapter import Adapter, Notes
-from veridical.corpora.lavdf import rows_of, segments
+from veridical.corpora.listing import distinct, json_rows, segments
 from veridical.corpora.tree import absolute, find_list, list_files
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -53,11 +53,11 @@ def read(root: Path, options: AVDeepfake1MOptions, notes: Notes) -> Iterator[Vid
     for split, path in lists.items():
         if path is None:
             continue
-        rows = rows_of(path, _NEEDED)
+        rows = json_rows(path, _NEEDED)
         notes.release = _release(rows, hidden)
         listed = _Listed(root, path, split, options.dataset or notes.release, {row["file"] for row in rows})
         before = len(files)
-        for number, row in enumerate(rows):
+        for number, row in distinct(path, rows, "file", notes):
             place = _take(split, row["file"], files)
             if place is None:
                 notes.warn(f"listed in {path.name} but not there, left out", row["file"])
@@ -68,8 +68,7 @@ def read(root: Path, options: AVDeepfake1MOptions, notes: Notes) -> Iterator[Vid
         if path is not None and (name != "test" or lists["test"] is None):
             notes.release = notes.release or _release([], hidden)
             yield from _unlabelled(root, path, name, files, options.dataset or notes.release, notes)
-    if files:
-        notes.warn("in no list, left out", min(files), len(files))
+    notes.rest("in no list, left out", files)
 
 
 @dataclass(frozen=True)

@@ -44,18 +44,14 @@ def read(root: Path, options: CelebDFOptions, notes: Notes) -> Iterator[Video]:
     mine = [path for path in files if path.split("/")[0] in (*REAL_FOLDERS, FAKE_FOLDER) and "/" in path]
     if not mine:
         raise UsageError(f"{root}: no Celeb-DF videos among {len(files)} video files; expected {LAYOUT}")
-    if len(mine) < len(files):
-        extra = sorted(set(files) - set(mine))
-        notes.warn("outside the corpus's folders, left out", extra[0], len(extra))
+    notes.rest("outside the corpus's folders, left out", set(files) - set(mine))
     listed = _test_list(options.lists or root, notes)
     version = options.version or _version(mine, listed, notes)
     notes.release = _RELEASES[version]
     dataset = options.dataset or notes.release or "celebdf"
     for path in mine:
         yield _video(root, path, dataset, listed, notes)
-    missing = sorted(set(listed) - set(mine))
-    if missing:
-        notes.warn("in the test list but not there", missing[0], len(missing))
+    notes.rest("in the test list but not there", set(listed) - set(mine))
     if version is None:
         notes.warn("release unknown, official counts not compared; say --version v1, v2 or ++")
 
@@ -73,7 +69,9 @@ def _test_list(folder: Path, notes: Notes) -> Mapping[str, int]:
             continue
         if flag not in ("0", "1") or not name:
             raise UsageError(f"{path}, line {number}: expected '<1 real or 0 fake> <folder>/<file>', found {line!r}")
-        listed[name.strip()] = 1 - int(flag)
+        label = 1 - int(flag)
+        if listed.setdefault(name.strip(), label) != label:
+            raise UsageError(f"{path}, line {number}: {name.strip()} is listed above with the other label")
     wrong = [name for name, label in listed.items() if label != int(name.startswith(FAKE_FOLDER))]
     if listed and len(wrong) == len(listed):
         raise UsageError(

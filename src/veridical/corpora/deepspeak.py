@@ -7,12 +7,12 @@ of a v2 file says another voice than its row (HelloMeme), the audio label stays 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from veridical.artefacts import Video
 from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.listing import Row, csv_rows, distinct
 from veridical.corpora.tree import absolute, find_list, list_files
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -22,9 +22,9 @@ LAYOUT = (
 )
 SYNTHETIC_VOICES = frozenset({"elevenlabs", "playht", "speechify"})
 """Values of `audio-config` that are a cloned voice; `real` is a recorded one, any other leaves the label unknown."""
+_NEEDED = {0: ("identity", "video-file"), 1: ("video-file", "identity-source", "identity-target")}
 _KEPT = ("kind", "audio-config", "gesture-type", "script-type")
 _AI_GENERATED = {"true": 1, "false": 0}
-Row = Mapping[str, str]
 
 
 class DeepSpeakOptions(Settings):
@@ -39,39 +39,32 @@ class DeepSpeakOptions(Settings):
 def read(root: Path, options: DeepSpeakOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of a DeepSpeak folder."""
     base = options.lists or root
-    split = {row["identity"]: row["split"].lower() for row in _rows(base, "split-def", ("identity", "split"))}
-    lists = {
-        0: _rows(base, "real", ("identity", "video-file")),
-        1: _rows(base, "fake", ("video-file", "identity-source", "identity-target")),
-    }
-    notes.release = "deepspeak_v2" if lists[1] and "audio-config" in lists[1][0] else "deepspeak_v1"
+    split = {row["identity"]: row["split"].lower() for row in csv_rows(_list(base, "split-def"), ("identity", "split"))}
+    lists = {0: _list(base, "real"), 1: _list(base, "fake")}
+    rows = {label: csv_rows(path, _NEEDED[label]) for label, path in lists.items()}
+    both = {row["video-file"] for row in rows[0]} & {row["video-file"] for row in rows[1]}
+    if both:
+        raise UsageError(f"{base}: {len(both)} videos are listed as real and as fake, for example {min(both)}")
+    notes.release = "deepspeak_v2" if rows[1] and "audio-config" in rows[1][0] else "deepspeak_v1"
     files = _by_name(list_files(root), notes)
-    for label, rows in lists.items():
+    for label, path in lists.items():
         found = 0
-        for row in rows:
-            path = files.pop(Path(row["video-file"]).stem, None)
-            if path is None:
-                notes.warn("listed but not there, left out", row["video-file"])
+        for _, row in distinct(path, rows[label], "video-file", notes):
+            place = files.pop(Path(row["video-file"]).stem, None)
+            if place is None:
+                notes.warn(f"listed in {path.name} but not there, left out", row["video-file"])
                 continue
             found += 1
-            yield _video(root, path, label, row, split, options.dataset or notes.release, notes)
-        notes.expect(f"listed as {'fake' if label else 'real'}", len(rows), found)
-    if files:
-        notes.warn("in no list, left out", min(files.values()), len(files))
+            yield _video(root, place, label, row, split, options.dataset or notes.release, notes)
+        notes.expect(f"listed as {'fake' if label else 'real'}", len(rows[label]), found)
+    notes.rest("in no list, left out", files.values())
 
 
-def _rows(base: Path, kind: str, needed: tuple[str, ...]) -> list[Row]:
+def _list(base: Path, kind: str) -> Path:
     path = find_list(base, [f"annotations-{kind}.csv"], ("", ".official_files"))
     if path is None:
         raise UsageError(f"{base}: no annotations-{kind}.csv; expected {LAYOUT}")
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in needed if name not in (reader.fieldnames or ())]
-        if missing:
-            raise UsageError(
-                f"{path}: columns missing: {', '.join(missing)}; found {', '.join(reader.fieldnames or ())}"
-            )
-        return [{str(name): str(value or "").strip() for name, value in row.items()} for row in reader]
+    return path
 
 
 def _by_name(files: list[str], notes: Notes) -> dict[str, str]:

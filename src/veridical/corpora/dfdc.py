@@ -6,14 +6,14 @@ clips are tied by their original and by their part.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pandas as pd
-
 from veridical.artefacts import Video, read_json
 from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.listing import csv_rows
 from veridical.corpora.tree import absolute, list_files
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -37,31 +37,44 @@ class DFDCOptions(Settings):
 def read(root: Path, options: DFDCOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of a DFDC folder."""
     files = set(list_files(root))
-    lists = sorted(path for path in list_files(root, frozenset({".json", ".csv"})) if path.count("/") <= 2)
-    seen: set[str] = set()
-    found = False
+    lists = [path for path in list_files(root, frozenset({".json", ".csv"})) if path.count("/") <= 2]
+    lists = [path for path in lists if PurePosixPath(path).name in _READERS]
+    if not lists:
+        raise UsageError(f"{root}: no metadata.json, labels.csv or dataset.json; expected {LAYOUT}")
+    listed: dict[str, _Listed] = {}
     for name in lists:
-        kind = PurePosixPath(name).name
-        if kind not in ("metadata.json", "labels.csv", "dataset.json"):
-            continue
-        found = True
-        folder = "" if "/" not in name else name.rpartition("/")[0] + "/"
-        rows = _csv_rows(root / name) if kind == "labels.csv" else _json_rows(root / name)
-        for file, facts in rows.items():
+        kind, folder = PurePosixPath(name).name, name.rpartition("/")[0] + "/" if "/" in name else ""
+        for file, facts in _READERS[kind](root / name).items():
             path = _on_disk(folder, file, files)
             if path is None:
                 notes.warn(f"listed in {name} but not there, left out", file)
                 continue
-            if path in seen:
-                notes.warn("in two lists, the first counts", path)
+            first = listed.setdefault(path, _Listed(folder, kind, facts))
+            if first.facts is facts:
                 continue
-            seen.add(path)
-            yield _video(root, path, folder, facts, options.dataset, kind, notes)
-    if not found:
-        raise UsageError(f"{root}: no metadata.json, labels.csv or dataset.json; expected {LAYOUT}")
-    rest = sorted(files - seen)
-    if rest:
-        notes.warn("in no list, left out", rest[0], len(rest))
+            if _label(first.facts) == _label(facts):
+                notes.warn("in two lists, the first counts", path)
+            else:
+                notes.warn("in two lists with different labels, label unknown", path)
+                listed[path] = replace(first, facts={**first.facts, "label": None})
+    for path, entry in listed.items():
+        yield _video(root, path, entry, options.dataset, notes)
+    notes.rest("in no list, left out", files - set(listed))
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What the first list that names a video says of it."""
+
+    folder: str
+    """Of the list, with a slash at its end; empty for the root."""
+    kind: str
+    """File name of the list."""
+    facts: Mapping[str, Any]
+
+
+def _label(facts: Mapping[str, Any]) -> int | None:
+    return _LABELS.get(str(facts["label"]).lower())
 
 
 def _json_rows(path: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -71,12 +84,14 @@ def _json_rows(path: Path) -> Mapping[str, Mapping[str, Any]]:
     return rows
 
 
-def _csv_rows(path: Path) -> Mapping[str, Mapping[str, Any]]:
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = {"filename", "label"} - set(frame.columns)
-    if missing:
-        raise UsageError(f"{path}: expected the columns filename and label, found {', '.join(frame.columns)}")
-    return {row["filename"]: {"label": row["label"], "split": "test"} for row in frame.to_dict(orient="records")}
+def _labels(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    rows = csv_rows(path, ("filename", "label"))
+    return {row["filename"]: {"label": row["label"], "split": "test"} for row in rows}
+
+
+_READERS: dict[str, Callable[[Path], Mapping[str, Mapping[str, Any]]]] = {
+    "metadata.json": _json_rows, "labels.csv": _labels, "dataset.json": _json_rows,
+}  # fmt: skip
 
 
 def _on_disk(folder: str, file: str, files: set[str]) -> str | None:
@@ -86,18 +101,16 @@ def _on_disk(folder: str, file: str, files: set[str]) -> str | None:
     return None
 
 
-def _video(
-    root: Path, path: str, folder: str, facts: Mapping[str, Any], dataset: str, kind: str, notes: Notes
-) -> Video:
-    label = _LABELS.get(str(facts["label"]).lower())
-    if label is None:
+def _video(root: Path, path: str, listed: _Listed, dataset: str, notes: Notes) -> Video:
+    facts, label = listed.facts, _label(listed.facts)
+    if label is None and facts["label"] is not None:
         notes.warn(f"label is {facts['label']!r}, expected REAL or FAKE; unknown", path)
     attributes: dict[str, str] = {}
     original = facts.get("original")
     if original:
         attributes["original"] = f"{dataset}/{PurePosixPath(path).parent / PurePosixPath(original).stem}"
-    if kind == "metadata.json" and folder:
-        attributes["part"] = f"{dataset}/{folder.rstrip('/')}"
+    if listed.kind == "metadata.json" and listed.folder:
+        attributes["part"] = f"{dataset}/{listed.folder.rstrip('/')}"
     official = _SPLITS.get(str(facts.get("split") or facts.get("set") or "").lower())
     if official:
         attributes["official_split"] = official

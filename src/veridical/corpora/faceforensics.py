@@ -17,7 +17,7 @@ from typing import Any
 from veridical.artefacts import Video, read_json
 from veridical.corpora.adapter import Adapter, Notes
 from veridical.corpora.tree import absolute, find_list, list_files, stem
-from veridical.errors import UsageError
+from veridical.errors import UsageError, unknown_name
 from veridical.settings import Settings
 
 LAYOUT = (
@@ -64,6 +64,8 @@ class _Place:
 
 def read(root: Path, options: FaceForensicsOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of a FaceForensics++ folder."""
+    if options.compression not in (None, *COMPRESSIONS):
+        raise unknown_name("compression", str(options.compression), COMPRESSIONS)
     files = list_files(root)
     places = _tree_places(files, options, notes) or _flat_places(files, options, notes)
     if not places:
@@ -89,7 +91,7 @@ def _tree_places(files: list[str], options: FaceForensicsOptions, notes: Notes) 
         key = (place.source, str(place.compression), stem(path))
         if key in places:
             notes.warn("present as raw and as c0, the second left out", path)
-        elif options.compression in (None, place.compression):
+        elif options.compression is None or COMPRESSIONS[options.compression] == place.compression:
             places[key] = place
     return list(places.values())
 
@@ -105,7 +107,8 @@ def _flat_places(files: list[str], options: FaceForensicsOptions, notes: Notes) 
         if source is None:
             notes.warn("in no folder of a method, left out", path)
             continue
-        found.append(_Place(path, source, options.compression))
+        level = None if options.compression is None else COMPRESSIONS[options.compression]
+        found.append(_Place(path, source, level))
     if found and options.compression is None:
         notes.warn("flat copy: compression unknown; say --compression c23 (or c0, c40)", found[0].path, len(found))
     return found
@@ -186,7 +189,9 @@ class _Lists:
                 continue
             for pair in read_json(path):
                 _check_pair(pair, path)
-                split.update(dict.fromkeys(pair, name))
+                for sequence in pair:
+                    if split.setdefault(sequence, name) != name:
+                        raise UsageError(f"{path}: sequence {sequence} is in {split[sequence]}.json too")
         path = find_list(base, ["conversion_dict.json"], ("", "splits", "dataset"))
         if path is None:
             notes.warn("not found: without it, sequences of one YouTube video are not tied", "conversion_dict.json")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from veridical.artefacts import Video
 from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.listing import open_csv
 from veridical.corpora.tree import absolute, find_list, list_files
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -57,16 +58,14 @@ def read(root: Path, options: FakeAVCelebOptions, notes: Notes) -> Iterator[Vide
         if len(methods[key]) > 1:
             notes.warn("listed twice with different methods, generator unknown", f"{key}: {', '.join(methods[key])}")
         yield _video(absolute(root, on_disk[key]), key, row, methods[key], options.dataset, notes)
-    rest = sorted(set(on_disk) - set(first))
-    if rest:
-        notes.warn("not in meta_data.csv, left out", rest[0], len(rest))
+    notes.rest("not in meta_data.csv, left out", set(on_disk) - set(first))
 
 
 def _rows_by_file(path: Path) -> tuple[dict[str, list[str]], dict[str, Row]]:
     """Return the distinct methods and the first row of each file."""
     methods: dict[str, list[str]] = {}
     first: dict[str, Row] = {}
-    with path.open(newline="", encoding="utf-8-sig") as stream:
+    with open_csv(path) as stream:
         reader = csv.reader(stream)
         header = _header(path, next(reader, []))
         for cells in reader:

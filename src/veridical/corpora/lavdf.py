@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from veridical.artefacts import FakeSegment, Video, read_json
+from veridical.artefacts import Video
 from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.listing import distinct, json_rows, segments
 from veridical.corpora.tree import absolute, find_list, list_files
-from veridical.errors import ArtefactError, UsageError
+from veridical.errors import UsageError
 from veridical.settings import Settings
 
 LAYOUT = "ROOT/metadata.json (or metadata.min.json) and ROOT/{train,dev,test}/*.mp4"
@@ -35,48 +36,13 @@ def read(root: Path, options: LavDFOptions, notes: Notes) -> Iterator[Video]:
     if path is None:
         raise UsageError(f"{options.lists or root}: no metadata.json; expected {LAYOUT}")
     files = set(list_files(root))
-    for number, row in enumerate(rows_of(path, _NEEDED)):
+    for number, row in distinct(path, json_rows(path, _NEEDED), "file", notes):
         if row["file"] not in files:
             notes.warn("listed but not there, left out", row["file"])
             continue
         files.discard(row["file"])
         yield _video(root, path, number, row, options.dataset, notes)
-    if files:
-        notes.warn("not in metadata.json, left out", min(files), len(files))
-
-
-def rows_of(path: Path, needed: tuple[str, ...]) -> list[Mapping[str, Any]]:
-    """Return the rows of a JSON list of objects that all have the needed fields.
-
-    Raises:
-        UsageError: naming the first row that is not as expected.
-    """
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise UsageError(f"{path}: expected a list of videos, found {type(rows).__name__}")
-    for number, row in enumerate(rows):
-        missing = [name for name in needed if not isinstance(row, dict) or name not in row]
-        if missing:
-            raise UsageError(f"{path}, row {number}: fields missing: {', '.join(missing)}")
-    return rows
-
-
-def segments(
-    path: Path, number: int, periods: list[list[float]], modalities: tuple[str, ...]
-) -> tuple[FakeSegment, ...]:
-    """Return fake segments from [start, end] pairs in seconds, one per pair and modality.
-
-    Raises:
-        UsageError: naming the row whose times are not a range.
-    """
-    try:
-        return tuple(
-            FakeSegment(float(start), float(end), modality)  # type: ignore[arg-type]
-            for start, end in periods
-            for modality in modalities
-        )
-    except (ArtefactError, TypeError, ValueError) as error:
-        raise UsageError(f"{path}, row {number}: fake periods {periods!r}: {error}") from None
+    notes.rest(f"not in {path.name}, left out", files)
 
 
 def _video(root: Path, path: Path, number: int, row: Mapping[str, Any], dataset: str, notes: Notes) -> Video:

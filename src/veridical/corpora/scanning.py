@@ -52,11 +52,16 @@ def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
     given = {name: value for name, value in options.items() if value is not None}
     unknown = [name for name in given if name not in adapter.options.model_fields]
     if unknown:
-        valid = ", ".join(adapter.options.model_fields) or "none"
-        raise UsageError(f"corpus {corpus!r} has no option {unknown[0]!r}; its options: {valid}")
+        valid = ", ".join(_dashed(name) for name in adapter.options.model_fields)
+        raise UsageError(f"corpus {corpus!r} has no option {_dashed(unknown[0])}; its options: {valid}")
     settings = parse_settings(adapter.options, given, f"corpus {corpus}")
-    notes = Notes()
-    tables = [pa.Table.from_pylist(rows, schema=SCHEMA) for rows in _batches(adapter.read(Path(root), settings, notes))]
+    lists = getattr(settings, "lists", None)
+    if lists is not None and not lists.is_dir():
+        raise UsageError(f"--lists {lists}: {'is a file, expected a folder' if lists.exists() else 'no such folder'}")
+    notes, root = Notes(), Path(root)
+    if not root.is_dir() and not (adapter.reads_file and root.is_file()):
+        raise UsageError(f"{root}: {'is a file, expected a folder' if root.exists() else 'no such folder or file'}")
+    tables = [pa.Table.from_pylist(rows, schema=SCHEMA) for rows in _batches(adapter.read(root, settings, notes))]
     if not tables:
         reasons = "; ".join(notice.line for notice in notes.notices)
         raise UsageError(
@@ -66,6 +71,10 @@ def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
     release = corpus if notes.release is None else notes.release
     releases = dict.fromkeys(manifest.table["dataset"].unique().to_pylist(), release)
     return ScanResult(manifest, notes.notices, (*notes.counts, *official_counts(manifest, releases)))
+
+
+def _dashed(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _batches(videos: Iterator[Video]) -> Iterator[list[dict[str, Any]]]:

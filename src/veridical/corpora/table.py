@@ -10,6 +10,7 @@ from typing import Any
 
 from veridical.artefacts import FakeSegment, Video
 from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.listing import open_csv
 from veridical.errors import ArtefactError, UsageError, unknown_name
 from veridical.settings import Settings
 
@@ -78,7 +79,7 @@ def read(root: Path, options: TableOptions, notes: Notes) -> Iterator[Video]:
     path = _csv_file(root)
     dataset = options.dataset or path.stem
     seen: dict[str, int] = {}
-    with path.open(newline="", encoding="utf-8-sig") as stream:
+    with open_csv(path) as stream:
         reader = csv.DictReader(stream)
         _check_header(path, list(reader.fieldnames or ()))
         for row in reader:
@@ -100,8 +101,6 @@ def read(root: Path, options: TableOptions, notes: Notes) -> Iterator[Video]:
 def _csv_file(root: Path) -> Path:
     if root.is_file():
         return root
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such file")
     found = sorted(root.glob("*.csv"))
     if len(found) != 1:
         raise UsageError(f"{root}: found a folder with {len(found)} csv files; name the one to read")
@@ -161,4 +160,4 @@ def _check_labels(path: Path, line: int, values: Mapping[str, Any]) -> None:
         raise UsageError(f"{path}, row {line}: label says real, {forged[0]} says fake")
 
 
-ADAPTER = Adapter("a csv file", read, TableOptions, LAYOUT)
+ADAPTER = Adapter("a csv file", read, TableOptions, LAYOUT, reads_file=True)

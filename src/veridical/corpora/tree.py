@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from veridical.errors import UsageError
-
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
 )
@@ -17,12 +15,7 @@ def list_files(root: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[st
     """Return the sorted POSIX paths, relative to `root`, of all files with these (lower-case) suffixes.
 
     Links to folders are followed, each real folder once. Names that begin with a dot are left out (`._x.mp4` of macOS).
-
-    Raises:
-        UsageError: when `root` is not a folder.
     """
-    if not root.is_dir():
-        raise UsageError(f"{root}: {'is a file, expected a folder' if root.exists() else 'no such folder'}")
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True):

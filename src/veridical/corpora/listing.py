@@ -1,0 +1,95 @@
+"""The list files that corpora come with: rows of JSON and csv, checked; a file that is listed twice is never a guess."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from veridical.artefacts import FakeSegment, read_json
+from veridical.corpora.adapter import Notes
+from veridical.errors import ArtefactError, UsageError
+
+Row = Mapping[str, Any]
+
+
+def json_rows(path: Path, needed: Sequence[str]) -> list[Row]:
+    """Return the rows of a JSON list of objects that all have the needed fields.
+
+    Raises:
+        UsageError: naming the first row that is not as expected.
+    """
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise UsageError(f"{path}: expected a list of videos, found {type(rows).__name__}")
+    for number, row in enumerate(rows):
+        missing = [name for name in needed if not isinstance(row, dict) or name not in row]
+        if missing:
+            raise UsageError(f"{path}, row {number}: fields missing: {', '.join(missing)}")
+    return rows
+
+
+def csv_rows(path: Path, needed: Sequence[str]) -> list[Row]:
+    """Return the rows of a csv file with a header, cells stripped; a column without a name (an index) is left out.
+
+    Raises:
+        UsageError: when a needed column is missing, or the file is not text.
+    """
+    with open_csv(path) as stream:
+        reader = csv.DictReader(stream)
+        found = list(reader.fieldnames or ())
+        missing = [name for name in needed if name not in found]
+        if missing:
+            heads = ", ".join(found) or "an empty file"
+            raise UsageError(f"{path}: columns missing: {', '.join(missing)}; found {heads}")
+        return [{name: str(value or "").strip() for name, value in row.items() if name} for row in reader]
+
+
+@contextmanager
+def open_csv(path: Path) -> Iterator[TextIO]:
+    """Open a csv file for reading; what is not text becomes an error that names the file.
+
+    Raises:
+        UsageError: while reading, when the file is not UTF-8 or its quotes are broken.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            yield stream
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: is not a csv file in UTF-8 ({error})") from None
+
+
+def distinct(path: Path, rows: Sequence[Row], key: str, notes: Notes) -> list[tuple[int, Row]]:
+    """Return (row number, row) of each file once; files that are listed with different values are left out, counted."""
+    first: dict[str, int] = {}
+    contradictory: set[str] = set()
+    for number, row in enumerate(rows):
+        name = row[key]
+        if first.setdefault(name, number) == number:
+            continue
+        if row == rows[first[name]]:
+            notes.warn(f"listed twice in {path.name}, counted once", name)
+        elif name not in contradictory:
+            contradictory.add(name)
+            notes.warn(f"listed twice in {path.name} with different values, left out", name)
+    return [(number, rows[number]) for name, number in first.items() if name not in contradictory]
+
+
+def segments(
+    path: Path, number: int, periods: Sequence[Sequence[float]], modalities: Sequence[str]
+) -> tuple[FakeSegment, ...]:
+    """Return fake segments from [start, end] pairs in seconds, one per pair and modality.
+
+    Raises:
+        UsageError: naming the row whose times are not a range.
+    """
+    try:
+        return tuple(
+            FakeSegment(float(start), float(end), modality)  # type: ignore[arg-type]
+            for start, end in periods
+            for modality in modalities
+        )
+    except (ArtefactError, TypeError, ValueError) as error:
+        raise UsageError(f"{path}, row {number}: fake periods {periods!r}: {error}") from None
