@@ -81,8 +81,8 @@ def test_bad_input_gets_status_and_reason_and_the_rest_is_prepared(tmp_path, vid
 
 
 def test_unexpected_errors_are_the_videos_own(tmp_path, videos, monkeypatch):
-    def fails(path, *_):
-        raise (MemoryError if path.stem == "v01" else KeyError)("deep inside")
+    def fails(source, *_):
+        raise (MemoryError if source.path.stem == "v01" else KeyError)("deep inside")
 
     monkeypatch.setattr(jobs, "plan_clips", fails)
     ledger = run(manifest_of(*videos[:2]), tmp_path / "s").ledger
