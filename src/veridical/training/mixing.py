@@ -1,0 +1,89 @@
+"""Mixing of the clips of a batch with each other, in what the frozen encoders gave, and of their labels alike, per modality.
+
+Mixup (Zhang et al. 2018, arXiv:1710.09412; of features: Verma et al. 2019, arXiv:1806.05236) blends two clips. CutMix (Yun et al.
+2019, arXiv:1905.04899) is done in time, as for videos (Yun et al. 2020, arXiv:2012.03457): a rectangle pasted into a genuine face
+would be a forgery that is called genuine. Both modalities get the same stretch, so that lips and sound stay together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from veridical.models import Features
+from veridical.training.recipe import MixingSettings
+from veridical.training.targets import ClipFacts
+
+# B clips
+
+
+def mixed(features: Features, facts: ClipFacts, settings: MixingSettings) -> tuple[Features, ClipFacts]:
+    """Mix clips, or do not, as torch's generator decides.
+
+    Only clips that both have sound, or both have none, are mixed; the others stay as they are.
+    """
+    if not settings.mixup and not settings.cutmix:
+        return features, facts
+    drawn = torch.rand(()).item()
+    if drawn >= settings.mixup + settings.cutmix:
+        return features, facts
+    other_B = torch.randperm(len(facts.label), device=facts.label.device)
+    alike_B = (features.has_audio == features.has_audio[other_B]) & (
+        other_B != torch.arange(len(other_B), device=other_B.device)
+    )
+    share = torch.distributions.Beta(settings.alpha, settings.alpha).sample().item()
+    if drawn < settings.mixup:
+        changed = _blended(features, other_B, share)
+    else:
+        changed, share = _spliced(features, other_B, share)
+    kept = {
+        name: _where(alike_B, getattr(changed, name), getattr(features, name))
+        for name in ("video", "audio", "flow", "mouths")
+    }
+    labels = {
+        name: torch.where(alike_B, _blend(value, value[other_B], share), value)
+        for name, value in (("label", facts.label), ("visual", facts.visual), ("audio", facts.audio))
+    }
+    return features._replace(**kept), replace(facts, mixed=alike_B, **labels)  # type: ignore[arg-type]
+
+
+def _blend(mine: Tensor, theirs: Tensor, share: float) -> Tensor:
+    return (1 - share) * mine + share * theirs
+
+
+def _where(picked_B: Tensor, new: Tensor | None, old: Tensor | None) -> Tensor | None:
+    if new is None or old is None:
+        return None
+    return torch.where(picked_B.view(-1, *[1] * (old.ndim - 1)), new, old)
+
+
+def _blended(features: Features, other_B: Tensor, share: float) -> Features:
+    """Return clips with a share of others; mouth crops are pictures, of which the larger share is kept."""
+    mouths = features.mouths
+    return features._replace(
+        video=_blend(features.video, features.video[other_B], share),
+        audio=_blend(features.audio, features.audio[other_B], share),
+        flow=None if features.flow is None else _blend(features.flow, features.flow[other_B], share),
+        mouths=mouths if mouths is None or share < 0.5 else mouths[other_B],
+    )
+
+
+def _spliced(features: Features, other_B: Tensor, share: float) -> tuple[Features, float]:
+    """Return clips with a stretch of others, whole frames of it, and the share of time that it takes."""
+    num_frames = features.video.shape[1] or features.audio.shape[1]
+    length = min(max(round(share * num_frames), 1), num_frames)
+    first = int(torch.randint(num_frames - length + 1, ()))
+
+    def splice(value: Tensor | None) -> Tensor | None:
+        if value is None or not value.shape[1]:
+            return value
+        steps = value.shape[1]
+        result = value.clone()
+        start, end = (round(edge * steps / num_frames) for edge in (first, first + length))
+        result[:, start:end] = value[other_B, start:end]
+        return result
+
+    parts = {name: splice(getattr(features, name)) for name in ("video", "audio", "flow", "mouths")}
+    return features._replace(**parts), length / num_frames  # type: ignore[arg-type]
