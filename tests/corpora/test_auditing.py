@@ -79,6 +79,33 @@ def test_a_small_sample_is_never_certain() -> None:
     assert "only 9 groups" in result.table["reason"][0]
 
 
+@pytest.mark.parametrize("people", [12, 14])
+def test_a_perfect_separation_of_a_dozen_people_is_found(people: int) -> None:
+    for seed in range(3):
+        assert audit(*world(seed, plant="has_audio", people=people)).leaks[0] == "has_audio"
+        assert audit(*world(seed, people=people)).leaks == ()
+
+
+def test_chance_is_that_of_mann_and_whitney() -> None:
+    rng = np.random.default_rng(3)
+    label = np.repeat([0, 1], 200)
+    score = rng.normal(label * 0.2, 1.0)
+    found = separation(score, label, np.arange(400), 0.65, either_direction=True)
+    outside = scipy.stats.mannwhitneyu(score[label == 1], score[label == 0], method="asymptotic", use_continuity=False)
+    assert found.p_chance == pytest.approx(outside.pvalue, rel=0.1)
+    assert found.p_harmless > 0.9
+
+
+def test_a_clear_but_harmless_relation_is_no_leak() -> None:
+    manifest, clips = world(people=400)
+    fake = clips["video_id"].str[-1] != "0"
+    clips.loc[fake, "brightness"] += 0.3
+    row = audit(manifest, clips).table.set_index("property").loc["brightness"]
+    assert row["p_adjusted"] < 0.01
+    assert 0.55 < row["auc"] < 0.65
+    assert row["verdict"] == "ok"
+
+
 def test_an_accepted_leak_is_no_leak_and_hides_no_other() -> None:
     result = audit(*world(plant="has_audio"), accept=["has_audio"])
     assert (result.verdict, result.leaks) == ("accepted", ())
@@ -133,7 +160,8 @@ def test_copies_of_videos_add_no_certainty() -> None:
     score = rng.normal(label * 1.5, 1.0)
     once = separation(score, label, cluster, 0.65, either_direction=False)
     often = separation(np.tile(score, 9), np.tile(label, 9), np.tile(cluster, 9), 0.65, either_direction=False)
-    assert often.p_value == pytest.approx(once.p_value, rel=0.05)
+    assert often.p_chance == pytest.approx(once.p_chance, rel=0.05)
+    assert often.p_harmless == pytest.approx(once.p_harmless, rel=0.05)
 
 
 def test_the_interval_covers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,22 @@ def test_strict_scan_and_wrong_use(folder: Path, tmp_path: Path) -> None:
     assert isinstance(run("split", tmp_path / "m", "-o", tmp_path / "s", "--fractions", "most").exception, UsageError)
 
 
+@pytest.mark.parametrize("option", [["--workers", "2"], ["--no-hash"], ["--hash"], ["--picture-hash"]])
+def test_options_of_probe_are_refused_without_it(option: list[str], folder: Path, tmp_path: Path) -> None:
+    wrong = run("scan", "folder", folder, "-o", tmp_path / "m", *option)
+    assert isinstance(wrong.exception, UsageError)
+    assert "add --probe" in str(wrong.exception)
+
+
+def test_a_scan_without_probe_leaves_the_journal_of_an_interrupted_one(folder: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "m.parquet.probe.jsonl"
+    journal.write_text("{}\n")
+    assert run("scan", "folder", folder, "-o", tmp_path / "m.parquet").exit_code == 0
+    assert journal.exists()
+    assert run("scan", "folder", folder, "-o", tmp_path / "m.parquet", "--probe").exit_code == 0
+    assert not journal.exists()
+
+
 def test_audit_exits_with_one_on_a_leak(tmp_path: Path) -> None:
     videos = [
         Video("w", f"w/{person}/{fake}", "v.mp4", fake, fake, None, generator="g" if fake else None, has_audio=not fake,
@@ -90,6 +107,36 @@ def test_audit_exits_with_one_on_a_leak(tmp_path: Path) -> None:
     assert run("audit", tmp_path / "m.parquet", "--accept-leak", "has_audio").exit_code == 0
     plain = json.loads(run("audit", tmp_path / "m.parquet", "--json").output)
     assert plain["leaks"] == ["has_audio", "all that the model sees"]
+
+
+def test_audit_says_what_splits_share_and_lack(tmp_path: Path) -> None:
+    parts = ("train", "train", "val", "test")
+    videos = [
+        Video("w", f"w/{person}/{kind}", "v.mp4", int(kind > 0), generator=f"g{kind}" if kind else None,
+              identities=(f"p{person}",), split=parts[person % 4], has_audio=True, fps=25.0)
+        for person in range(16) for kind in range(3)
+    ]  # fmt: skip
+    path = tmp_path / "m.parquet"
+
+    def audited(changed: list[Video], *arguments: str) -> Result:
+        Manifest.from_videos(changed).write(path)
+        return run("audit", path, *arguments)
+
+    clean = audited(videos)
+    assert clean.exit_code == 0, clean.output
+    assert "no two splits share" in clean.output
+    shared = [replace(video, split="test") if video.video_id == "w/0/1" else video for video in videos]
+    found = audited(shared)
+    assert found.exit_code == 1
+    assert "LEAK train/test: 1 × the same identity, 3 videos" in found.output
+    assert run("audit", path, "--accept-leak", "identity").exit_code == 0
+    copy = replace(videos[0], video_id="w/copy", identities=(), sha256="a" * 64, split="val")
+    doubled = audited([replace(videos[0], sha256="a" * 64), *videos[1:], copy], "--json")
+    leaks = {leak["link"]: leak["keys"] for leak in json.loads(doubled.output)["splits"]["leaks"] if leak["keys"]}
+    assert (doubled.exit_code, leaks) == (1, {"sha256": 1})
+    lacking = audited([video for video in videos if (video.split, video.generator) != ("train", "g2")])
+    assert lacking.exit_code == 0, "it may have been held out on purpose"
+    assert "train of w has no video of 'g2' (other splits: 8)" in lacking.output
 
 
 @pytest.mark.parametrize("command", ["audit", "stats"])

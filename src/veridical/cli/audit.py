@@ -9,10 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from veridical.cli.proof import proof_lines
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from veridical.clips import ClipStore
+    from veridical.corpora import AuditResult, Proof
 
 
 def audit(
@@ -24,7 +27,10 @@ def audit(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only this split, for example train.")] = None,
     accept_leak: Annotated[
-        list[str] | None, typer.Option(help="A property whose leak is known and accepted; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A property, or something that splits share (identity), whose leak is known; may be repeated."
+        ),
     ] = None,
     clips_per_video: Annotated[int, typer.Option(help="For a store: clips decoded of each video.", min=1)] = 3,
     seed: Annotated[int, typer.Option(help="Draws the folds.")] = 0,
@@ -33,7 +39,8 @@ def audit(
     """Try every property that is not content (codec, silence, loudness, face size, blur …) as a detector of its own.
 
     A property that the model can see and that tells fake from real is a leak: the exit code is then 1. One that only
-    the file shows is a warning. Each property is also tried on each generator alone.
+    the file shows is a warning. Each property is also tried on each generator alone. Where there are splits, what they share
+    (people, originals, files) is a leak too, and what one of them lacks is said.
     """
     import json as json_module
 
@@ -43,14 +50,14 @@ def audit(
     everything, store = open_source(source, manifest, split)
     videos = everything.select(split=split)
     clips = None if store is None else _content(store, videos, clips_per_video)
-    result = corpora.audit(videos, clips, accept=accept_leak or (), seed=seed)
+    accepted = [name for name in accept_leak or () if name not in corpora.LINKS]
+    result = corpora.audit(videos, clips, accept=accepted, seed=seed)
+    proof = corpora.prove(videos, [link for link in corpora.LINKS if link not in (accept_leak or ())])
     if json:
-        typer.echo(json_module.dumps(result.to_json(), indent=2))
+        typer.echo(json_module.dumps({**result.to_json(), "splits": proof.to_json()}, indent=2))
     else:
-        _show(Console(), result.table)
-    if result.leaks:
-        if not json:
-            Console().print(f"leaks: {', '.join(result.leaks)}", highlight=False, markup=False, soft_wrap=True)
+        _show(Console(), result, proof)
+    if result.leaks or not proof.clean:
         raise typer.Exit(1)
 
 
@@ -74,7 +81,8 @@ def _content(store: ClipStore, videos: object, clips_per_video: int) -> pd.DataF
     return pd.DataFrame(found) if found else pd.DataFrame({"video_id": []})
 
 
-def _show(console: Console, table: pd.DataFrame) -> None:
+def _show(console: Console, result: AuditResult, proof: Proof) -> None:
+    table = result.table
     shown = Table("property", "label", "verdict", "AUC", "95 %", "p (Holm)", "worst generator", "do this")
     styles = {"leak": "bold red", "warns": "yellow", "accepted": "magenta", "ok": "green"}
     tried = table[table["verdict"] != "unknown"]
@@ -88,4 +96,8 @@ def _show(console: Console, table: pd.DataFrame) -> None:
         console.print(shown)
     for reason, rows in table[table["verdict"] == "unknown"].groupby("reason", sort=False):
         line = f"  not judged: {', '.join(dict.fromkeys(rows['property']))} ({reason})"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    lines = [f"splits: {line}" for line in proof_lines(proof)] if proof.leaks else []
+    lines += [f"leaks: {', '.join(result.leaks)}"] if result.leaks else []
+    for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

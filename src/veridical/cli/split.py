@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from veridical.cli.proof import proof_lines
+
 if TYPE_CHECKING:
-    from veridical.corpora import Proof, SplitResult
+    from veridical.corpora import SplitResult
 
 
 def split(
@@ -66,20 +68,9 @@ def _show(console: Console, result: SplitResult) -> None:
     for row in result.proof.counts.to_dict(orient="records"):
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)
-    lines = [*result.notes, *_leak_lines(result.proof)]
+    lines = [*result.notes, *proof_lines(result.proof)]
     if len(result.moved):
         lines.append(f"{len(result.moved)} videos moved, listed in the proof")
     lines += [f"{count} videos left out: {reason}" for reason, count in result.dropped["reason"].value_counts().items()]
     for line in lines:
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _leak_lines(proof: Proof) -> list[str]:
-    if proof.clean:
-        return ["no two splits share a person, an original or a file" if proof.leaks else "one split only"]
-    return [
-        f"LEAK {leak.first}/{leak.second}: {leak.keys} × the same {leak.link}, {leak.videos} videos "
-        f"(for example {', '.join(leak.examples[:3])})"
-        for leak in proof.leaks
-        if leak.keys
-    ]

@@ -8,7 +8,7 @@ from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.hashes import perceptual_hash
 from veridical.corpora.people import target_groups
 from veridical.corpora.probing import ProbeResult, probe_media
-from veridical.corpora.proof import Leak, Proof, prove, split_counts
+from veridical.corpora.proof import Absence, Leak, Proof, prove, split_counts
 from veridical.corpora.properties import PROPERTIES
 from veridical.corpora.scanning import CORPORA, scan
 from veridical.corpora.splitting import GROUP_BY, SCHEMES, SplitResult, split
@@ -22,6 +22,7 @@ __all__ = [
     "LINKS",
     "PROPERTIES",
     "SCHEMES",
+    "Absence",
     "Adapter",
     "AuditResult",
     "Leak",

@@ -31,6 +31,9 @@ Ints = npt.NDArray[np.int64]
 THRESHOLD = 0.65
 """An area under the curve up to this is harmless."""
 ALPHA = 0.05
+"""Chance, after Holm, that a world without any relation gives an alarm."""
+ALPHA_HARMLESS = 0.01
+"""Chance that one property whose true area is the threshold is called more than harmless."""
 ALL = "all"
 SEEN, UNSEEN = "all that the model sees", "all that only the file shows"
 _JOINT = {SEEN: True, UNSEEN: False}
@@ -214,9 +217,9 @@ def _separated(facts: Property, column: pd.Series[Any], label: Ints, used: Flags
     plain = used & np.isfinite(values.astype(float))
     direct = separation(values[plain], label[plain], videos.cluster[plain], THRESHOLD, either_direction=True)
     # Bins see what goes up and down again, and what is missing; the plain value is sharper where it is monotone.
-    if direct.p_value <= best.p_value or (best.p_value > ALPHA and direct.auc >= best.auc):
+    if direct.p_chance <= best.p_chance or (best.p_chance > ALPHA and direct.auc >= best.auc):
         best = direct
-    return replace(best, p_value=min(1.0, 2 * best.p_value))
+    return replace(best, p_chance=min(1.0, 2 * best.p_chance))
 
 
 def _why_not(label: Ints, used: Flags, cluster: Ints) -> str:
@@ -269,8 +272,8 @@ def _out_of_fold_scores(features: Floats, label: Ints, used: Flags, fold: Ints) 
 
 
 def _judged(trials: list[_Trial], accept: set[str]) -> pd.DataFrame:
-    """Return the table: a trial falls when any of its separations does, after Holm over all of them."""
-    adjusted = iter(holm([part.p_value for trial in trials for part in trial.found.values()]))
+    """Return the table: a trial falls when any of its separations is beyond chance, after Holm over all, and beyond harmless."""
+    adjusted = iter(holm([part.p_chance for trial in trials for part in trial.found.values()]))
     rows = [_row(trial, {name: next(adjusted) for name in trial.found}, accept) for trial in trials]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     worst = {"leak": 0, "accepted": 1, "warns": 2, "ok": 3, "unknown": 4}
@@ -290,7 +293,7 @@ def _row(trial: _Trial, adjusted: Mapping[str, float], accept: set[str]) -> dict
     generator = max((name for name in trial.found if name != ALL), key=lambda name: trial.found[name].auc, default=None)
     if generator is not None:
         row |= {"generator": generator, "generator_auc": trial.found[generator].auc}
-    if any(p < ALPHA and trial.found[name].auc > THRESHOLD for name, p in adjusted.items()):
+    if any(p < ALPHA and trial.found[name].p_harmless < ALPHA_HARMLESS for name, p in adjusted.items()):
         joint = trial.name in _JOINT
         reaches = _JOINT[trial.name] if joint else PROPERTIES[trial.name].reaches_model
         leak = "accepted" if trial.name in accept else "leak"

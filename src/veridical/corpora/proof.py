@@ -1,4 +1,4 @@
-"""The proof that a split carries: what its parts share, link by link, and how many videos of each kind each has."""
+"""The proof that a split carries: what its parts share, link by link, how many videos of each kind each has, what one lacks."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ class Leak:
     examples: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Absence:
+    """A generator (or the reals) of a dataset that one of the dataset's splits lacks."""
+
+    dataset: str
+    generator: str
+    split: str
+    videos: int
+    """How many it has in the other splits."""
+
+
 @dataclass(frozen=True, eq=False)
 class Proof:
     """Leaks between every two splits, and counts."""
@@ -43,6 +54,18 @@ class Proof:
     """One per link and pair of splits, the clean ones too."""
     counts: pd.DataFrame
     """Columns dataset, generator, compression, label, train, val, test, unused."""
+
+    @property
+    def absent(self) -> tuple[Absence, ...]:
+        """What a split of a dataset lacks and another one has; on purpose where a generator was held out."""
+        found = []
+        for dataset, part in self.counts.groupby("dataset", sort=True):
+            videos = part.groupby("generator", sort=True)[list(SPLITS)].sum()
+            for name in (split for split in SPLITS if videos[split].any()):
+                elsewhere = videos.sum(axis=1) - videos[name]
+                lacking = videos.index[(videos[name] == 0) & (elsewhere > 0)]
+                found += [Absence(str(dataset), kind, name, int(elsewhere[kind])) for kind in lacking]
+        return tuple(found)
 
     @property
     def clean(self) -> bool:
@@ -54,6 +77,7 @@ class Proof:
         return {
             "clean": self.clean,
             "leaks": [vars(leak) | {"examples": list(leak.examples)} for leak in self.leaks],
+            "absent": [vars(absence) for absence in self.absent],
             "counts": self.counts.to_dict(orient="records"),
         }
 

@@ -1,7 +1,12 @@
-"""How well a property separates two classes: area under the curve, its error over groups, a test, Holm's correction.
+"""How well a property separates two classes: area under the curve, its error over groups, two tests, Holm's correction.
 
-Variance over clusters: Obuchowski, Biometrics 1997. Variance under a hypothesis: Hanley and McNeil, Radiology 1982. The
-larger of the two is used, so that a perfect separation of five videos is not taken for certain.
+Variance over clusters: Obuchowski, Biometrics 1997. Variance under a hypothesis: Hanley and McNeil, Radiology 1982 (for an
+area of one half it is that of Mann and Whitney's test). The larger of the two is used, with clusters for videos, so that a
+perfect separation of five videos is not taken for certain.
+
+Two questions, two tests: is there any relation (area one half), and is it more than a harmless one (area at most the
+threshold)? The first is what many properties can get wrong by chance, and what is corrected for their number; asked of the
+second, the correction would hide a perfect separation of a dozen people among 26 properties.
 """
 
 from __future__ import annotations
@@ -30,7 +35,9 @@ class Separation:
     low: float
     """Lower end of the 95 % interval."""
     high: float
-    p_value: float
+    p_chance: float
+    """Of the hypothesis that score and class have nothing to do with each other: the area is one half."""
+    p_harmless: float
     """Of the hypothesis that the area is at most the threshold."""
 
 
@@ -55,12 +62,15 @@ def separation(score: Floats, label: Ints, cluster: Ints, threshold: float, *, e
     counts = len(np.unique(cluster[fake])), len(np.unique(cluster[~fake]))
     if either_direction:
         auc = max(auc, 1 - auc)
-    error = np.sqrt(max(over_clusters, _null_variance(threshold, *counts)))
-    p_value = float(ndtr((threshold - auc) / error)) * (2 if either_direction else 1)
+    tries = 2 if either_direction else 1
+    p_chance, p_harmless = (
+        min(1.0, tries * float(ndtr((area - auc) / np.sqrt(max(over_clusters, _null_variance(area, *counts))))))
+        for area in (0.5, threshold)
+    )
     inside = float(np.clip(auc, 0.5 / max(counts), 1 - 0.5 / max(counts)))
     spread = 1.96 * np.sqrt(max(over_clusters, _null_variance(inside, *counts))) / (inside * (1 - inside))
     low, high = (float(expit(logit(inside) + sign * spread)) for sign in (-1, 1))
-    return Separation(auc, min(low, auc), max(high, auc), min(p_value, 1.0))
+    return Separation(auc, min(low, auc), max(high, auc), p_chance, p_harmless)
 
 
 def _ranks(score: Floats) -> Floats:
