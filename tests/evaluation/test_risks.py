@@ -92,7 +92,7 @@ def test_controls_and_degradations_are_judged_where_they_were_scored() -> None:
 
     table = ScoreTable.from_frame(pd.concat([frame, shuffled, blurred]))
     risks = evaluate(table, manifest=manifest, settings=FAST).risks.set_index("risk")
-    ignored = risks.loc["cue ignored: shuffle (A)"]
+    ignored = risks.loc["frame order ignored: shuffle (A)"]
     assert (ignored["verdict"], ignored["figure"], ignored["certain"]) == ("FLAG", 0.0, False)
     fragile = risks.loc["fragile: degrade:blur:3 (A)"]
     assert fragile["verdict"] == "FLAG"

@@ -39,10 +39,21 @@ TimeColumn = Annotated[str | None, typer.Option(help="csv: the column with the s
 def evaluate(
     run: Annotated[Path | None, typer.Argument(help="A run; scores the stores given with --on, then judges.")] = None,
     on: Annotated[
-        list[Path] | None, typer.Option("--on", help="Clip store to score with RUN; may be repeated.")
+        list[Path] | None,
+        typer.Option(
+            "--on",
+            help="Clip store to score; may be repeated. With --scores: store of the judged videos, for thumbnails and the"
+            " risks that lie in faces and sound.",
+        ),
     ] = None,
     scores: Annotated[
         Path | None, typer.Option(help="Instead of RUN: scores.parquet, or any detector's csv (video_id and a score).")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
+        ),
     ] = None,
     manifest: Manifests = None,
     output: Annotated[
@@ -57,6 +68,12 @@ def evaluate(
     time_column: TimeColumn = None,
     reference: Reference = None,
     aggregation: Annotated[str, typer.Option(help="From clips to a video: mean, max, top-k, median.")] = "mean",
+    prevalence: Annotated[
+        float, typer.Option(help="Share of fakes expected in use: precision and probabilities are corrected to it.")
+    ] = 0.01,
+    error_rate: Annotated[
+        float, typer.Option(help="Share of wrong answers allowed to a detector that may say `cannot tell`.")
+    ] = 0.1,
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a risk is flagged.")] = False,
@@ -68,47 +85,70 @@ def evaluate(
     and report.html.
     """
     from veridical.artefacts import Manifest
+    from veridical.clips import ClipStore
     from veridical.evaluation import EvaluationSettings
-    from veridical.evaluation import evaluate as judge
+    from veridical.evaluation.attachments import look_at_clips
+    from veridical.evaluation.evaluation import evaluate as judge
     from veridical.evaluation.external import ColumnMeaning
     from veridical.settings import parse_settings
 
     console = Console()
-    if (run is None) == (scores is None):
-        raise UsageError("give either a run with --on STORE, or --scores FILE")
+    if [run, scores, detector].count(None) != 2:
+        raise UsageError("give either a run with --on STORE, --detector with --on STORE, or --scores FILE")
     meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
-    _check_meaning(meaning, scores, on)
+    _check_meaning(meaning, scores)
+    stores = [ClipStore.open(path) for path in on or []]
+    if scores is None and not stores:
+        raise UsageError("say what to score with --on STORE")
+    if output is None and run is None:
+        raise UsageError("say where to write with -o DIR")
+    folder = output or (run or Path()) / "evaluation" / "default"
     labels = Manifest.concat([Manifest.read(path) for path in manifest]) if manifest else None
-    values = {"reference": reference, "aggregation": aggregation, "replicates": replicates}
+    if labels is None and stores:
+        labels = Manifest.concat([store.manifest() for store in stores])
+    values = {
+        "reference": reference, "aggregation": aggregation, "replicates": replicates, "prevalence": prevalence,
+        "error_rate": error_rate, **({"window_s": stores[0].settings.window_s} if stores else {}),
+    }  # fmt: skip
     settings = parse_settings(EvaluationSettings, values, "evaluate")
+    remarks: tuple[str, ...] = ()
     if scores is not None:
-        if output is None:
-            raise UsageError("say where to write with -o DIR")
-        table, settings = _external(console, scores, meaning, labels, settings)
-        folder, looks = output, output / "looks.jsonl"
+        table, settings, remarks = _external(console, scores, meaning, labels, settings)
     else:
-        assert run is not None
-        table, labels = _scored(run, on or [], labels)
-        folder, looks = output or run / "evaluation" / "default", run / "looks.jsonl"
+        assert labels is not None
+        table = _scored(run, detector, stores, labels)
         table.write(folder / "scores.parquet")
-    heading = title or str((run or scores or Path()).name)
-    _write(judge(table, manifest=labels, settings=settings, title=heading, looks=looks), folder, run, console, strict)
-
-
-def _write(result: Evaluation, folder: Path, run: Path | None, console: Console, strict: bool) -> None:
-    """Write the evaluation with its pages, show it, and end with 1 when that was asked for and a risk is flagged."""
-    from veridical.reports import write_model_card, write_report
-
-    result.write(folder)
-    report = write_report(folder, folder / "report.html", extras=training_extras(run))
-    write_model_card(folder, folder / "model_card.md")
+    heading = title or (detector if detector is not None else (run or scores or Path()).resolve().name)
+    result = judge(
+        table,
+        manifest=labels,
+        settings=settings,
+        title=heading,
+        looks=(run or folder) / "looks.jsonl",
+        remarks=remarks,
+        content=look_at_clips(stores, labels) if stores and labels is not None else None,
+    )
+    _write(result, folder, run, stores, labels)
     show(console, result)
-    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     if strict and len(result.flagged):
         raise typer.Exit(1)
 
 
-def _check_meaning(meaning: ColumnMeaning, scores: Path | None, stores: list[Path] | None) -> None:
+def _write(
+    result: Evaluation, folder: Path, run: Path | None, stores: list[ClipStore], labels: Manifest | None
+) -> None:
+    """Write the evaluation with its pages."""
+    from veridical.evaluation.attachments import attach
+    from veridical.reports import write_model_card, write_report
+
+    result.write(folder)
+    attach(folder, result, stores, labels)
+    write_report(folder, folder / "report.html", extras=training_extras(run))
+    write_model_card(folder, folder / "model_card.md")
+
+
+def _check_meaning(meaning: ColumnMeaning, scores: Path | None) -> None:
     """Refuse values that an option does not know, and options that would be ignored."""
     choices = {
         "--higher-is": (meaning.higher_is, ("fake", "real")),
@@ -121,34 +161,25 @@ def _check_meaning(meaning: ColumnMeaning, scores: Path | None, stores: list[Pat
         raise UsageError(
             "--score-column, --higher-is, --score-kind, --id-column and --time-column go with --scores FILE"
         )
-    if scores is not None and stores:
-        raise UsageError("--on goes with a run; --scores FILE holds its scores already")
 
 
 def _external(
     console: Console, path: Path, meaning: ColumnMeaning, labels: Manifest | None, settings: EvaluationSettings
-) -> tuple[ScoreTable, EvaluationSettings]:
+) -> tuple[ScoreTable, EvaluationSettings, tuple[str, ...]]:
     from veridical.evaluation.external import read_scores
 
     found = read_scores(path, meaning, labels)
     for remark in found.remarks:
         console.print(remark, highlight=False, markup=False, soft_wrap=True)
-    return found.scores, settings.model_copy(update={"probabilistic": found.kind != "ranking"})
+    return found.scores, settings.model_copy(update={"probabilistic": found.kind != "ranking"}), found.remarks
 
 
-def _scored(run: Path, stores: list[Path], labels: Manifest | None) -> tuple[ScoreTable, Manifest]:
-    from veridical.artefacts import Manifest, ScoreTable
-    from veridical.clips import ClipStore
-    from veridical.inference import load_bundle, score_store
+def _scored(run: Path | None, detector: str | None, stores: list[ClipStore], labels: Manifest) -> ScoreTable:
+    from veridical.artefacts import ScoreTable
+    from veridical.cli.score import scorer
 
-    if not stores:
-        raise UsageError("say what to score with --on STORE")
-    bundle = load_bundle(run)
-    opened = [ClipStore.open(path) for path in stores]
-    labels = labels or Manifest.concat([store.manifest() for store in opened])
-    return ScoreTable.concat(
-        score_store(bundle, store, labels, splits=_judged(store, labels)) for store in opened
-    ), labels
+    score = scorer(run, detector)
+    return ScoreTable.concat(score(store, labels, _judged(store, labels)) for store in stores)
 
 
 def _judged(store: ClipStore, labels: Manifest) -> tuple[str, ...]:

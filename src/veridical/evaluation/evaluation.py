@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from veridical import __version__
 from veridical.artefacts import (
@@ -30,6 +31,7 @@ from veridical.artefacts import (
     write_json,
     write_risks,
 )  # fmt: skip
+from veridical.corpora import audit
 from veridical.errors import ArtefactError
 from veridical.evaluation.coverage import coverage
 from veridical.evaluation.curves import curves
@@ -37,7 +39,8 @@ from veridical.evaluation.evidence import Evidence, gather
 from veridical.evaluation.failures import failures
 from veridical.evaluation.looks import count_looks
 from veridical.evaluation.protocol import compute_figures
-from veridical.evaluation.risks import Findings, risk_register
+from veridical.evaluation.risk import Findings
+from veridical.evaluation.risks import risk_register
 from veridical.evaluation.selection import Selection, select
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
@@ -59,7 +62,8 @@ class Evaluation:
     curves: Mapping[str, Any]
     """Points of the plots."""
     videos: pd.DataFrame
-    """A row per scored video: video_id, dataset, split, group, label (NaN unknown), logit, p_fake (NaN uncalibrated)."""
+    """A row per scored video: video_id, dataset, split, group, label (NaN unknown), logit, p_fake (NaN uncalibrated),
+    p_fake_in_use (for the stated share of fakes)."""
 
     @property
     def ready(self) -> str:
@@ -126,6 +130,7 @@ def evaluate(
     title: str = "",
     looks: Path | None = None,
     remarks: Sequence[str] = (),
+    content: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Judge the scores of a detector: figures with intervals, risks, sign-off.
 
@@ -136,6 +141,8 @@ def evaluate(
         title: What was judged, for the report.
         looks: File in which looks at the test sets are counted (a run's, or `looks.jsonl` of the output folder).
         remarks: How the scores were understood (`ExternalScores.remarks`), to be shown with the figures.
+        content: Properties of the judged clips (`clips.content_facts`): light, blur, loudness, onset, face box; risks
+            that need them are not evaluable without.
 
     Raises:
         UsageError: when nothing can be judged at all: no scores, no labels, no video of the manifest.
@@ -148,7 +155,8 @@ def evaluate(
     fingerprints = {"scores": scores.fingerprint, "manifest": manifest.fingerprint if manifest is not None else None}
     seen = count_looks(looks, fingerprints, parts) if looks is not None else None
     covered = [coverage(evidence, cell, settings) for cell in parts]
-    findings = Findings(evidence, parts, selection, settings, table, covered, seen)
+    audits = _audits(manifest, parts, evidence, content)
+    findings = Findings(evidence, parts, selection, settings, table, covered, seen, manifest, audits)
     risks = risk_register(findings)
     facts = {
         "schema_version": SCHEMA_VERSION,
@@ -171,6 +179,20 @@ def evaluate(
     }
     plotted = _curves(evidence, parts, selection, settings)
     return Evaluation(table.frame(), risks, facts, plotted, _videos(evidence, selection, settings))
+
+
+def _audits(
+    manifest: Manifest | None, parts: list[Cell], evidence: Evidence, content: pd.DataFrame | None
+) -> dict[str, pd.DataFrame]:
+    """Return the audit of the judged videos of each data set, where there is anything to audit."""
+    if manifest is None or (content is None and manifest.table["codec"].null_count == len(manifest)):
+        return {}
+    ids, found = np.asarray(manifest.table["video_id"].to_pylist(), dtype=object), {}
+    for cell in parts:
+        if cell.judged:
+            inside = np.isin(ids, evidence.videos["video_id"].to_numpy(dtype=object)[cell.videos])
+            found[cell.dataset] = audit(Manifest(manifest.table.filter(pa.array(inside))), content).table
+    return found
 
 
 def _choices(selection: Selection) -> dict[str, Any]:
@@ -210,7 +232,8 @@ def _videos(evidence: Evidence, selection: Selection, settings: EvaluationSettin
     found = evidence.videos.loc[scored, ["video_id", "dataset", "split", "group", "label"]].reset_index(drop=True)
     temperature = selection.temperatures.get(evidence.primary)
     p_fake = temperature(logits[scored]) if temperature is not None else np.full(len(found), np.nan)
-    return found.assign(logit=logits[scored], p_fake=p_fake)
+    p_in_use = selection.p_in_use(logits[scored], settings.prevalence)
+    return found.assign(logit=logits[scored], p_fake=p_fake, p_fake_in_use=np.nan if p_in_use is None else p_in_use)
 
 
 def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> list[str]:

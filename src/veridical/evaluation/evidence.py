@@ -27,7 +27,6 @@ from veridical.metrics.checks import FloatArray, IntArray
 
 TEXT_FACTS = ("dataset", "split", "generator", "compression", "group")
 LABELS = ("label", "visual_label", "audio_label")
-MEDIA_FACTS = ("duration_s", "fps", "width", "height", "bitrate", "audio_rate_hz")
 MIN_GROUPS = 10
 """Leak groups that a data set and split needs for intervals over them."""
 CONDITION_ORDER = ("joint", "audio_masked", "video_masked", "video_head", "audio_head")
@@ -57,7 +56,7 @@ class Evidence:
     videos: pd.DataFrame
     """A row per video: video_id, the text facts ('' unknown), resampling_group (what the bootstrap draws: the leak group, or
     the person shown where leak groups are too few), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share, face_size_px,
-    attributes (a dict), in_manifest, sha256 ('' unknown), and the media facts of the manifest (NaN unknown)."""
+    attributes (a dict), in_manifest and sha256 ('' unknown)."""
     clips: Mapping[str, Clips]
     """Condition → its scored rows; the primary condition comes first."""
     rows_without_logit: int = 0
@@ -66,6 +65,8 @@ class Evidence:
     """Scored videos that the manifest does not list."""
     contradicted: tuple[str, ...] = ()
     """Videos whose label in the score table contradicts the manifest, which is believed."""
+    segments: Mapping[int, FloatArray] = field(default_factory=dict)
+    """Position of a partial fake in `videos` → (m, 2) its forged stretches in seconds, picture and sound together."""
     has_manifest: bool = False
     _logits: dict[tuple[str, str], FloatArray] = field(default_factory=dict)
 
@@ -115,6 +116,7 @@ def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
         clips=_clips(scored, codes, labels),
         rows_without_logit=table.num_rows - scored.num_rows,
         not_in_manifest=not_in_manifest,
+        segments=_segments(manifest, videos["video_id"]) if manifest is not None else {},
         contradicted=tuple(map(str, names[contradicted])),
         has_manifest=manifest is not None,
     )
@@ -174,7 +176,7 @@ def _facts_of_scores(scored: pa.Table, codes: IntArray, names: np.ndarray) -> pd
     videos = pd.DataFrame(columns)
     attributes = scored["attributes"].take(pa.array(first)).to_pylist()
     videos["attributes"] = pd.Series([dict(item or ()) for item in attributes], dtype=object)
-    return videos.assign(in_manifest=False, sha256="", **dict.fromkeys(MEDIA_FACTS, np.nan))
+    return videos.assign(in_manifest=False, sha256="")
 
 
 def _mean_known(values: FloatArray, codes: IntArray, num_videos: int) -> FloatArray:
@@ -193,7 +195,7 @@ def _any_fake(labels: FloatArray, codes: IntArray, num_videos: int) -> FloatArra
 
 def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     """Let the manifest's facts take precedence, and add the videos that have no score."""
-    columns = ["video_id", *TEXT_FACTS, *LABELS, "has_audio", "attributes", "sha256", *MEDIA_FACTS]
+    columns = ["video_id", *TEXT_FACTS, *LABELS, "has_audio", "attributes", "sha256"]
     known = manifest.table.select(columns).to_pandas(maps_as_pydicts="strict").set_index("video_id")
     scored = videos.set_index("video_id")
     index = pd.Index([*scored.index, *known.index.difference(scored.index, sort=False)], name="video_id")
@@ -214,8 +216,6 @@ def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
         index.to_numpy(dtype=object), manifest.table["video_id"].to_numpy(zero_copy_only=False)
     )
     merged["sha256"] = known["sha256"].astype(object).where(known["sha256"].notna(), "")
-    for fact in MEDIA_FACTS:
-        merged[fact] = known[fact].astype(float)
     return merged.reset_index()
 
 
@@ -250,6 +250,23 @@ def _partial_fakes(manifest: Manifest) -> np.ndarray:
     some = pc.greater(pc.fill_null(pc.list_value_length(table["fake_segments"]), 0), 0)
     chosen = table["video_id"].filter(pc.and_(some, pc.fill_null(pc.equal(table["label"], 1), False)))
     return np.asarray(chosen.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _segments(manifest: Manifest, names: pd.Series) -> dict[int, FloatArray]:
+    """Return position → stretches that do not touch each other, for every partial fake."""
+    table = manifest.table
+    rows = table.filter(pc.is_in(table["video_id"], pa.array(_partial_fakes(manifest), type=pa.string())))
+    position = {name: number for number, name in enumerate(names)}
+    found = {}
+    for name, segments in zip(rows["video_id"].to_pylist(), rows["fake_segments"].to_pylist(), strict=True):
+        joined: list[list[float]] = []
+        for start_s, end_s in sorted((item["start_s"], item["end_s"]) for item in segments):
+            if joined and start_s <= joined[-1][1]:
+                joined[-1][1] = max(joined[-1][1], end_s)
+            else:
+                joined.append([start_s, end_s])
+        found[position[name]] = np.array(joined)
+    return found
 
 
 def _clip_labels(

@@ -247,6 +247,22 @@ def calibration_figures(sample: Sample, p_fake: FloatArray, bins: int = 10, seed
     return found
 
 
+def ece_at_prevalence(sample: Sample, p_fake: FloatArray, prevalence: float, bins: int = 10) -> Figure:
+    """Return the ECE of probabilities (m,) if fakes made up a share `prevalence` of the videos."""
+    try:
+        labels_and_scores(sample.labels, sample.logits)
+    except NotEvaluableError as error:
+        return not_evaluable(sample, str(error))
+    share = sample.labels.mean()
+    weight = np.where(sample.labels == 1, prevalence / share, (1 - prevalence) / (1 - share))
+    surplus, index = (p_fake - sample.labels) * weight, bin_index(p_fake, equal_width_edges(bins))
+    exact = np.abs(np.bincount(index, weights=surplus)).sum() / weight.sum()
+    totals = sample.bootstrap.binned_totals(surplus, index, bins, sample.rows)
+    size = sample.bootstrap.totals(weight[:, None], sample.rows)[:, 0]
+    groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
+    return figure_from(float(exact), np.abs(totals).sum(axis=1) / size, sample, groups, shift=True)
+
+
 def difference(first: Figure, second: Figure, confidence: float = 0.95) -> Figure:
     """Return first minus second; paired where both come from one bootstrap, independent where they do not."""
     return combine([first, second], lambda values: values[0] - values[1], confidence)

@@ -24,11 +24,13 @@ from veridical.evaluation.figures import (
     combine,
     decision_figures,
     difference,
+    ece_at_prevalence,
     not_evaluable,
     rank_figures,
     share_figures,
     spread,
 )  # fmt: skip
+from veridical.evaluation.localising import localisation_figures
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import BANDS, HEAD_TARGETS, Cell, clip_sample, fake_slices, slices, video_sample
@@ -94,6 +96,7 @@ class Judge:
                 self._alternatives(sample, primary)
                 self._abstention(sample, primary)
         self._own_probabilities()
+        self._add(localisation_figures(self.evidence, self.cell, self.settings), condition=primary)
         for aggregation in self.settings.other_aggregations:
             if aggregation != self.settings.aggregation:
                 logits = self.evidence.video_logits(primary, aggregation, self.settings.top_k)
@@ -196,6 +199,12 @@ class Judge:
             p_fake = calibrate(sample.logits)
             figures = calibration_figures(sample, p_fake, self.settings.ece_bins, self.settings.seed)
             self._add(figures, condition=condition, calibration=name)
+        p_in_use = self.selection.p_in_use(sample.logits, self.settings.prevalence)
+        if p_in_use is None:
+            figure = not_evaluable(sample, self.selection.reason or "beta calibration could not be fitted")
+        else:
+            figure = ece_at_prevalence(sample, p_in_use, self.settings.prevalence, self.settings.ece_bins)
+        self._add({"ece_at_prevalence": figure}, condition=condition, calibration="beta")
 
     def _own_probabilities(self) -> None:
         """Judge the probabilities that the model itself gave, where it gave one for every clip."""

@@ -9,7 +9,14 @@ import numpy as np
 from veridical.errors import NotEvaluableError
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.settings import EvaluationSettings
-from veridical.metrics.calibration import MonotoneMap, Temperature, fit_beta, fit_isotonic, fit_temperature
+from veridical.metrics.calibration import (
+    MonotoneMap,
+    Temperature,
+    at_prevalence,
+    fit_beta,
+    fit_isotonic,
+    fit_temperature,
+)  # fmt: skip
 from veridical.metrics.checks import FloatArray
 from veridical.metrics.conformal import ConformalRule, fit_conformal
 from veridical.metrics.threshold import threshold_at_eer, threshold_at_tpr
@@ -66,7 +73,14 @@ class Selection:
     """Of the primary condition, for clips and videos."""
     num_videos: int = 0
     """Validation videos of the primary condition."""
+    share_of_fakes: float = np.nan
+    """Among them."""
     warnings: tuple[str, ...] = ()
+
+    def p_in_use(self, logits: FloatArray, prevalence: float) -> FloatArray | None:
+        """Return (n,) probabilities for a stated share of fakes: beta calibration, then Bayes; None where nothing was fitted."""
+        beta = self.maps.get("beta")
+        return None if beta is None else at_prevalence(beta(logits), self.share_of_fakes, prevalence)
 
 
 def reference_dataset(evidence: Evidence, settings: EvaluationSettings) -> tuple[str | None, str]:
@@ -136,6 +150,7 @@ def select(evidence: Evidence, settings: EvaluationSettings) -> Selection:
         conformal_reason=rule_reason,
         operating_points=tuple(points),
         num_videos=len(primary.labels),
+        share_of_fakes=float(primary.labels.mean()),
         warnings=tuple(warnings),
     )
 

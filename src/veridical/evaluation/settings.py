@@ -46,6 +46,8 @@ class EvaluationSettings(Settings):
     """How the logits of a video's clips become the video's logit."""
     other_aggregations: tuple[Aggregation, ...] = ("max", "top-k", "median")
     """Reported beside it, for whole test sets."""
+    window_s: float = Field(default=1.0, gt=0)
+    """Length of a scored clip in seconds, for finding the forged stretches of partial fakes."""
     top_k: int = Field(default=3, ge=1)
     """Clips whose mean logit is taken by the aggregation `top-k`."""
     probability_thresholds: tuple[float, ...] = (0.5, 0.6, 0.7)

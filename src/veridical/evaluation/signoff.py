@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from veridical.evaluation.figures import Figure
-from veridical.evaluation.risks import Findings
+from veridical.evaluation.risk import Findings
 from veridical.evaluation.slices import Cell
 
 

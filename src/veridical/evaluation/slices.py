@@ -137,6 +137,7 @@ BOOKKEEPING = frozenset(
         "official_split",
         "mask",
         "audio_path",
+        "perceptual_hash",
     }
 )
 """Attributes that say where a video came from, not what is in it: not broken down."""

@@ -152,6 +152,18 @@ def logit_of(p_fake: ArrayLike) -> FloatArray:
     return np.asarray(scipy.special.logit(np.clip(np.asarray(p_fake, dtype=np.float64), _EDGE, 1 - _EDGE)))
 
 
+def at_prevalence(p_fake: ArrayLike, share_before: float, share_in_use: float) -> FloatArray:
+    """Return probabilities (n,) corrected from one share of fakes to another (Bayes; M. Saerens et al., 2002).
+
+    Args:
+        p_fake: Calibrated where a share `share_before` of the videos is fake.
+        share_before: In (0, 1).
+        share_in_use: In (0, 1).
+    """
+    moved = logit_of(p_fake) + float(logit_of(share_in_use)) - float(logit_of(share_before))
+    return np.asarray(scipy.special.expit(moved))
+
+
 def fit_temperature(
     labels: ArrayLike, logits: ArrayLike, bounds: tuple[float, float] = TEMPERATURE_BOUNDS
 ) -> Temperature:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from veridical.errors import NotEvaluableError
-from veridical.metrics.checks import FloatArray
+from veridical.metrics.checks import FloatArray, IntArray
 
 RECALL_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
@@ -58,23 +58,46 @@ def average_precision_at_iou(
     Raises:
         NotEvaluableError: when there is no forged stretch at all.
     """
-    total = sum(len(stretches) for stretches in truths.values())
-    if total == 0:
-        raise NotEvaluableError("no forged stretch in any video")
-    scores, hits = [], []
-    for video, stretches in truths.items():
+    total = _num_stretches(truths)
+    correct, _ = ranked_hits(predictions, truths, iou)
+    return float(average_precision_of(correct, np.ones((len(correct), 1)), np.array([float(total)]))[0])
+
+
+def ranked_hits(
+    predictions: Mapping[str, Segments], truths: Mapping[str, FloatArray], iou: float
+) -> tuple[FloatArray, IntArray]:
+    """Return, best prediction first, (P,) 1 for a hit and (P,) the position of its video in `truths`."""
+    scores, hits, videos = [np.empty(0)], [np.empty(0)], [np.empty(0, np.int64)]
+    for position, (video, stretches) in enumerate(truths.items()):
         found = predictions.get(video)
         if found is not None and len(found.scores):
             scores.append(found.scores)
             hits.append(_hits(found, stretches, iou))
-    if not scores:
-        return 0.0
+            videos.append(np.full(len(found.scores), position, dtype=np.int64))
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    correct = np.concatenate(hits)[order]
-    true_positives = np.cumsum(correct)
-    precision = true_positives / np.arange(1, len(correct) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((envelope * correct).sum() / total)
+    return np.concatenate(hits)[order], np.concatenate(videos)[order]
+
+
+def average_precision_of(correct: FloatArray, weights: FloatArray, total: FloatArray) -> FloatArray:
+    """Return (B,) average precision of ranked predictions (P,), each counted as often as its weights (P, B) say.
+
+    Args:
+        correct: (P,) 1 for a hit, best prediction first.
+        weights: (P, B).
+        total: (B,) number of true stretches.
+    """
+    hits = correct[:, None] * weights
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.nan_to_num(np.cumsum(hits, axis=0) / np.cumsum(weights, axis=0))
+        envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        return np.asarray((envelope * hits).sum(axis=0) / total)
+
+
+def _num_stretches(truths: Mapping[str, FloatArray]) -> int:
+    total = sum(len(stretches) for stretches in truths.values())
+    if total == 0:
+        raise NotEvaluableError("no forged stretch in any video")
+    return total
 
 
 def average_recall(
@@ -88,18 +111,26 @@ def average_recall(
     Raises:
         NotEvaluableError: when there is no forged stretch at all.
     """
-    total = sum(len(stretches) for stretches in truths.values())
-    if total == 0:
-        raise NotEvaluableError("no forged stretch in any video")
-    recalled = 0
-    for video, stretches in truths.items():
+    total = _num_stretches(truths)
+    return float(recalled(predictions, truths, proposals, ious).sum() / total)
+
+
+def recalled(
+    predictions: Mapping[str, Segments],
+    truths: Mapping[str, FloatArray],
+    proposals: int,
+    ious: Sequence[float] = RECALL_IOUS,
+) -> FloatArray:
+    """Return (V,) how many of each video's stretches its best proposals hit, averaged over overlaps; ordered as `truths`."""
+    counts = np.zeros(len(truths))
+    for position, (video, stretches) in enumerate(truths.items()):
         found = predictions.get(video)
         if found is None or len(stretches) == 0:
             continue
         best = np.argsort(-found.scores, kind="stable")[:proposals]
         kept = Segments(found.bounds[best], found.scores[best])
-        recalled += sum(int(_hits(kept, stretches, iou).sum()) for iou in ious)
-    return recalled / (total * len(ious))
+        counts[position] = sum(_hits(kept, stretches, iou).sum() for iou in ious) / len(ious)
+    return counts
 
 
 def _hits(found: Segments, truth: FloatArray, iou: float) -> FloatArray:

@@ -1,0 +1,92 @@
+"""Where a partial fake is forged: scores of clips become proposed stretches, judged against the manifest's segments.
+
+A proposal is a run of neighbouring clips that all score at least some level, for every level that occurs; its score is the
+mean of theirs. So bounds are as fine as clips are: a forged word of .3 s cannot be cut out of clips of one second, and the
+figures say so. Segments of picture and sound are taken together. Reals count with every proposal as a mistake; fakes
+without segments are left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from veridical.evaluation.evidence import Clips, Evidence
+from veridical.evaluation.figures import Figure, Sample, figure_from
+from veridical.evaluation.settings import EvaluationSettings
+from veridical.evaluation.slices import Cell
+from veridical.metrics.checks import FloatArray, IntArray
+from veridical.metrics.localisation import Segments, average_precision_of, ranked_hits, recalled
+
+IOUS = (0.5, 0.75, 0.95)
+PROPOSALS = (10, 20, 50, 100)
+LOCALISATION_METRICS = (*(f"ap_at_iou_{iou:g}" for iou in IOUS), *(f"ar_at_{number}" for number in PROPOSALS))
+_CHUNK = 100
+
+
+def localisation_figures(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> dict[str, Figure]:
+    """Return AP at IoU .5, .75, .95 and AR of the best 10 to 100 proposals, of the primary condition."""
+    if not any(video in evidence.segments for video in cell.videos):
+        return dict.fromkeys(
+            LOCALISATION_METRICS, Figure(reason="no fake of this split has forged segments in the manifest")
+        )
+    clips = evidence.clips[evidence.primary]
+    labels = evidence.videos["label"].to_numpy(dtype=float)
+    timed = np.zeros(len(labels), dtype=bool)
+    timed[clips.video[np.isfinite(clips.start_s)]] = True
+    videos = [v for v in cell.videos if timed[v] and (labels[v] == 0 or v in evidence.segments)]
+    if not any(video in evidence.segments for video in videos):
+        reason = "no fake with forged segments has scores of clips with their times"
+        return dict.fromkeys(LOCALISATION_METRICS, Figure(reason=reason))
+    truths = {str(v): evidence.segments.get(v, np.empty((0, 2))) for v in videos}
+    proposed = proposals(clips, np.asarray(videos), settings.window_s)
+    return _figures(proposed, truths, labels[videos].astype(np.int64), cell.place[videos], cell, settings)
+
+
+def proposals(clips: Clips, videos: IntArray, window_s: float) -> dict[str, Segments]:
+    """Return the proposed stretches of each video, by its position as text."""
+    order = np.lexsort((clips.start_s, clips.video))
+    order = order[np.isin(clips.video[order], videos) & np.isfinite(clips.start_s[order])]
+    edges = np.flatnonzero(np.diff(clips.video[order], prepend=-1))
+    parts = np.split(order, edges[1:])
+    return {str(clips.video[rows[0]]): runs(clips.start_s[rows], clips.logit[rows], window_s) for rows in parts}
+
+
+def runs(start_s: FloatArray, logit: FloatArray, window_s: float) -> Segments:
+    """Return every run of clips that are all at least as high as some level; clips (n,) in order of time."""
+    found: dict[tuple[float, float], float] = {}
+    for level in np.unique(logit):
+        high = np.flatnonzero(logit >= level)
+        apart = np.flatnonzero(start_s[high][1:] > start_s[high][:-1] + window_s + 1e-6) + 1
+        for rows in np.split(high, apart):
+            found[(float(start_s[rows[0]]), float(start_s[rows[-1]] + window_s))] = float(logit[rows].mean())
+    return Segments(np.array(list(found), dtype=float).reshape(-1, 2), np.array(list(found.values())))
+
+
+def _figures(
+    proposed: dict[str, Segments],
+    truths: dict[str, FloatArray],
+    labels: IntArray,
+    rows: IntArray,
+    cell: Cell,
+    settings: EvaluationSettings,
+) -> dict[str, Figure]:
+    sample = Sample(labels, np.zeros(len(labels)), rows, cell.bootstrap, settings.confidence)
+    counts = np.array([float(len(stretches)) for stretches in truths.values()])
+    groups = len(np.unique(cell.bootstrap.cluster[rows[labels == 1]]))
+    weights = cell.bootstrap.weights[cell.bootstrap.cluster[rows]].astype(float)
+    total = counts @ weights
+    found = {}
+    for iou in IOUS:
+        correct, video = ranked_hits(proposed, truths, iou)
+        value = average_precision_of(correct, np.ones((len(correct), 1)), counts.sum(keepdims=True))[0]
+        parts = [
+            average_precision_of(correct, weights[video, at : at + _CHUNK], total[at : at + _CHUNK])
+            for at in range(0, weights.shape[1], _CHUNK)
+        ]
+        found[f"ap_at_iou_{iou:g}"] = figure_from(float(value), np.concatenate(parts), sample, groups)
+    for number in PROPOSALS:
+        hit = recalled(proposed, truths, number)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            replicates = (hit @ weights) / total
+        found[f"ar_at_{number}"] = figure_from(float(hit.sum() / counts.sum()), replicates, sample, groups)
+    return found
