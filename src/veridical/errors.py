@@ -35,6 +35,12 @@ class DivergedError(VeridicalError):
     """A loss or gradient became NaN or infinite; the message names the batch."""
 
 
+class StageStoppedError(VeridicalError):
+    """A stage of training stayed below what the recipe asks for (exit code 1)."""
+
+    exit_code = 1
+
+
 class NotEvaluableError(VeridicalError):
     """A figure cannot be judged from the data at hand; the message says why."""
 

@@ -7,8 +7,20 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from veridical.training.losses import collapse_monitor, smoothed_bce, temporal_variance, total_loss, video_means
-from veridical.training.recipe import LossSettings
+from veridical.training.losses import (
+    DISAGREEMENTS,
+    among_largest,
+    collapse_monitor,
+    conditional_variance,
+    disagreement_entropy,
+    focal_loss,
+    frame_loss,
+    smoothed_bce,
+    sync_loss,
+    temporal_variance,
+    video_loss,
+    video_means,
+)
 
 ALL = torch.ones(6, dtype=torch.bool)
 LABELS = torch.tensor([0, 1, 0, 1, 1, 0])
@@ -37,24 +49,120 @@ def test_clips_that_do_not_apply_change_nothing() -> None:
     assert smoothed_bce(logits(), LABELS, ~ALL, 0.05) == 0
 
 
+VIDEO = torch.tensor([0, 0, 1, 1, 2, 2])
+SOME = torch.tensor([True, True, False, True, True, False])
+LABEL = LABELS.double()
+LOSSES = {
+    "bce": lambda logit, frames: smoothed_bce(logit, LABEL, SOME, 0.05),
+    "focal": lambda logit, frames: focal_loss(logit, LABEL, SOME, 0.05, 2.0),
+    "video, mean": lambda logit, frames: video_loss(logit, LABEL, VIDEO, SOME, 0.05),
+    "video, top 1": lambda logit, frames: video_loss(logit, LABEL, VIDEO, SOME, 0.05, 1),
+    "temporal": lambda logit, frames: temporal_variance(frames, SOME),
+    "temporal, by class": lambda logit, frames: conditional_variance(frames, LABEL, SOME, 0.95),
+    "disagreement, l1": lambda logit, frames: DISAGREEMENTS["l1"](logit, logit.flip(0), SOME),
+    "disagreement, entropy": lambda logit, frames: DISAGREEMENTS["entropy"](logit, logit.flip(0), SOME),
+    "frame": lambda logit, frames: frame_loss(frames[..., 0], 0.05 + 0.75 * LABEL, SOME),
+    "sync": lambda logit, frames: sync_loss(frames[..., 1], SOME),
+}
+
+
+def embeddings() -> torch.Tensor:
+    return torch.randn(6, 5, 4, dtype=torch.float64, generator=torch.manual_seed(0))
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_gradients(name: str) -> None:
+    values, frames = logits().requires_grad_(), embeddings().requires_grad_()
+    assert LOSSES[name](values, frames).item() > 0
+    assert torch.autograd.gradcheck(LOSSES[name], (values, frames))
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
 @pytest.mark.parametrize("size", [1e2, 1e4])
-def test_extreme_logits_stay_finite(size: float) -> None:
-    extreme = (logits() * size).requires_grad_()
-    loss = smoothed_bce(extreme, LABELS, ALL, 0.05)
-    loss.backward()
+def test_extreme_inputs_stay_finite(name: str, size: float) -> None:
+    values, frames = (logits().float() * size).requires_grad_(), (embeddings().float() * size).requires_grad_()
+    loss = LOSSES[name](values, frames)
+    gradients = [found for found in torch.autograd.grad(loss, (values, frames), allow_unused=True) if found is not None]
     assert torch.isfinite(loss)
-    assert torch.isfinite(extreme.grad).all()
+    assert gradients
+    assert all(torch.isfinite(found).all() for found in gradients)
 
 
-def test_gradients() -> None:
-    values = logits().requires_grad_()
-    embeddings = torch.randn(6, 5, 4, dtype=torch.float64, generator=torch.manual_seed(0)).requires_grad_()
-    video = torch.tensor([0, 0, 1, 1, 2, 2])
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_clips_left_out_change_nothing(name: str) -> None:
+    values, frames = logits(), embeddings()
+    others, moved = values.clone(), frames.clone()
+    others[~SOME] += 7.0
+    moved[~SOME] = moved[~SOME].flip(1) * 3 + 1
+    if name.startswith("disagreement"):
+        others = values  # what is compared there is the flipped row, which is not left out
+    assert LOSSES[name](others, moved) == LOSSES[name](values, frames)
 
-    def loss(logit: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        return total_loss(logit, LABELS, ALL, video, frames, ALL, LossSettings(), all_losses=True).total
 
-    assert torch.autograd.gradcheck(loss, (values, embeddings))
+def test_focal_loss_is_that_of_the_paper() -> None:
+    p = logits().sigmoid()
+    p_right = torch.where(LABELS == 1, p, 1 - p)
+    expected = (-((1 - p_right) ** 2) * p_right.log()).mean()
+    assert focal_loss(logits(), LABEL, ALL, 0.0, 2.0).item() == pytest.approx(expected.item(), rel=1e-7)
+    plain = smoothed_bce(logits(), LABEL, ALL, 0.05)
+    assert focal_loss(logits(), LABEL, ALL, 0.05, 0.0).item() == pytest.approx(plain.item(), rel=1e-7)
+
+
+def test_largest_of_each_video_by_hand() -> None:
+    video = torch.tensor([0, 0, 0, 1, 1, 1])
+    logit = torch.tensor([1.0, 3.0, 2.0, 5.0, 5.0, 9.0])
+    applies = torch.tensor([True, True, True, True, True, False])
+    assert among_largest(logit, video, applies, 2).tolist() == [False, True, True, True, True, False]
+    assert among_largest(logit, video, applies, 1).tolist() == [False, True, False, True, False, False]
+
+
+def test_a_partial_fake_is_forged_where_its_largest_clips_are() -> None:
+    logit, label = torch.tensor([-4.0, -4.0, -4.0, 4.0]), torch.tensor([0.0, 0.0, 0.0, 1.0])
+    video = torch.zeros(4, dtype=torch.long)
+    every = torch.ones(4, dtype=torch.bool)
+    assert video_loss(logit, label, video, every, 0.0, 1).item() == pytest.approx(np.log1p(np.exp(-4)), rel=1e-5)
+    assert video_loss(logit, label, video, every, 0.0).item() == pytest.approx(np.log1p(np.exp(2)), rel=1e-5)
+
+
+def test_entropy_of_disagreement_is_the_jensen_shannon_divergence() -> None:
+    from scipy.spatial.distance import jensenshannon
+
+    first, second = torch.tensor([2.0, -1.0, 0.5]).double(), torch.tensor([-2.0, -1.0, 3.0]).double()
+    p, q = first.sigmoid(), second.sigmoid()
+    reference = jensenshannon(torch.stack([p, 1 - p]), torch.stack([q, 1 - q])) ** 2
+    found = [
+        disagreement_entropy(first[i : i + 1], second[i : i + 1], torch.ones(1, dtype=torch.bool)).item()
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(found, reference, atol=1e-9)
+    far = disagreement_entropy(torch.tensor([60.0]), torch.tensor([-60.0]), torch.ones(1, dtype=torch.bool))
+    assert far.item() == pytest.approx(np.log(2), rel=1e-4)
+
+
+def test_conditional_variance_stills_real_faces_only() -> None:
+    still = torch.ones(2, 4, 3)
+    label, every = torch.tensor([0.0, 1.0]), torch.ones(2, dtype=torch.bool)
+    assert conditional_variance(still, label, every, 0.2).item() == pytest.approx(0.1), (
+        "the forged one lacks all of the margin"
+    )
+    opposed = torch.tensor([[[1.0, 0], [-1, 0], [1, 0], [-1, 0]]]).expand(2, -1, -1)
+    assert conditional_variance(opposed, label, every, 0.2).item() == pytest.approx(0.5), "only the real one costs"
+
+
+def test_soft_frame_labels_are_reached() -> None:
+    target = torch.tensor([0.05, 0.8])
+    at_target = torch.logit(target)[:, None].expand(2, 5).clone().requires_grad_()
+    frame_loss(at_target, target, torch.ones(2, dtype=torch.bool)).backward()
+    assert at_target.grad is not None
+    assert at_target.grad.abs().max() < 1e-6
+
+
+def test_sync_loss_prefers_the_middle() -> None:
+    one = torch.ones(1, dtype=torch.bool)
+    right, wrong = torch.zeros(1, 7), torch.zeros(1, 7)
+    right[0, 3], wrong[0, 5] = 5.0, 5.0
+    assert sync_loss(right, one) < 0.1 < 5 < sync_loss(wrong, one)
+    assert sync_loss(torch.zeros(1, 7), one).item() == pytest.approx(np.log(7))
 
 
 def test_video_means_by_hand() -> None:
@@ -80,13 +188,3 @@ def test_collapse_monitor_sees_a_collapse() -> None:
     varied = torch.randn(8, 1, 16, generator=torch.manual_seed(0)).expand(8, 5, 16)
     assert collapse_monitor(alike) < 1e-5
     assert collapse_monitor(varied) > 0.5
-
-
-def test_terms_add_up() -> None:
-    embeddings = torch.randn(6, 5, 4, dtype=torch.float64, generator=torch.manual_seed(0))
-    settings = LossSettings(segment=2.0, video=0.3, temporal=0.7)
-    terms = total_loss(logits(), LABELS, ALL, torch.arange(6), embeddings, ALL, settings, all_losses=True)
-    np.testing.assert_allclose(terms.total, 2 * terms.segment + 0.3 * terms.video + 0.7 * terms.temporal)
-    np.testing.assert_allclose(terms.video, terms.segment, err_msg="one clip per video: both levels agree")
-    alone = total_loss(logits(), LABELS, ALL, torch.arange(6), embeddings, ALL, settings, all_losses=False)
-    np.testing.assert_allclose(alone.total, 2 * terms.segment)

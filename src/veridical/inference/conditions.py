@@ -7,9 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from veridical.models import Detector, Features
+from veridical.models import Detector, Features, Modality
 
 CONDITIONS = ("joint", "video_head", "audio_head", "video_masked", "audio_masked")
+_ALONE: dict[tuple[str, ...], Modality] = {("video_head",): "video", ("audio_head",): "audio"}
 Logits = dict[str, npt.NDArray[np.float64]]
 
 
@@ -27,8 +28,8 @@ def condition_logits(detector: Detector, features: Features, conditions: tuple[s
         usable sound.
     """
     everything = torch.ones_like(features.has_audio)
-    plain = detector(features)
     silent_B = ~features.has_audio
+    plain = detector(features, only=_ALONE.get(conditions))
     found: dict[str, Tensor] = {
         "joint": plain.logit,
         "video_head": plain.video_logit,

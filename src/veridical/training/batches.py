@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,18 @@ from veridical.randomness import stream
 from veridical.training.recipe import BatchSettings
 
 Rows = npt.NDArray[np.int64]
+LOOK_AHEAD = 64
+"""Places ahead in which a video is looked for that does not stand in the batch already."""
 
 
-def epoch_batches(index: pd.DataFrame, settings: BatchSettings, seed: int, stage: str, epoch: int) -> list[Rows]:
+def epoch_batches(
+    index: pd.DataFrame,
+    settings: BatchSettings,
+    seed: int,
+    stage: str,
+    epoch: int,
+    hardness: Mapping[str, float] | None = None,
+) -> list[Rows]:
     """Return the batches of an epoch: arrays of store rows, a video's clips next to each other.
 
     Args:
@@ -23,6 +33,7 @@ def epoch_batches(index: pd.DataFrame, settings: BatchSettings, seed: int, stage
         seed: Seed of the run.
         stage: Name of the stage.
         epoch: Number of the epoch in the stage.
+        hardness: Mean loss of videos in the epoch before, for `hard_examples`.
 
     An epoch has as many batches as it takes to fill once with all clips. Balanced: half of a batch's videos are real, half are
     fake, and the fakes go round the generators; whichever class has fewer videos repeats.
@@ -31,10 +42,12 @@ def epoch_batches(index: pd.DataFrame, settings: BatchSettings, seed: int, stage
     clips_of = {str(video): group.to_numpy() for video, group in index.groupby("video_id", sort=True)["row"]}
     videos = _videos(index)
     num_batches = max(1, round(len(index) / (settings.videos * settings.clips)))
-    orders = _balanced_orders(videos, settings, num_batches, randomness) if settings.balanced else None
-    if orders is None:
-        names = _repeated(videos["video_id"].to_list(), num_batches * settings.videos, randomness)
-        orders = [names[i * settings.videos : (i + 1) * settings.videos] for i in range(num_batches)]
+    draw = _Draw(randomness, settings.hard_examples, hardness or {})
+    if settings.balanced:
+        orders = _balanced_orders(videos, settings, num_batches, draw)
+    else:
+        names = draw.repeated(videos["video_id"].to_list(), num_batches * settings.videos)
+        orders = _cut(_apart(names, settings.videos, {}, {}), settings.videos, num_batches)
     return [np.concatenate([_draw(clips_of[name], settings.clips, randomness) for name in names]) for names in orders]
 
 
@@ -50,38 +63,101 @@ def _videos(index: pd.DataFrame) -> pd.DataFrame:
     return index.sort_values(["video_id", "target"]).drop_duplicates("video_id", keep="last")
 
 
-def _balanced_orders(
-    videos: pd.DataFrame, settings: BatchSettings, num_batches: int, randomness: np.random.Generator
-) -> list[list[str]]:
+def class_weights(index: pd.DataFrame) -> tuple[float, float]:
+    """Return the weights of real and of fake clips, inverse to their share; the mean over all clips is 1."""
+    num_fake = int((index["target"] == 1).sum())
+    num_real = len(index) - num_fake
+    return len(index) / (2 * num_real), len(index) / (2 * num_fake)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Draws videos."""
+
+    randomness: np.random.Generator
+    hard_share: float
+    hardness: Mapping[str, float]
+
+    def repeated(self, names: Sequence[str], length: int) -> list[str]:
+        """Shuffle, and shuffle again as often as needed to reach the length: every name once before any name twice.
+
+        Then a share of the places goes to names in proportion to their hardness (the mean of those known where it is not).
+        """
+        result: list[str] = []
+        while len(result) < length:
+            result.extend(names[i] for i in self.randomness.permutation(len(names)))
+        result = result[:length]
+        if not self.hard_share or not self.hardness:
+            return result
+        usual = float(np.mean(list(self.hardness.values())))
+        weights = np.array([self.hardness.get(name, usual) for name in names]) + 1e-9
+        hard = self.randomness.choice(len(names), length, p=weights / weights.sum())
+        taken = self.randomness.random(length) < self.hard_share
+        return [names[j] if take else name for name, j, take in zip(result, hard, taken, strict=True)]
+
+
+def _balanced_orders(videos: pd.DataFrame, settings: BatchSettings, num_batches: int, draw: _Draw) -> list[list[str]]:
     num_real = settings.videos // 2
     num_fake = settings.videos - num_real
-    real = _repeated(videos[videos["target"] == 0]["video_id"].to_list(), num_batches * num_fake, randomness)
+    real = draw.repeated(videos[videos["target"] == 0]["video_id"].to_list(), num_batches * num_real)
+    real = _apart(real, num_real, {}, {})
     fakes = videos[videos["target"] == 1]
+    generator = dict(zip(fakes["video_id"], fakes["generator"].fillna(""), strict=True))
     by_generator = [group["video_id"].to_list() for _, group in fakes.groupby(fakes["generator"].fillna(""), sort=True)]
     per_generator = -(-num_batches * num_fake // len(by_generator))
-    columns = [_repeated(names, per_generator, randomness) for names in by_generator]
+    columns = [draw.repeated(names, per_generator) for names in by_generator]
     fake = [name for row in zip(*columns, strict=True) for name in row]
+    partner = _partners(videos) if settings.pairs else {}
+    fake_batches = _cut(_apart(fake, num_fake, partner, generator), num_fake, num_batches)
+    real_batches = _cut(real, num_real, num_batches)
     if settings.pairs:
-        real = _partners(videos, fake[: len(real)], real)
-    return [
-        real[i * num_fake : i * num_fake + num_real] + fake[i * num_fake : (i + 1) * num_fake]
-        for i in range(num_batches)
-    ]
+        real_batches = [
+            _beside(fakes_of[:num_real], partner, others)
+            for fakes_of, others in zip(fake_batches, real_batches, strict=True)
+        ]
+    return [a + b for a, b in zip(real_batches, fake_batches, strict=True)]
 
 
-def _partners(videos: pd.DataFrame, fakes: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return for each fake the real video it was made from, or another real one where that is not among the videos."""
+def _partners(videos: pd.DataFrame) -> dict[str, str]:
+    """Return for each fake the real video that it was made from, where that is among the videos."""
     real = set(videos[videos["target"] == 0]["video_id"])
-    origin = dict(zip(videos["video_id"], videos["origin"], strict=True))
-    return [origin[fake] if origin[fake] in real else other for fake, other in zip(fakes, others, strict=True)]
+    made_from = zip(videos["video_id"], videos["origin"], strict=True)
+    return {video: origin for video, origin in made_from if origin in real}
 
 
-def _repeated(names: Sequence[str], length: int, randomness: np.random.Generator) -> list[str]:
-    """Shuffle, and shuffle again as often as needed to reach the length: every name once before any name twice."""
-    result: list[str] = []
-    while len(result) < length:
-        result.extend(names[i] for i in randomness.permutation(len(names)))
-    return result[:length]
+def _beside(fakes: Sequence[str], partner: Mapping[str, str], others: Sequence[str]) -> list[str]:
+    """Return for each fake its real partner, or another real video, if possible one that is not in the batch yet."""
+    taken = {partner[fake] for fake in fakes if fake in partner}
+    free = [other for other in others if other not in taken] + [other for other in others if other in taken]
+    rest = iter(free)
+    return [partner[fake] if fake in partner else next(rest) for fake in fakes]
+
+
+def _cut(names: Sequence[str], size: int, count: int) -> list[list[str]]:
+    return [list(names[i * size : (i + 1) * size]) for i in range(count)]
+
+
+def _apart(names: Sequence[str], size: int, stands_for: Mapping[str, str], kind: Mapping[str, str]) -> list[str]:
+    """Change the order so that no batch of `size` holds the same twice where that can be avoided.
+
+    Args:
+        names: In the order wanted.
+        size: Of a batch.
+        stands_for: What a name must not share with others (a fake's original); the name itself where it is not given.
+        kind: Names of the same kind are exchanged first, so that kinds keep their turns.
+    """
+    order = list(names)
+    seen: set[str] = set()
+    for i in range(len(order)):
+        if i % size == 0:
+            seen = set()
+        ahead = [j for j in range(i, min(i + LOOK_AHEAD, len(order))) if stands_for.get(order[j], order[j]) not in seen]
+        if ahead and ahead[0] != i:
+            alike = [j for j in ahead if kind.get(order[j]) == kind.get(order[i])]
+            j = (alike or ahead)[0]
+            order[i], order[j] = order[j], order[i]
+        seen.add(stands_for.get(order[i], order[i]))
+    return order
 
 
 def _draw(rows: Rows, count: int, randomness: np.random.Generator) -> Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 from scipy.special import expit
 
 from veridical.artefacts import fingerprint
@@ -17,27 +16,18 @@ from veridical.inference.bundle import (
 from veridical.metrics import ece, fit_temperature, threshold_at_eer, threshold_at_tpr
 from veridical.models import Detector
 from veridical.training.data import TrainingData
-from veridical.training.features import FeatureSource
 from veridical.training.recipe import Recipe
 from veridical.training.run import Run, comparable
-from veridical.training.validation import validate
+from veridical.training.validation import Validation
 
 LICENCE = "weights: as the training data and the pretrained weights allow; code: Apache-2.0"
 
 
-def finish_model(
-    detector: Detector,
-    source: FeatureSource,
-    validation_clips: pd.DataFrame,
-    data: TrainingData,
-    recipe: Recipe,
-    run: Run,
-) -> None:
+def finish_model(detector: Detector, found: Validation, data: TrainingData, recipe: Recipe, run: Run) -> None:
     """Fit the temperature and the operating points on validation videos and write the model folder.
 
     Guo et al. 2017, arXiv:1706.04599: one temperature, here on the mean logit of each video, the level that is reported.
     """
-    found = validate(detector, source, validation_clips, "joint", recipe.losses, recipe.runtime.score_batch)
     labels, logits = found.videos["target"].to_numpy(), found.videos["logit"].to_numpy()
     temperature = fit_temperature(labels, logits).temperature
     calibration = Calibration(

@@ -1,80 +1,151 @@
-"""State of a run between epochs: tensors in safetensors, the rest in JSON, written to a temporary folder and renamed."""
+"""State of a run between two steps: tensors in safetensors, the rest in JSON, no pickle.
+
+`progress.json` is replaced last and names the tensor file that belongs to it, so that a process which is killed at any moment
+leaves either the state before or the state after.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from veridical.artefacts import atomic_folder, read_json, write_json
-from veridical.inference.bundle import load_weights, save_weights
+from veridical.artefacts import atomic_path, read_json, write_json
+from veridical.errors import ArtefactError
 from veridical.models import Detector
 from veridical.models.freezing import trainable_names
 
+PROGRESS_FILE = "progress.json"
 _SLOTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass
 class Progress:
-    """Where a run stands: the next epoch to do, and the best of the stage so far."""
+    """Where a run stands: the next step to do, and the best of the stage so far."""
 
     stage: int = 0
     epoch: int = 0
-    """Next epoch of the stage."""
+    """Epoch of the stage that is under way, or next."""
+    step: int = 0
+    """Next batch of the epoch."""
+    sums: dict[str, float] = field(default_factory=dict)
+    """Sum of each loss term over the batches of the epoch so far."""
     best_auc: float = -1.0
     best_loss: float = 1e9
     best_epoch: int = -1
     reference_auc: float = -1.0
     """AUC that the next improvement is measured from."""
+    reference_loss: float = 1e9
+    """Validation loss that the next improvement at an equal AUC is measured from."""
     waited: int = 0
     """Epochs since the last improvement that counts."""
+    opened: list[tuple[int, int]] = field(default_factory=list)
+    """Openings of the stage that have come: number, epoch."""
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """State of the loss scaler of half precision."""
+    losses: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """With hard-example mining: sum and number of the clips' losses of each video in the epoch so far."""
+    hardness: dict[str, float] = field(default_factory=dict)
+    """With hard-example mining: mean loss of each video in the epoch before."""
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    def note_losses(self, losses: Iterable[tuple[str, float]]) -> None:
+        """Remember how hard clips were: video, loss."""
+        for video, loss in losses:
+            total, count = self.losses.get(video, (0.0, 0))
+            self.losses[video] = (total + loss, count + 1)
+
+    def next_epoch(self) -> None:
+        """Go to the start of the following epoch; what was not drawn in this one stays as hard as it was."""
+        self.hardness.update({video: total / count for video, (total, count) in self.losses.items()})
+        self.epoch, self.step, self.sums, self.losses = self.epoch + 1, 0, {}, {}
 
     def next_stage(self) -> Progress:
         """Return the start of the following stage."""
         return Progress(stage=self.stage + 1, history=self.history)
 
 
-def save_state(folder: Path, progress: Progress, detector: Detector, optimiser: torch.optim.Optimizer | None) -> None:
-    """Write everything that resuming needs."""
-    with atomic_folder(folder) as temporary:
-        save_weights(temporary / "model.safetensors", detector)
-        save_file(_optimiser_tensors(detector, optimiser) if optimiser else {}, temporary / "optimiser.safetensors")
-        write_json(temporary / "progress.json", asdict(progress))
+@dataclass(frozen=True)
+class SavedState:
+    """What was read back."""
+
+    progress: Progress
+    tensors: dict[str, Tensor]
+    """`model:<name>`, moments of the optimiser as `<slot>:<name>`."""
+
+    def restore_model(self, detector: Detector) -> None:
+        """Load the saved weights."""
+        prefix = "model:"
+        weights = {name[len(prefix) :]: value for name, value in self.tensors.items() if name.startswith(prefix)}
+        detector.load_state_dict(weights)
 
 
-def load_progress(folder: Path) -> Progress | None:
-    """Return where the run stands; None when nothing was saved yet."""
-    path = folder / "progress.json"
-    return Progress(**read_json(path)) if path.exists() else None
+def save_state(folder: Path, progress: Progress, detector: Detector, others: dict[str, Tensor]) -> None:
+    """Write everything that resuming needs.
+
+    Args:
+        folder: Of the state.
+        progress: Where the run stands.
+        detector: Its weights.
+        others: Moments of the optimiser, from `moments`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{progress.stage}-{progress.epoch}-{progress.step}.safetensors"
+    weights = {f"model:{key}": value.detach().cpu().contiguous() for key, value in detector.state_dict().items()}
+    with atomic_path(folder / name) as temporary:
+        save_file({**weights, **others}, temporary)
+    write_json(folder / PROGRESS_FILE, {"tensors": name, **asdict(progress)})
+    for path in folder.glob("*.safetensors*"):
+        if path.name != name:
+            path.unlink(missing_ok=True)
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
-def restore_model(folder: Path, detector: Detector) -> None:
-    """Load the saved weights."""
-    load_weights(folder / "model.safetensors", detector)
+def load_state(folder: Path) -> SavedState | None:
+    """Return the saved state; None when nothing was saved yet.
+
+    Raises:
+        ArtefactError: when it is damaged.
+    """
+    if not (folder / PROGRESS_FILE).exists():
+        return None
+    values = read_json(folder / PROGRESS_FILE)
+    try:
+        tensors = load_file(folder / values.pop("tensors"))
+        values["opened"] = [(number, epoch) for number, epoch in values["opened"]]
+        values["losses"] = {video: (total, count) for video, (total, count) in values["losses"].items()}
+        return SavedState(Progress(**values), tensors)
+    except (KeyError, TypeError, OSError, SafetensorError) as error:
+        raise ArtefactError(
+            f"{folder}: the state to resume from is damaged ({error}); train into another folder"
+        ) from None
 
 
-def restore_optimiser(folder: Path, detector: Detector, optimiser: torch.optim.Optimizer) -> None:
-    """Load the saved moments into an optimiser over the same trainable parameters."""
-    tensors = load_file(folder / "optimiser.safetensors")
+def moments(detector: Detector, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the moments of the optimiser by the names of the parameters: `<slot>:<name>`."""
+    named = dict(detector.named_parameters())
+    return {
+        f"{slot}:{name}": torch.as_tensor(value).detach().cpu().contiguous().clone()
+        for name in trainable_names(detector)
+        for slot, value in optimiser.state.get(named[name], {}).items()
+    }
+
+
+def restore_moments(tensors: dict[str, Tensor], detector: Detector, optimiser: torch.optim.Optimizer) -> None:
+    """Put moments back into an optimiser over the trainable parameters; those without any begin anew."""
     named = dict(detector.named_parameters())
     for name in trainable_names(detector):
         found = {slot: tensors[f"{slot}:{name}"] for slot in _SLOTS if f"{slot}:{name}" in tensors}
         if found:
-            parameter = named[name]
-            optimiser.state[parameter] = {
-                slot: tensor if slot == "step" else tensor.to(parameter.device) for slot, tensor in found.items()
+            device = named[name].device
+            optimiser.state[named[name]] = {
+                slot: tensor.clone() if slot == "step" else tensor.to(device, copy=True)
+                for slot, tensor in found.items()
             }
-
-
-def _optimiser_tensors(detector: Detector, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    named = dict(detector.named_parameters())
-    tensors = {}
-    for name in trainable_names(detector):
-        for slot, value in optimiser.state.get(named[name], {}).items():
-            tensors[f"{slot}:{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
-    return tensors

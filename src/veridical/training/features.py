@@ -1,42 +1,48 @@
 """Frozen-feature reuse: what frozen parts say about a clip is computed once per view and kept on disk.
 
-Both sources answer the same question, so a run with reuse equals one without, within floating point. The kept arrays lie beside
-the store in a folder named for everything that decides their content: store, frozen weights, inputs, augmentation, seed.
+Both sources answer the same question, so a run with reuse equals one without, within floating point. The kept features lie beside
+the store in a Lance table named for everything that decides their content: store, frozen weights, inputs, augmentation, seed,
+precision. On a processor every clip is encoded by itself: its features depend neither on its batch nor on what was kept before,
+and a run that was killed while it computed features and then resumed ends with the same bits.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from veridical import progress
 from veridical.artefacts import fingerprint, write_json
-from veridical.clips import ClipStore
+from veridical.clips import Clip, ClipStore
 from veridical.clips.inputs import ClipInputs, clip_inputs, view_inputs
 from veridical.inference.ahead import map_ahead
-from veridical.models import Detector, Features
+from veridical.inference.encoding import encode
+from veridical.models import Detector, Features, Modality
+from veridical.training.feature_table import MIDDLE, FeatureTable
 from veridical.training.recipe import Recipe
 
 Rows = npt.NDArray[np.int64]
-CHUNK = 16
-"""Clips encoded at a time."""
-FEATURES_VERSION = 1
+CHUNK = 8
+"""Clips read at a time; on a GPU also encoded at a time."""
+COMMIT_BYTES, COMMIT_S = 64 << 20, 60.0
+"""Kept features are committed to the table when so much waits, or so long has passed."""
+FEATURES_VERSION = 2
 """To be raised when the same settings come to give other features, so that what was kept before is not used again."""
 
 
 class FeatureSource(Protocol):
     """Where batches of features come from. `view` None is the unvaried middle crop of validation."""
 
-    def batch(self, rows: Rows, view: int | None) -> Features:
-        """Return the features of clips by store row."""
+    def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
+        """Return the features of clips by store row; `only` leaves the other modality empty."""
 
     def announce(self, rows: Rows, view: int | None) -> None:
         """Say what will be asked for soon, so that it can be computed with progress."""
@@ -51,24 +57,32 @@ class DirectFeatures:
     def announce(self, rows: Rows, view: int | None) -> None:
         """Do nothing: there is nothing to keep."""
 
-    def inputs(self, rows: Rows, view: int | None) -> ClipInputs:
-        """Return the tensors that go into the model."""
-        clips = self.store.take(rows.tolist(), self.recipe.inputs.contents)
+    def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
+        """Return the features of clips by store row; with gradients only where a backbone block is open."""
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.detector.video.parameters()):
+            inputs = self._inputs(self.store.take(rows.tolist()), view)
+            return encode(self.detector, inputs, only=only, precision=self.recipe.runtime.precision)
+        chunks = [rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)]
+        return _joined(list(self.each(chunks, view, only)))
+
+    def each(self, chunks: list[Rows], view: int | None, only: Modality | None = None) -> Iterator[Features]:
+        """Yield the features of chunks of clips in order, computed in threads, without gradients."""
+        return map_ahead(lambda rows: self._frozen(rows, view, only), chunks, self.recipe.runtime.num_threads)
+
+    def _frozen(self, rows: Rows, view: int | None, only: Modality | None) -> Features:
+        clips = self.store.take(rows.tolist())
+        alone = self.detector.video.mean.device.type == "cpu"
+        batches = [[clip] for clip in clips] if alone else [clips]
+        precision = self.recipe.runtime.precision
+        with torch.no_grad():  # gradient mode belongs to the thread
+            return _joined(
+                [encode(self.detector, self._inputs(some, view), only=only, precision=precision) for some in batches]
+            )
+
+    def _inputs(self, clips: list[Clip], view: int | None) -> ClipInputs:
         if view is None:
             return clip_inputs(clips, self.recipe.inputs)
         return view_inputs(clips, self.recipe.inputs, self.recipe.augmentation, self.recipe.seed, view)
-
-    def encode(self, inputs: ClipInputs) -> Features:
-        """Run the early parts on prepared tensors; with gradients only where a backbone block is open."""
-        device = self.detector.video.mean.device
-        frames, samples, has_audio = (tensor.to(device) for tensor in (inputs.frames, inputs.samples, inputs.has_audio))
-        open_backbone = any(parameter.requires_grad for parameter in self.detector.video.parameters())
-        with nullcontext() if open_backbone and torch.is_grad_enabled() else torch.no_grad():
-            return self.detector.features(frames, samples, has_audio)
-
-    def batch(self, rows: Rows, view: int | None) -> Features:
-        """Return the features of clips by store row."""
-        return self.encode(self.inputs(rows, view))
 
 
 class ReusedFeatures:
@@ -76,96 +90,65 @@ class ReusedFeatures:
 
     def __init__(self, direct: DirectFeatures, folder: Path) -> None:
         self.direct = direct
-        self.folder = folder / frozen_fingerprint(direct.detector, direct.store, direct.recipe)
-        self._views: dict[int | None, _KeptView] = {}
+        path = folder / f"{frozen_fingerprint(direct.detector, direct.store, direct.recipe)}.lance"
+        self.table = FeatureTable(path, len(direct.store))
 
     def announce(self, rows: Rows, view: int | None) -> None:
         """Compute what is not there yet."""
-        kept = self._view(view)
-        missing = np.unique(rows[~kept.done[rows]])
+        self._fill(rows, view)
+
+    def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
+        """Return the features of clips by store row."""
+        self._fill(rows, view)
+        return self.table.get(rows, _number(view), self.direct.detector.video.mean.device, only)
+
+    def _fill(self, rows: Rows, view: int | None) -> None:
+        if not len(self.table.missing(rows, _number(view))):
+            return
+        self.table.refresh()  # another process may have computed some of it
+        missing = self.table.missing(rows, _number(view))
         if not len(missing):
             return
         name = "middle crop" if view is None else f"view {view}"
         chunks = np.array_split(missing, -(-len(missing) // CHUNK))
+        waiting: list[tuple[Rows, Features]] = []
+        since = time.monotonic()
         with progress.task(f"features ({name})", total=len(missing), unit="clip") as task:
-            encoded = map_ahead(
-                lambda chunk: self._encoded(chunk, view), chunks, self.direct.recipe.runtime.num_threads
-            )
-            for chunk, features in zip(chunks, encoded, strict=True):
-                kept.put(chunk, features)
+            for chunk, features in zip(chunks, self.direct.each(chunks, view), strict=True):
+                waiting.append((chunk, features))
                 task.advance(len(chunk))
+                if sum(_bytes(part) for _, part in waiting) > COMMIT_BYTES or time.monotonic() - since > COMMIT_S:
+                    self._commit(waiting, view)
+                    waiting, since = [], time.monotonic()
+        if waiting:
+            self._commit(waiting, view)
 
-    def _encoded(self, rows: Rows, view: int | None) -> Features:
-        with torch.no_grad():  # gradient mode belongs to the thread
-            return self.direct.batch(rows, view)
-
-    def batch(self, rows: Rows, view: int | None) -> Features:
-        """Return the features of clips by store row."""
-        self.announce(rows, view)
-        return self._view(view).get(rows, self.direct.detector.video.mean.device)
-
-    def _view(self, view: int | None) -> _KeptView:
-        if view not in self._views:
-            name = "middle" if view is None else f"view-{view}"
-            self._views[view] = _KeptView(self.folder / name, len(self.direct.store))
-        return self._views[view]
+    def _commit(self, waiting: list[tuple[Rows, Features]], view: int | None) -> None:
+        rows = np.concatenate([rows for rows, _ in waiting])
+        self.table.put(rows, _number(view), _joined([features for _, features in waiting]))
+        self.table.refresh()
 
 
-class _KeptView:
-    """Memory-mapped arrays of one view, a row per clip of the store; rows are marked done after they are written.
-
-    Several runs may fill the same view at once: they write into the same files, and what one did not see of another it computes.
-    """
-
-    def __init__(self, folder: Path, num_clips: int) -> None:
-        self.folder, self.num_clips = folder, num_clips
-        self.arrays: dict[str, np.memmap[tuple[int, ...], np.dtype[np.float32]]] = {}
-        self.done = np.zeros(num_clips, bool)
-        self.has_audio = np.zeros(num_clips, bool)
-        marks = folder / "done.npz"
-        if marks.exists():
-            with np.load(marks) as found:
-                self.done, self.has_audio = found["done"], found["has_audio"]
-            self.arrays = {
-                name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r+") for name in ("video", "audio")
-            }
-
-    def put(self, rows: Rows, features: Features) -> None:
-        """Keep a chunk; after a crash whatever was not marked is computed again."""
-        values = {"video": features.video, "audio": features.audio}
-        with _alone(self.folder):
-            for name, tensor in values.items():
-                if name not in self.arrays:
-                    path, shape = self.folder / f"{name}.npy", (self.num_clips, *tensor.shape[1:])
-                    if not path.exists():
-                        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-                    self.arrays[name] = np.lib.format.open_memmap(path, mode="r+")
-                self.arrays[name][rows] = tensor.float().cpu().numpy()
-                self.arrays[name].flush()
-            self.done[rows] = True
-            self.has_audio[rows] = features.has_audio.cpu().numpy()
-            temporary = self.folder / ".done.tmp.npz"
-            np.savez(temporary, done=self.done, has_audio=self.has_audio)
-            temporary.replace(self.folder / "done.npz")
-
-    def get(self, rows: Rows, device: torch.device) -> Features:
-        """Read a batch back."""
-        video, audio = (torch.from_numpy(np.asarray(self.arrays[name][rows])).to(device) for name in ("video", "audio"))
-        has_audio = torch.from_numpy(self.has_audio[rows]).to(device)
-        return Features(video, audio, torch.ones(len(rows), dtype=torch.bool, device=device), has_audio)
+def _number(view: int | None) -> int:
+    return MIDDLE if view is None else view
 
 
-@contextmanager
-def _alone(folder: Path) -> Generator[None]:
-    """Keep other processes from writing into a folder for the length of the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "wb") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def _bytes(features: Features) -> int:
+    return sum(part.nbytes for part in features if part is not None)
+
+
+def _joined(parts: list[Features]) -> Features:
+    """Return the features of several groups of clips as one."""
+    if len(parts) == 1:
+        return parts[0]
+    joined: list[Tensor | None] = [
+        None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True)
+    ]
+    return Features(*joined)  # type: ignore[arg-type]  # what is None in one is None in all
 
 
 def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> str:
-    """Return what decides the features: weights of the frozen parts, store, inputs, augmentation, seed."""
+    """Return what decides the features: weights of the frozen parts, store, inputs, augmentation, seed, precision."""
     audio = detector.audio
     late = {id(parameter) for block in audio.blocks[audio.cut :] for parameter in block.parameters()}
     digest = hashlib.blake2b(digest_size=16)
@@ -183,14 +166,17 @@ def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> 
         "video": recipe.model.video.model_dump(),
         "audio": recipe.model.audio.model_dump(),
         "seed": recipe.seed,
+        "precision": recipe.runtime.precision,
+        "device": detector.video.mean.device.type,
     }
     return fingerprint(facts)
 
 
 def feature_source(detector: Detector, store: ClipStore, recipe: Recipe) -> FeatureSource:
-    """Return the source that the recipe asks for."""
+    """Return the source that the recipe asks for; features of an open backbone cannot be kept."""
     direct = DirectFeatures(detector, store, recipe)
-    if not recipe.runtime.reuse_features:
+    is_open = any(weight.requires_grad for weight in detector.video.parameters())
+    if is_open or not recipe.runtime.reuse_features:
         return direct
     folder = store.path.with_name(store.path.name + ".features")
     folder.mkdir(exist_ok=True)

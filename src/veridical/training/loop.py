@@ -1,40 +1,45 @@
-"""The training loop: stages, epochs, steps. Short on purpose; devices and mixed precision are Lightning Fabric's.
+"""The training loop: stages, epochs, steps. Short on purpose; devices, processes and mixed precision are Lightning Fabric's.
 
-Reproducible: what a step sees and drops depends on (seed, stage, epoch, step) alone, so a run that was killed and resumed at an
-epoch ends with the same weights as one that was not.
+Reproducible: what a step sees and drops depends on (seed, stage, epoch, step) alone, and the state of a run can be saved between
+any two steps, so a run that was killed and resumed ends with the same weights as one that was not.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from veridical import progress
 from veridical.artefacts import read_json, write_json
-from veridical.errors import DivergedError
+from veridical.errors import DivergedError, StageStoppedError
 from veridical.inference.bundle import load_weights, save_weights
-from veridical.models import Detector, DetectorOutput, Features
+from veridical.models import Detector
 from veridical.models.freezing import set_modes
 from veridical.randomness import seed_from
-from veridical.training.batches import Rows, count_paired, epoch_batches
+from veridical.training.batches import Rows, class_weights, count_paired, epoch_batches
 from veridical.training.calibration import finish_model
-from veridical.training.checkpoints import Progress, load_progress, restore_model, restore_optimiser, save_state
+from veridical.training.checkpoints import Progress, load_state, moments, restore_moments, save_state
 from veridical.training.data import TrainingData, load_data
+from veridical.training.distributed import from_all_processes, share_of_batch, start_fabric, sum_over_processes
 from veridical.training.events import EventWriter
-from veridical.training.features import DirectFeatures, FeatureSource, feature_source
+from veridical.training.features import FeatureSource, feature_source
+from veridical.training.interruption import Interruption
 from veridical.training.leaks import refuse_leaks
-from veridical.training.losses import LossTerms, collapse_monitor, smoothed_bce, total_loss
+from veridical.training.mixing import mixed
 from veridical.training.recipe import Recipe, StageSettings
 from veridical.training.run import Run
-from veridical.training.stages import cosine_lr, drop_modalities, objective_logit, open_parts
-from veridical.training.validation import Validation, validate
+from veridical.training.stages import OpenGroup, drop_modalities, open_parts
+from veridical.training.steps import ONLY, Learned, batch_loss
+from veridical.training.targets import clip_facts
+from veridical.training.validation import Validation, decision, history_row, stage_table, validate
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class StageSummary:
     best_epoch: int
     best_auc: float
     """Video-level validation AUC of the stage's own logit."""
+    decision: str
+    """`proceed`, `recalibrate` or `stop`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,19 @@ class TrainSummary:
     stages: tuple[StageSummary, ...]
     history: tuple[dict[str, Any], ...]
     """A row per epoch, as in metrics.jsonl."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Learning:
+    """What learns in a stretch of a stage in which the same parts are open."""
+
+    model: Any
+    """The detector as Fabric wraps it."""
+    optimiser: Any
+    groups: list[OpenGroup]
+    clipped: tuple[list[Tensor], ...]
+    """Parameters whose gradients are clipped together: the following heads apart from all else."""
+    source: FeatureSource
 
 
 def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSummary:
@@ -69,53 +89,85 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
     Raises:
         UsageError: when data and recipe do not fit (each stage is checked before the first one starts).
         LeakError: when something that is not content tells the classes apart in the training split.
-        DivergedError: when a loss becomes NaN or infinite, with the batch named.
+        DivergedError: when a loss or a gradient becomes NaN or infinite, with the batch named.
+        StageStoppedError: when a stage stays below `early_stopping.stop_run_below`.
+        KeyboardInterrupt: when asked to stop by Ctrl-C or SIGTERM; the run can be resumed.
     """
+    fabric = start_fabric(recipe.runtime)
     data, run = load_data(recipe.data, recipe.inputs), Run(Path(run_path))
     if not run.state_folder.exists():
         refuse_leaks(data, recipe.data.accept_leaks)
     stage_data = {
         stage.name: (data.for_objective(stage.objective, "train"), data.for_objective(stage.objective, "val"))
-        for stage in recipe.stages
+        for stage in recipe.schedule
     }
-    run.start(recipe, data.fingerprint, resume)
-    return _Trainer(recipe, data, stage_data, run).fit()
+    if fabric.is_global_zero:
+        run.start(recipe, data.fingerprint, resume)
+    fabric.barrier()
+    return _Trainer(fabric, recipe, data, stage_data, run).fit()
 
 
 class _Trainer:
     def __init__(
-        self, recipe: Recipe, data: TrainingData, stage_data: dict[str, tuple[pd.DataFrame, pd.DataFrame]], run: Run
+        self,
+        fabric: Any,
+        recipe: Recipe,
+        data: TrainingData,
+        stage_data: dict[str, tuple[pd.DataFrame, pd.DataFrame]],
+        run: Run,
     ) -> None:
         torch.set_num_threads(recipe.runtime.num_threads)
-        self.fabric = lightning.Fabric(
-            accelerator=recipe.runtime.accelerator, devices=1, precision=recipe.runtime.precision
-        )
         torch.manual_seed(seed_from(recipe.seed, "weights"))
-        self.recipe, self.data, self.stage_data, self.run = recipe, data, stage_data, run
-        self.progress = load_progress(run.state_folder) or Progress()
-        self.detector = Detector(recipe.model).to(self.fabric.device)
-        self.events = EventWriter(run.tensorboard_folder)
+        self.fabric, self.recipe, self.data, self.stage_data, self.run = fabric, recipe, data, stage_data, run
+        self.detector = Detector(recipe.model).to(fabric.device)
+        self.events = EventWriter(run.tensorboard_folder) if fabric.is_global_zero else None
+        self.interruption = Interruption()
+        self.optimiser: torch.optim.Optimizer | None = None
+        self.progress, self.restored = Progress(), dict[str, Tensor]()
+        self._resume()
+        self.saved_at = time.monotonic()
+
+    def _resume(self) -> None:
+        """Put back what was saved, if anything was."""
+        state = load_state(self.run.state_folder)
+        if state is None:
+            return
+        state.restore_model(self.detector)
+        self.progress, self.restored = state.progress, state.tensors
+        self.fabric.strategy.precision.load_state_dict(state.progress.scaler)
 
     def fit(self) -> TrainSummary:
         """Do what is left of the run."""
-        if (self.run.state_folder / "progress.json").exists():
-            restore_model(self.run.state_folder, self.detector)
-        for number in range(self.progress.stage, len(self.recipe.stages)):
-            self._stage(number, self.recipe.stages[number])
-        if not self.run.model_folder.exists():
-            finish_model(
-                self.detector,
-                feature_source(self.detector, self.data.store, self.recipe),
-                self.stage_data[self.recipe.stages[-1].name][1],
-                self.data,
-                self.recipe,
-                self.run,
-            )
-        self.events.close()
+        with self.interruption.collected():
+            try:
+                self._fit()
+            except KeyboardInterrupt:
+                self._save()
+                done = self.progress
+                number = min(done.stage, len(self.recipe.schedule) - 1)
+                progress.say(
+                    f"stopped in stage {self.recipe.schedule[number].name}, epoch {done.epoch + 1}, after batch {done.step}; "
+                    f"nothing is lost: the same command with --resume continues {self.run.path}"
+                )
+                raise
         return TrainSummary(self.run.path, tuple(self._summaries()), tuple(self.progress.history))
 
+    def _fit(self) -> None:
+        for number in range(self.progress.stage, len(self.recipe.schedule)):
+            self._stage(number, self.recipe.schedule[number])
+        if not self.run.model_folder.exists():
+            last = self.recipe.schedule[-1]
+            source = feature_source(self.detector, self.data.store, self.recipe)
+            with self.interruption.allowed():
+                found = self._validation(last, source)
+            if self.fabric.is_global_zero:
+                finish_model(self.detector, found, self.data, self.recipe, self.run)
+        if self.events is not None:
+            self.events.close()
+        self.fabric.barrier()
+
     def _summaries(self) -> Iterator[StageSummary]:
-        for number, stage in enumerate(self.recipe.stages):
+        for number, stage in enumerate(self.recipe.schedule):
             yield StageSummary(**read_json(self.run.stage_folder(number, stage.name) / "stage.json"))
 
     def _stage(self, number: int, stage: StageSettings) -> None:
@@ -125,148 +177,212 @@ class _Trainer:
             progress.say(
                 f"stage {stage.name}: {paired} of {fakes} fakes are drawn beside the video they were made from"
             )
-        parameters = open_parts(self.detector, stage)
-        set_modes(self.detector, training=False)
-        optimiser = torch.optim.AdamW(
-            parameters, lr=stage.lr, betas=self.recipe.optimiser.betas, weight_decay=self.recipe.optimiser.weight_decay
-        )
-        if self.progress.epoch:
-            restore_optimiser(self.run.state_folder, self.detector, optimiser)
-        model, wrapped = self.fabric.setup(self.detector, optimiser)
-        source = self._stage_source(stage)
         folder = self.run.stage_folder(number, stage.name)
-        while self.progress.epoch < stage.epochs and self.progress.waited < self.recipe.early_stopping.patience:
-            terms = self._epoch(model, wrapped, source, stage)
-            self._judge(stage, source, terms, folder)
-            save_state(self.run.state_folder, self.progress, self.detector, optimiser)
-        load_weights(folder / "model.safetensors", self.detector)
+        learning = self._open(stage)
+        patience = self.recipe.early_stopping.patience
+        while self.progress.epoch < stage.epochs:
+            if self.progress.step == 0 and self._open_more(stage):
+                learning = self._open(stage)
+            if self.progress.waited >= patience:
+                break
+            started = time.monotonic()
+            self._epoch(learning, stage)
+            self._judge(learning, stage, folder, started)
+            self._save()
+        self._finish_stage(stage, folder)
+
+    def _open_more(self, stage: StageSettings) -> bool:
+        """Open the parts whose time has come; early stopping begins to count anew."""
         done = self.progress
-        write_json(
-            folder / "stage.json",
-            {"name": stage.name, "epochs": done.epoch, "best_epoch": done.best_epoch, "best_auc": done.best_auc},
-        )
-        progress.say(
-            f"stage {stage.name}: best validation AUC {done.best_auc:.3f} in epoch {done.best_epoch + 1} of {done.epoch}"
-        )
-        self.progress = done.next_stage()
-        save_state(self.run.state_folder, self.progress, self.detector, None)
+        come = {number for number, _ in done.opened}
+        due = [
+            number
+            for number, opening in enumerate(stage.openings)
+            if number not in come
+            and (
+                (opening.epoch is not None and done.epoch >= opening.epoch)
+                or (opening.plateau is not None and done.waited >= opening.plateau)
+            )
+        ]
+        for number in due:
+            done.opened.append((number, done.epoch))
+            done.waited = 0
+            progress.say(f"stage {stage.name}: opens {', '.join(stage.openings[number].train)}")
+        return bool(due)
 
-    def _stage_source(self, stage: StageSettings) -> FeatureSource:
-        """Return where features come from; made for each stage, since what is kept belongs to the weights of that time."""
-        if "video_backbone" in stage.train:
-            return DirectFeatures(self.detector, self.data.store, self.recipe)
-        return feature_source(self.detector, self.data.store, self.recipe)
+    def _open(self, stage: StageSettings) -> _Learning:
+        """Open the parts of the stage, and make their optimiser with the moments it had."""
+        kept = moments(self.detector, self.optimiser) if self.optimiser is not None else self.restored
+        groups = open_parts(self.detector, stage, dict(self.progress.opened))
+        set_modes(self.detector, training=False)
+        settings = self.recipe.optimiser
+        self.optimiser = torch.optim.AdamW(
+            [{"params": group.parameters, "lr": group.lr} for group in groups],
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+        )
+        restore_moments(kept, self.detector, self.optimiser)
+        model, wrapped = self.fabric.setup(self.detector, self.optimiser)
+        followers: list[Tensor] = []
+        if stage.objective == "joint":
+            heads = (self.detector.video_head, self.detector.audio_head)
+            followers = [weight for head in heads for weight in head.parameters() if weight.requires_grad]
+        apart = {id(weight) for weight in followers}
+        others: list[Tensor] = [weight for group in groups for weight in group.parameters if id(weight) not in apart]
+        source = feature_source(self.detector, self.data.store, self.recipe)
+        return _Learning(model, wrapped, groups, (others, followers), source)
 
-    def _epoch(self, model: Any, optimiser: Any, source: FeatureSource, stage: StageSettings) -> dict[str, float]:
-        """Train one epoch; return the mean of each loss term."""
-        epoch = self.progress.epoch
+    def _epoch(self, learning: _Learning, stage: StageSettings) -> None:
+        """Train what is left of the epoch."""
+        done, settings = self.progress, self.recipe.batches
         clips = self.stage_data[stage.name][0]
-        view = epoch % self.recipe.augmentation.views
-        batches = epoch_batches(clips, self.recipe.batches, self.recipe.seed, stage.name, epoch)
-        source.announce(np.unique(np.concatenate(batches)), view)
+        view = done.epoch % self.recipe.augmentation.views
+        weights = class_weights(clips) if settings.class_weights else (1.0, 1.0)
+        batches = epoch_batches(clips, settings, self.recipe.seed, stage.name, done.epoch, done.hardness)
+        mine = [share_of_batch(rows, settings.clips) for rows in batches]
+        with self.interruption.allowed():
+            learning.source.announce(np.unique(np.concatenate(mine)), view)
         facts = clips.set_index("row")
         set_modes(self.detector, training=True)
-        sums: dict[str, float] = {}
-        with progress.task(f"stage {stage.name}, epoch {epoch + 1} of {stage.epochs}", len(batches), "batch") as task:
-            for step, rows in enumerate(batches):
-                for group in optimiser.param_groups:
-                    group["lr"] = cosine_lr(stage, epoch * len(batches) + step, stage.epochs * len(batches))
-                torch.manual_seed(seed_from(self.recipe.seed, "step", stage.name, epoch, step))
-                values = self._step(model, optimiser, source, stage, facts.loc[rows], rows, view)
-                for name, value in values.items():
-                    sums[name] = sums.get(name, 0.0) + value / len(batches)
+        name = f"stage {stage.name}, epoch {done.epoch + 1} of {stage.epochs}"
+        with progress.task(name, len(batches), "batch") as task:
+            task.advance(done.step)
+            while done.step < len(batches):
+                rows = mine[done.step]
+                self._set_rates(learning, stage, done.epoch * len(batches) + done.step, len(batches))
+                torch.manual_seed(
+                    seed_from(self.recipe.seed, "step", stage.name, done.epoch, done.step, self.fabric.global_rank)
+                )
+                values = self._step(learning, stage, facts.loc[rows], rows, view, weights)
+                for key, value in values.items():
+                    done.sums[key] = done.sums.get(key, 0.0) + value / len(batches)
+                done.step += 1
                 task.advance(1, loss=f"{values['loss']:.3f}")
-        return sums
+                self._between_steps()
+
+    def _set_rates(self, learning: _Learning, stage: StageSettings, step: int, steps_per_epoch: int) -> None:
+        for group, opened in zip(learning.optimiser.param_groups, learning.groups, strict=True):
+            group["lr"] = opened.lr_at(step, steps_per_epoch, stage.epochs)
 
     def _step(
         self,
-        model: Any,
-        optimiser: Any,
-        source: FeatureSource,
+        learning: _Learning,
         stage: StageSettings,
         facts: pd.DataFrame,
         rows: Rows,
         view: int,
+        weights: tuple[float, float],
     ) -> dict[str, float]:
-        """Learn from one batch."""
-        features = drop_modalities(source.batch(rows, view), stage.modality_dropout)
-        output = model(features, follow=stage.objective == "joint")
-        terms = self._loss(output, features, facts, stage)
-        to_learn = terms.total
-        if stage.objective == "joint":
-            to_learn = to_learn + following_loss(output, features, facts, self.recipe.losses.smoothing)
-        if not torch.isfinite(to_learn):
-            names = ", ".join(f"{row.video_id} at {row.start_s:g} s" for row in facts.itertuples())
-            raise DivergedError(
-                f"stage {stage.name}, epoch {self.progress.epoch + 1}: loss is not finite; batch: {names}"
+        """Learn from one batch; return the terms of its loss."""
+        only = ONLY[stage.objective]
+        known = clip_facts(facts, weights, self.fabric.device)
+        features, known = mixed(learning.source.batch(rows, view, only), known, self.recipe.mixing)
+        features = drop_modalities(features, stage.modality_dropout)
+        output = learning.model(features, follow=stage.objective == "joint", only=only)
+        learned = batch_loss(output, features, known, stage, self.recipe.losses)
+        values = self._over_processes(learned)
+        if not np.isfinite(list(values.values())).all():
+            raise DivergedError(self._diverged(stage, "the loss", facts))
+        learning.optimiser.zero_grad()
+        self.fabric.backward(learned.to_learn)
+        self._clip(learning, stage, facts)
+        learning.optimiser.step()
+        if self.recipe.batches.hard_examples:
+            self.progress.note_losses(
+                from_all_processes(list(zip(facts["video_id"], learned.hardness.tolist(), strict=True)))
             )
-        optimiser.zero_grad()
-        self.fabric.backward(to_learn)
-        if self.recipe.optimiser.clip_norm > 0:
-            self.fabric.clip_gradients(model, optimiser, max_norm=self.recipe.optimiser.clip_norm)
-        optimiser.step()
-        values = {"loss": terms.total, "segment": terms.segment, "video": terms.video, "temporal": terms.temporal}
-        values["spread"] = collapse_monitor(output.frame_embeddings)
-        return {name: value.detach().item() for name, value in values.items()}
+        values.pop("to_learn")
+        return values
 
-    def _loss(self, output: DetectorOutput, features: Features, facts: pd.DataFrame, stage: StageSettings) -> LossTerms:
-        device = self.fabric.device
-        video = torch.tensor(pd.factorize(facts["video_id"])[0], device=device)
-        target = torch.tensor(facts["target"].to_numpy(np.float32), device=device)
-        applies = features.has_audio if stage.objective == "audio" else torch.ones_like(features.has_audio)
-        logit = objective_logit(output, stage.objective)
-        embeddings, has_video = output.frame_embeddings, features.has_video
-        return total_loss(logit, target, applies, video, embeddings, has_video, self.recipe.losses, stage.all_losses)
+    def _over_processes(self, learned: Learned) -> dict[str, float]:
+        """Return the terms as means over processes, and take note when any of these was asked to stop."""
+        named = {**learned.terms, "to_learn": learned.to_learn.detach()}
+        asked = torch.tensor(float(self.interruption.wanted), device=learned.to_learn.device)
+        both = sum_over_processes(torch.stack([*(value.float() for value in named.values()), asked]))
+        *means, num_asked = both.tolist()
+        self.interruption.wanted = num_asked > 0
+        return {name: value / self.fabric.world_size for name, value in zip(named, means, strict=True)}
 
-    def _judge(self, stage: StageSettings, source: FeatureSource, terms: dict[str, float], folder: Path) -> None:
+    def _clip(self, learning: _Learning, stage: StageSettings, facts: pd.DataFrame) -> None:
+        self.fabric.strategy.precision.unscale_gradients(learning.optimiser.optimizer)
+        limit = self.recipe.optimiser.clip_norm or float("inf")
+        for parameters in learning.clipped:
+            norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+            scaled = self.recipe.runtime.precision == "16-mixed"  # there the scaler leaves such a step out
+            if not scaled and not torch.isfinite(norm):
+                raise DivergedError(self._diverged(stage, "the gradient", facts))
+
+    def _diverged(self, stage: StageSettings, what: str, facts: pd.DataFrame) -> str:
+        names = ", ".join(f"{row.video_id} at {row.start_s:g} s" for row in facts.itertuples())
+        where = f"stage {stage.name}, epoch {self.progress.epoch + 1}, batch {self.progress.step + 1}"
+        return f"{where}: {what} is not finite; try a lower learning rate, or look at these clips: {names}"
+
+    def _between_steps(self) -> None:
+        """Keep the state when it is time, and stop when asked."""
+        every = self.recipe.runtime.save_every_steps
+        late = time.monotonic() - self.saved_at >= self.recipe.runtime.save_every_s
+        if late or (every is not None and self.progress.step % every == 0):
+            self._save()
+        self.interruption.check()
+
+    def _save(self) -> None:
+        """Keep the state to resume from."""
+        if not self.fabric.is_global_zero:
+            return
+        kept = self.restored if self.optimiser is None else moments(self.detector, self.optimiser)
+        kept = {name: value for name, value in kept.items() if not name.startswith("model:")}
+        self.progress.scaler = dict(self.fabric.strategy.precision.state_dict())
+        save_state(self.run.state_folder, self.progress, self.detector, kept)
+        self.saved_at = time.monotonic()
+
+    def _validation(self, stage: StageSettings, source: FeatureSource) -> Validation:
+        return validate(self.detector, source, self.stage_data[stage.name][1], stage.objective, self.recipe)
+
+    def _judge(self, learning: _Learning, stage: StageSettings, folder: Path, started: float) -> None:
         """Validate, keep the best weights, count patience, and write the epoch down."""
-        done = self.progress
-        clips = self.stage_data[stage.name][1]
-        found = validate(
-            self.detector, source, clips, stage.objective, self.recipe.losses, self.recipe.runtime.score_batch
-        )
+        with self.interruption.allowed():
+            found = self._validation(stage, learning.source)
+        done, stopping = self.progress, self.recipe.early_stopping
         if (found.auc, -found.loss) > (done.best_auc, -done.best_loss):
             done.best_auc, done.best_loss, done.best_epoch = found.auc, found.loss, done.epoch
-            folder.mkdir(parents=True, exist_ok=True)
-            save_weights(folder / "model.safetensors", self.detector)
-        if found.auc > done.reference_auc + self.recipe.early_stopping.min_delta:
-            done.reference_auc, done.waited = found.auc, 0
-        else:
-            done.waited += 1
-        row = _history_row(stage, done.epoch, terms, found)
+            if self.fabric.is_global_zero:
+                folder.mkdir(parents=True, exist_ok=True)
+                save_weights(folder / "model.safetensors", self.detector)
+        rises = found.auc > done.reference_auc + stopping.min_delta
+        ties = found.auc >= done.best_auc and found.loss < done.reference_loss * (1 - stopping.min_loss_drop)
+        if rises or ties:
+            done.reference_auc, done.reference_loss = max(found.auc, done.reference_auc), found.loss
+        done.waited = 0 if rises or ties else done.waited + 1
+        row = history_row(stage.name, done.epoch, done.sums, found)
         done.history.append(row)
-        done.epoch += 1
-        self.run.write_history(done.history)
-        self.events.write(row, len(done.history))
-        losses = f"loss {terms['loss']:.3f}, validation loss {found.loss:.3f}"
-        each = ", ".join(f"{name} {auc:.2f}" for name, auc in found.auc_per_generator.items())
-        progress.say(f"stage {stage.name}, epoch {done.epoch}: {losses}, AUC {found.auc:.3f} ({each})")
+        done.next_epoch()
+        if self.events is not None:
+            self.run.write_history(done.history)
+            self.events.write(row, len(done.history))
+        self._tell(stage, row, time.monotonic() - started)
 
+    def _tell(self, stage: StageSettings, row: dict[str, Any], seconds: float) -> None:
+        losses = f"loss {row['train_loss']:.3f}, validation loss {row['val_loss']:.3f}"
+        each = ", ".join(f"{name} {auc:.2f}" for name, auc in row["val_auc_per_generator"].items())
+        left = seconds * (stage.epochs - row["epoch"]) / 60
+        progress.say(
+            f"stage {stage.name}, epoch {row['epoch']}: {losses}, AUC {row['val_auc']:.3f} ({each}); "
+            f"at most {left:.0f} min left in this stage"
+        )
 
-def following_loss(output: DetectorOutput, features: Features, facts: pd.DataFrame, smoothing: float) -> torch.Tensor:
-    """Return the loss of the single-modality heads on detached features, each on its own modality's label.
-
-    Its gradient reaches the heads' own weights only. It touches what the encoders learn in one way: it counts in the norm at
-    which all gradients are clipped together.
-    """
-    device = output.logit.device
-    total = torch.zeros((), device=device)
-    for logit, label, has in (
-        (output.video_logit, "visual_label", features.has_video),
-        (output.audio_logit, "audio_label", features.has_audio),
-    ):
-        known = torch.tensor(facts[label].notna().to_numpy(), device=device)
-        target = torch.tensor(facts[label].fillna(0).to_numpy(np.float32), device=device)
-        total = total + smoothed_bce(logit, target, known & has, smoothing)
-    return total
-
-
-def _history_row(stage: StageSettings, epoch: int, terms: dict[str, float], found: Validation) -> dict[str, Any]:
-    return {
-        "stage": stage.name,
-        "epoch": epoch + 1,
-        **{f"train_{name}": value for name, value in terms.items()},
-        "val_loss": found.loss,
-        "val_auc": found.auc,
-        "val_auc_per_generator": found.auc_per_generator,
-    }
+    def _finish_stage(self, stage: StageSettings, folder: Path) -> None:
+        """Restore the best weights, say what to make of the stage, and move on."""
+        self.fabric.barrier()
+        load_weights(folder / "model.safetensors", self.detector)
+        done, stopping = self.progress, self.recipe.early_stopping
+        rows = [row for row in done.history if row["stage"] == stage.name]
+        best = rows[done.best_epoch]
+        verdict = decision(best, stopping.stop_run_below)
+        if self.fabric.is_global_zero:
+            summary = StageSummary(stage.name, done.epoch, done.best_epoch, done.best_auc, verdict.name)
+            write_json(folder / "stage.json", vars(summary))
+            progress.say(stage_table(best, done.epoch, verdict))
+        if verdict.ends_run:
+            raise StageStoppedError(f"{self.run.path}: stage {stage.name}: {verdict.reason}")
+        self.progress, self.optimiser, self.restored = done.next_stage(), None, {}
+        self._save()

@@ -1,45 +1,48 @@
-"""Losses. Every term is a mean over the clips (or videos) that it applies to, and zero where there are none;
-`masked_mean` makes it a mean over all processes.
+"""Terms of the loss.
 
-Label smoothing: Szegedy et al. 2016, arXiv:1512.00567, in the binary form with targets s and 1 - s.
+Each is a mean over the clips (or videos) that it applies to, and zero where there are none; `masked_mean` makes it a mean over
+all processes. Labels are numbers in [0, 1]: 0 real, 1 forged, between them for clips that were mixed.
+
+Label smoothing: Szegedy et al. 2016, arXiv:1512.00567, in the binary form with targets s and 1 - s. Focal loss: Lin et al. 2017,
+arXiv:1708.02002, in the form for soft targets of Li et al. 2020, arXiv:2006.04388. Entropy of disagreement: the Jensen-Shannon
+divergence (Lin 1991). Learning to find the right shift among others of the same clip: van den Oord et al. 2018, arXiv:1807.03748.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from veridical.training.distributed import masked_mean
-from veridical.training.recipe import LossSettings
 
-# B clips, V videos, T frames, D features
-
-
-@dataclass(frozen=True)
-class LossTerms:
-    """The parts of one step's loss; `total` is what is minimised."""
-
-    total: Tensor
-    segment: Tensor
-    video: Tensor
-    temporal: Tensor
+# B clips, V videos, T frames, D features, L time shifts
 
 
-def smoothed_bce(logit_B: Tensor, label_B: Tensor, applies_B: Tensor, smoothing: float) -> Tensor:
-    """Binary cross-entropy against targets `smoothing` and `1 - smoothing`, over the clips where `applies_B`.
+def smoothed(label: Tensor, smoothing: float) -> Tensor:
+    """Return targets: `smoothing` for 0, one minus that for 1, in a straight line between."""
+    return smoothing + (1 - 2 * smoothing) * label
+
+
+def smoothed_bce(logit_B: Tensor, label_B: Tensor, weights_B: Tensor, smoothing: float) -> Tensor:
+    """Binary cross-entropy against targets `smoothing` and `1 - smoothing`.
 
     Args:
         logit_B: Raw logits.
-        label_B: 0 or 1; any number where it does not apply.
-        applies_B: bool.
+        label_B: In [0, 1]; any finite number where it does not apply.
+        weights_B: bool, or weights; 0 leaves a clip out.
         smoothing: In [0, 0.5).
     """
-    target_B = torch.where(label_B > 0.5, 1 - smoothing, smoothing).to(logit_B.dtype)
-    loss_B = F.binary_cross_entropy_with_logits(logit_B, target_B, reduction="none")
-    return masked_mean(loss_B, applies_B)
+    target_B = smoothed(label_B.to(logit_B.dtype), smoothing)
+    return masked_mean(F.binary_cross_entropy_with_logits(logit_B, target_B, reduction="none"), weights_B)
+
+
+def focal_loss(logit_B: Tensor, label_B: Tensor, weights_B: Tensor, smoothing: float, gamma: float) -> Tensor:
+    """Cross-entropy times |target - p|^gamma: a clip that is right already counts less. Arguments as `smoothed_bce`."""
+    target_B = smoothed(label_B.to(logit_B.dtype), smoothing)
+    cross_entropy_B = F.binary_cross_entropy_with_logits(logit_B, target_B, reduction="none")
+    wrong_B = (target_B - logit_B.sigmoid()).abs()
+    return masked_mean(wrong_B**gamma * cross_entropy_B, weights_B)
 
 
 def video_means(values_B: Tensor, video_B: Tensor, applies_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,48 +62,80 @@ def video_means(values_B: Tensor, video_B: Tensor, applies_B: Tensor) -> tuple[T
     return sums_V / counts_V.clamp_min(1), counts_V
 
 
+def among_largest(logit_B: Tensor, video_B: Tensor, applies_B: Tensor, count: int) -> Tensor:
+    """Return (B,) bool: clips that apply and are among the `count` largest logits of their video; the earlier wins a tie."""
+    number_B = torch.arange(len(logit_B), device=logit_B.device)
+    same_BB = (video_B[:, None] == video_B) & applies_B
+    tied_BB = (logit_B == logit_B[:, None]) & (number_B < number_B[:, None])
+    rank_B = (same_BB & ((logit_B > logit_B[:, None]) | tied_BB)).sum(1)
+    return applies_B & (rank_B < count)
+
+
+def video_loss(
+    logit_B: Tensor, label_B: Tensor, video_B: Tensor, applies_B: Tensor, smoothing: float, top_k: int | None = None
+) -> Tensor:
+    """Smoothed cross-entropy of each video's logit: the mean over its clips, or over the `top_k` largest.
+
+    A video is forged when one of its clips here is.
+    """
+    forged_V, counts_V = video_means(label_B.to(logit_B.dtype), video_B, applies_B)
+    pooled_B = applies_B if top_k is None else among_largest(logit_B.detach(), video_B, applies_B, top_k)
+    logit_V, _ = video_means(logit_B, video_B, pooled_B)
+    return smoothed_bce(logit_V, forged_V > 0, counts_V > 0, smoothing)
+
+
+def frame_variance(embeddings_BTD: Tensor) -> Tensor:
+    """Return the variance over time of the L2-normalised frame embeddings (B,), summed over features: 0 (still) to 1."""
+    return F.normalize(embeddings_BTD, dim=-1).var(dim=1, unbiased=False).sum(-1)
+
+
 def temporal_variance(embeddings_BTD: Tensor, applies_B: Tensor) -> Tensor:
-    """Variance over time of the L2-normalised frame embeddings, summed over features: 0 (still) to 1, mean over clips."""
-    unit_BTD = F.normalize(embeddings_BTD, dim=-1)
-    variance_B = unit_BTD.var(dim=1, unbiased=False).sum(-1)
-    return masked_mean(variance_B, applies_B)
+    """Mean variance of the frame embeddings, both classes alike."""
+    return masked_mean(frame_variance(embeddings_BTD), applies_B)
+
+
+def conditional_variance(embeddings_BTD: Tensor, label_B: Tensor, applies_B: Tensor, margin: float) -> Tensor:
+    """Variance of real clips, and what forged clips lack to `margin`: real faces are to be still, forged ones need not be."""
+    variance_B = frame_variance(embeddings_BTD)
+    share_B = label_B.to(variance_B.dtype)
+    return masked_mean((1 - share_B) * variance_B + share_B * (margin - variance_B).relu(), applies_B)
+
+
+def disagreement_l1(video_logit_B: Tensor, audio_logit_B: Tensor, applies_B: Tensor) -> Tensor:
+    """Distance of the two probabilities, 0 to 1."""
+    return masked_mean((video_logit_B.sigmoid() - audio_logit_B.sigmoid()).abs(), applies_B)
+
+
+def disagreement_entropy(video_logit_B: Tensor, audio_logit_B: Tensor, applies_B: Tensor) -> Tensor:
+    """Entropy of the mean of the two verdicts above the mean of their entropies, in nats: 0 (alike) to ln 2."""
+    mean_B = (video_logit_B.sigmoid() + audio_logit_B.sigmoid()) / 2
+    lowest = torch.finfo(mean_B.dtype).eps
+    apart_B = _entropy_of_logit(torch.logit(mean_B, lowest))
+    return masked_mean(apart_B - (_entropy_of_logit(video_logit_B) + _entropy_of_logit(audio_logit_B)) / 2, applies_B)
+
+
+def _entropy_of_logit(logit: Tensor) -> Tensor:
+    """Entropy of a coin in nats: cross-entropy against itself, which stays finite for any logit."""
+    return F.softplus(logit) - logit * logit.sigmoid()
+
+
+DISAGREEMENTS = {"l1": disagreement_l1, "entropy": disagreement_entropy}
+
+
+def frame_loss(frame_logit_BT: Tensor, target_B: Tensor, applies_B: Tensor) -> Tensor:
+    """Cross-entropy of every frame against its clip's pseudo-label, in [0, 1], mean over frames and clips."""
+    target_BT = target_B.to(frame_logit_BT.dtype)[:, None].expand_as(frame_logit_BT)
+    loss_BT = F.binary_cross_entropy_with_logits(frame_logit_BT, target_BT, reduction="none")
+    return masked_mean(loss_BT.mean(1), applies_B)
+
+
+def sync_loss(profile_BL: Tensor, applies_B: Tensor) -> Tensor:
+    """Cross-entropy of finding the sound in its place among its shifts: the middle of the profile."""
+    middle = torch.full((len(profile_BL),), profile_BL.shape[1] // 2, device=profile_BL.device)
+    return masked_mean(F.cross_entropy(profile_BL, middle, reduction="none"), applies_B)
 
 
 def collapse_monitor(embeddings_BTD: Tensor) -> Tensor:
     """Spread between clips of the mean unit embedding, 0 to 1; near 0 the temporal term has flattened everything."""
     means_BD = F.normalize(embeddings_BTD, dim=-1).mean(1)
     return means_BD.var(dim=0, unbiased=False).sum()
-
-
-def total_loss(
-    logit_B: Tensor,
-    label_B: Tensor,
-    applies_B: Tensor,
-    video_B: Tensor,
-    embeddings_BTD: Tensor,
-    has_video_B: Tensor,
-    settings: LossSettings,
-    all_losses: bool,
-) -> LossTerms:
-    """Put the terms together.
-
-    Args:
-        logit_B: The logit of the stage's objective.
-        label_B: The label it learns.
-        applies_B: Clips with a known label and something to judge.
-        video_B: Number of each clip's video within the batch.
-        embeddings_BTD: Frame embeddings before pooling.
-        has_video_B: Clips whose picture is not masked.
-        settings: Weights and smoothing.
-        all_losses: False leaves the segment term alone.
-    """
-    segment = smoothed_bce(logit_B, label_B, applies_B, settings.smoothing)
-    zero = torch.zeros((), device=logit_B.device)
-    if not all_losses:
-        return LossTerms(settings.segment * segment, segment, zero, zero)
-    logit_V, counts_V = video_means(logit_B, video_B, applies_B)
-    forged_V, _ = video_means(label_B.to(logit_B.dtype), video_B, applies_B)
-    video = smoothed_bce(logit_V, forged_V > 0, counts_V > 0, settings.smoothing)
-    temporal = temporal_variance(embeddings_BTD, has_video_B)
-    total = settings.segment * segment + settings.video * video + settings.temporal * temporal
-    return LossTerms(total, segment, video, temporal)

@@ -13,6 +13,7 @@ from veridical.clips.augment import Augmentation
 from veridical.clips.contents import FLOW_STATISTICS
 from veridical.clips.inputs import InputSettings
 from veridical.errors import UsageError
+from veridical.inference.encoding import Precision
 from veridical.models import DetectorSettings
 from veridical.settings import Settings, parse_settings, read_yaml, with_overrides
 
@@ -107,11 +108,17 @@ class BatchSettings(Settings):
     pairs: bool = False
     """With `balanced`: beside each fake the real video that it was made from, where that is known, so that person, room and
     voice tell nothing about the label."""
+    class_weights: bool = False
+    """Without `balanced`: clips weigh in the segment term inversely to the share of their class."""
+    hard_examples: float = Field(0.0, ge=0, lt=1)
+    """Share of the places that go to videos in proportion to their loss in the epoch before, instead of all alike."""
 
     @model_validator(mode="after")
-    def _pairs_need_balance(self) -> BatchSettings:
+    def _consistent(self) -> BatchSettings:
         if self.pairs and not self.balanced:
             raise ValueError("pairs go with balanced=true: without balance every video is drawn once")
+        if self.class_weights and self.balanced:
+            raise ValueError("class_weights go with balanced=false: balanced batches hold half of each class already")
         return self
 
 
@@ -197,8 +204,12 @@ class EarlyStopping(Settings):
 
     patience: int = Field(3, ge=1)
     """Epochs without improvement before stopping."""
-    min_delta: float = 0.002
+    min_delta: float = Field(0.002, ge=0)
     """Improvement of validation AUC that counts for patience."""
+    min_loss_drop: float = Field(0.01, ge=0, lt=1)
+    """In an epoch whose AUC equals the best, validation loss must fall by this share to count: learning goes on at AUC 1."""
+    stop_run_below: float = Field(0.0, ge=0, le=1)
+    """A stage whose best validation AUC is lower ends the run; 0 never does."""
 
 
 class RuntimeSettings(Settings):
@@ -206,13 +217,22 @@ class RuntimeSettings(Settings):
 
     accelerator: str = "auto"
     """`cpu`, `cuda`, `mps`, or `auto`."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    devices: int = Field(1, ge=1)
+    """Processes on this machine, a device each; under torchrun or SLURM what these say counts."""
+    nodes: int = Field(1, ge=1)
+    """Machines; under torchrun or SLURM what these say counts."""
+    precision: Precision = "32-true"
+    """Of products, in training, validation and kept features alike. `bf16-mixed` where the hardware has it: half the time."""
     reuse_features: bool = True
     """Run frozen parts once per clip and view and keep the result on disk; ignored where they are not frozen."""
-    score_batch: int = 32
+    score_batch: int = Field(32, ge=1)
     """Clips per batch when nothing is learned."""
-    threads: int | None = None
+    threads: int | None = Field(None, ge=1)
     """Threads for computing; None uses all cores."""
+    save_every_s: float = Field(300.0, gt=0)
+    """Seconds between two states to resume from; one is also kept after each epoch and when the run is interrupted."""
+    save_every_steps: int | None = Field(None, ge=1)
+    """Keep a state after so many batches besides."""
 
     @property
     def num_threads(self) -> int:

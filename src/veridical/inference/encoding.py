@@ -1,0 +1,59 @@
+"""From prepared tensors to features: the one way in which training, scoring and prediction run the early parts of a detector."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from veridical.clips.inputs import ClipInputs
+from veridical.errors import UsageError
+from veridical.models import Detector, Features, Modality
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+_TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Return the context in which matrix products and convolutions run in the precision; it belongs to the thread."""
+    return torch.autocast(device.type, _TYPES[precision]) if precision in _TYPES else nullcontext()
+
+
+def encode(
+    detector: Detector, inputs: ClipInputs, *, only: Modality | None = None, precision: Precision = "32-true"
+) -> Features:
+    """Run the early parts on prepared tensors; the features come back in single precision.
+
+    Args:
+        detector: On any device; the tensors are brought there.
+        inputs: B clips.
+        only: Leave the other modality out.
+        precision: Of the products inside.
+    """
+    device = detector.video.mean.device
+    frames, samples, has_audio = (tensor.to(device) for tensor in (inputs.frames, inputs.samples, inputs.has_audio))
+    mouths, flow = (None if tensor is None else tensor.to(device) for tensor in (inputs.mouths, inputs.flow))
+    with autocast(device, precision):
+        features = detector.features(frames, samples, has_audio, only, mouths=mouths, flow=flow)
+    return features._replace(video=features.video.float(), audio=features.audio.float())
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of a name: `auto` takes a GPU where there is one.
+
+    Raises:
+        UsageError: when the name is no device, or this machine does not have it.
+    """
+    if name == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return torch.device("cpu") if found is None else found
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"device {name!r}: cannot be used here ({reason}); valid: auto, cpu, cuda, cuda:1, mps"
+        ) from None
+    return device
