@@ -11,8 +11,7 @@ import pandas as pd
 
 from veridical.reports import plots
 from veridical.reports.plots import Picture, tone
-from veridical.reports.source import CONDITION_NAMES, ReportExtras, Source
-from veridical.reports.svg import timeline_plot
+from veridical.reports.source import CONDITION_NAMES, Source
 
 HEADLINE = {
     "auc": "AUC",
@@ -341,56 +340,19 @@ def contribution_table(source: Source) -> Table | None:
     return Table(["Data set", "Picture adds", "Sound adds"], rows)
 
 
-@dataclass(frozen=True)
-class FailureRow:
-    """One of the worst videos."""
-
-    rank: int
-    video_id: str
-    said: str
-    about: str
-    timeline: str
-    thumbnail: str = ""
-
-
-def failure_rows(source: Source, dataset: str, extras: ReportExtras) -> list[FailureRow]:
-    """Return the worst videos of a data set."""
-    found = []
-    for rank, item in enumerate((item for item in source.facts["failures"] if item["dataset"] == dataset), 1):
-        truth = "fake" if item["label"] else "real"
-        about = [
-            item["generator"],
-            item["compression"],
-            *(f"{name} {value}" for name, value in item["attributes"].items()),
-        ]
-        clips = f"{item['num_clips']} clip" + ("s" if item["num_clips"] != 1 else "")
-        found.append(
-            FailureRow(
-                rank,
-                item["video_id"],
-                f"is {truth}, judged {item['p_fake']:.2f}",
-                " · ".join([*(part for part in about if part), clips]),
-                timeline_plot(f"p of fake over time, {item['video_id']}", item["timeline"])
-                if item["num_clips"] > 1
-                else "",
-                extras.thumbnails.get(item["video_id"], ""),
-            )
-        )
-    return found
-
-
 def breakdown_pictures(source: Source) -> list[Picture]:
     """Return a dot plot for every kind of slice."""
     names: dict[str, None] = {}
     for where in source.judged:
         names |= dict.fromkeys(str(name).partition("=")[0] for name in source.sliced(*where, "auc")["slice"])
     names.pop("against", None)
-    titles = {"forged": "what is forged"}
+    titles = {"forged": "what is forged", "face_size_px": "face size"}
     captions = {
         "generator": "Fakes of each generator against all reals of the same data set.",
         "forged": "Fakes by what is forged in them, against all reals.",
         "sound": "Videos with and without a sound track.",
         "speech_share": "Videos by the share of their time in which somebody speaks.",
+        "face_size_px": "Videos by the size of the face in the source picture (mean side of its box).",
     }
     first = [name for name in ("generator", "forged", "compression") if name in names]
     ordered = [*first, *(name for name in names if name not in first)]

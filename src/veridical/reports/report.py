@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from veridical.artefacts.files import atomic_path
 from veridical.errors import UsageError
-from veridical.reports import content, plots
+from veridical.reports import content, details, plots
 from veridical.reports.plots import Picture
 from veridical.reports.source import ReportExtras, Source, read_source
 
@@ -24,7 +24,7 @@ def write_report(
     Args:
         folders: Evaluation folders.
         out_html: File to write.
-        extras: Training curves, recipe, thumbnails; a mapping with the fields of `ReportExtras` will do.
+        extras: Training curves, recipe; a mapping with the fields of `ReportExtras` will do.
 
     Returns:
         The file.
@@ -88,7 +88,7 @@ def render(sources: Sequence[Source], extras: ReportExtras) -> str:
         aggregations=content.aggregation_table(source),
         risks=content.risk_table(source),
         outcomes=content.outcome_table(source),
-        failures=[(dataset, content.failure_rows(source, dataset, extras)) for dataset, _ in source.judged],
+        failures=[(dataset, details.failure_rows(source, dataset)) for dataset, _ in source.judged],
         common=facts["failures_in_common"],
         coverage=content.coverage_table(source),
         training=plots.training_plots(extras.training),
@@ -99,6 +99,10 @@ def render(sources: Sequence[Source], extras: ReportExtras) -> str:
         fingerprints=[(item.name, content.flat(item.facts["fingerprints"])) for item in sources],
         versions=content.flat(facts["versions"]),
         warnings=facts["warnings"],
+        remarks=facts["remarks"],
+        statistics=details.statistics_tables(source),
+        localisation=details.localisation_table(source),
+        modality_calibration=details.modality_calibration_table(source),
         looks=facts["looks_at_test"],
     )
 

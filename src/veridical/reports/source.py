@@ -33,8 +33,6 @@ class ReportExtras:
     """The recipe that was trained."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Name → text, shown under "how this was made": duration, machine, number of parameters."""
-    thumbnails: Mapping[str, str] = field(default_factory=dict)
-    """video_id → JPEG as base64 text, shown beside failures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +44,10 @@ class Source:
     risks: pd.DataFrame
     facts: Mapping[str, Any]
     curves: Mapping[str, Any]
+    statistics: Sequence[Mapping[str, Any]] = ()
+    """What the data hold, an entry per data set; empty where it was not written."""
+    thumbnails: Mapping[str, str] = field(default_factory=dict)
+    """video_id → JPEG as base64 text, shown beside failures."""
 
     @property
     def primary(self) -> str:
@@ -99,4 +101,9 @@ def read_source(folder: Path) -> Source:
     facts = read_json(folder / "evaluation.json")
     name = str(facts.get("title") or folder.resolve().name)
     tables = read_figures(folder / "metrics.csv"), read_risks(folder / "risks.csv")
-    return Source(name, *tables, facts, read_json(folder / "curves.json"))
+    beside = {
+        name: read_json(folder / f"{name}.json")
+        for name in ("statistics", "thumbnails")
+        if (folder / f"{name}.json").is_file()
+    }
+    return Source(name, *tables, facts, read_json(folder / "curves.json"), **beside)
