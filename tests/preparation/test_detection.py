@@ -43,7 +43,9 @@ def run(scene: Scene, changes: dict[int, tuple[float, ...]], pictures: int) -> l
     return found
 
 
-@pytest.mark.parametrize(("side", "share"), [(200, 0.5), (128, 0.5), (127, 0.75), (90, 0.75), (84, 1.0), (30, 1.0)])
+@pytest.mark.parametrize(
+    ("side", "share"), [(200, 0.25), (192, 0.25), (191, 0.375), (96, 0.5), (90, 0.75), (64, 0.75), (63, 1.0), (30, 1.0)]
+)
 def test_one_scale_per_shot(side, share):
     scene = Scene(side)
     found = run(scene, {}, 10)

@@ -38,7 +38,7 @@ class StoreSettings(Settings):
     detection_size: int = Field(default=640, ge=32)
     """Pixels that the longer side of a picture is brought to for detection."""
     thrifty_detection: bool = True
-    """Search the pictures of a shot with large faces only at half or three quarters of the detection size."""
+    """Search the pictures of a shot with large faces only at a quarter to three quarters of the detection size."""
     max_missing_faces: int = Field(default=1, ge=0)
     """A window with more pictures without a detected face than this is dropped and counted."""
     speech_threshold: float = Field(default=0.5, gt=0, lt=1)

@@ -1,7 +1,7 @@
 """Face detection at the scale a video needs: large faces are found as well in a smaller picture, at a fraction of the cost.
 
 The first picture with a face is searched at full detection size. When its smallest face is larger than the detector needs,
-the following pictures are searched at half or three quarters of that size: the same for the whole shot, because landmarks
+the following pictures are searched at a quarter to three quarters of that size: the same for the whole shot, because landmarks
 found at different scales differ by some percent of the eye distance, which would look like a jump. A picture in which fewer
 faces are found than before, and one picture every few seconds, is searched at full size again, and the scale is chosen anew
 when the faces call for it; so nobody is lost who would be found at full size, except a small face that appears and goes
@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from veridical.faces import Face
 
-SHARES = (0.5, 0.75)
+SHARES = (0.25, 0.375, 0.5, 0.75)
 """Of the full detection size, the cheapest first."""
-ENOUGH_PX = 64.0
-"""Side of a face in the searched picture from which a larger picture finds it no better."""
+ENOUGH_PX = 48.0
+"""Side of a face in the searched picture from which a larger picture finds it no better (LOG.md, "decoding and detection")."""
 FULL_EVERY = 25
 """Pictures between two searches at full size."""
 

@@ -9,6 +9,7 @@ kept when not more than `max_missing_faces` of its T pictures lack a detected fa
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,7 +30,6 @@ from veridical.preparation.tools import Tools
 
 MIN_SOUND_SHARE = 0.9
 """Of a window, for the window to have sound; what is missing at its end is silence."""
-END_ROUNDING_S = 1e-3
 END_TOLERANCE = 0.5
 """Of a picture's duration: a video that ends this much before a window's end still fills it."""
 
@@ -66,7 +66,7 @@ class Plan:
     video_id: str
     settings: StoreSettings
     duration_s: float
-    """To the end of the last picture, at most one picture off."""
+    """To the end of the last picture."""
     declared_s: float
     """What the container says."""
     track: faces.FaceTrack
@@ -130,8 +130,10 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
     sound = _read_sound(source, tools) if facts.has_audio or source.audio_path else None
     crops = CropKeeper(tools.detector_for_video(), settings)
     try:
-        tracks = faces.track_faces(_views(path, settings, crops), crops)
-        whole, duration_s = _whole_windows(path, facts, crops.num_pictures, settings)
+        frames = media.video_frames(path, fps=settings.fps)
+        tracks = faces.track_faces(_views(frames, settings, crops), crops)
+        duration_s = frames.end_s or 0.0
+        whole = _whole_windows(duration_s, 1 / facts.fps, crops.num_pictures, settings)
         track = _chosen([crops.track_in_picture(track) for track in tracks], source, facts, settings)
         starts = _kept_windows(track, whole, settings)
     except BaseException:
@@ -229,8 +231,10 @@ def _read_sound(source: Source, tools: Tools) -> Sound | None:
     return Sound(samples.astype(np.int16), speech)
 
 
-def _views(path: Path, settings: StoreSettings, crops: CropKeeper) -> Iterator[tuple[float, Picture]]:
-    for frame in media.video_frames(path, fps=settings.fps):
+def _views(
+    frames: Iterator[media.VideoFrame], settings: StoreSettings, crops: CropKeeper
+) -> Iterator[tuple[float, Picture]]:
+    for frame in frames:
         if frame.time_s > settings.max_duration_s:
             raise UnusableVideoError(
                 "over_limit", f"lasts longer than {settings.max_duration_s:.0f} s (max_duration_s)"
@@ -238,31 +242,18 @@ def _views(path: Path, settings: StoreSettings, crops: CropKeeper) -> Iterator[t
         yield frame.time_s, crops.view(frame.image)
 
 
-def _whole_windows(
-    path: Path, facts: media.MediaFacts, num_pictures: int, settings: StoreSettings
-) -> tuple[list[int], float]:
-    """Return the first picture of each window that the video lasts to the end of, and how long it lasts.
-
-    The sampled pictures say the end to within 1/fps. Where the last window hangs on it, the container's word is taken if it
-    is clear, and the last pictures are read one by one if it is not.
+def _whole_windows(end_s: float, frame_s: float, num_pictures: int, settings: StoreSettings) -> list[int]:
+    """Return the first sampled picture of each window that the video lasts to the end of.
 
     Raises:
         UnusableVideoError: `too_short`, when there is no such window.
     """
     step = round(settings.hop_s * settings.fps)
-    starts = list(range(0, num_pictures - settings.num_frames + 1, step))
-    earliest_s, latest_s = (num_pictures - 1) / settings.fps, num_pictures / settings.fps
-    duration_s = min(max(facts.duration_s, earliest_s), latest_s)
-    hangs = num_pictures == (starts[-1] if starts else 0) + settings.num_frames
-    if hangs and facts.duration_s < latest_s - END_ROUNDING_S:
-        frame_s = 1.0 / facts.fps
-        for frame in media.video_frames(path, start_s=earliest_s):
-            duration_s = frame.time_s + frame_s
-        if duration_s < latest_s - END_TOLERANCE * frame_s:
-            starts.pop()
+    filled = min(num_pictures, math.floor((end_s + END_TOLERANCE * frame_s) * settings.fps))
+    starts = list(range(0, filled - settings.num_frames + 1, step))
     if not starts:
-        raise UnusableVideoError("too_short", f"lasts {duration_s:.2f} s, a window needs {settings.window_s:g} s")
-    return starts, duration_s
+        raise UnusableVideoError("too_short", f"lasts {end_s:.2f} s, a window needs {settings.window_s:g} s")
+    return starts
 
 
 def _num_missing(track: faces.FaceTrack, start: int, settings: StoreSettings) -> int:
