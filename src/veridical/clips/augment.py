@@ -1,23 +1,34 @@
 """Augmentation, conservative: it never destroys the cue. Drawn once per clip, so that frames stay consistent in time.
 
-Phase 1 of the strategy: colour jitter, random crop, horizontal flip, slight blur; time shift and background noise for sound.
+Version 1 of the strategy: colour jitter, random crop, horizontal flip, slight blur; time shift and background noise for sound.
+Phase 2: rotation, perspective, elastic deformation, compression; pitch, duration, emphasis of high frequencies. A step whose
+strength is 0 draws nothing. The bounds of the settings refuse what would destroy the cue: strong blur or rotation, large
+cut-outs, SpecAugment, pitch beyond 3 semitones.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+import scipy.signal
+import simplejpeg
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
 from veridical.clips.clip import SAMPLE_RATE_HZ
+from veridical.errors import UsageError
+from veridical.media import UnusableVideoError, audio_samples
 from veridical.settings import Settings
 
 # T frames, C colours, H height, W width, S samples
+
+NOISE_FILES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus"})
 
 
 class VideoAugmentation(Settings):
@@ -110,6 +121,7 @@ def augment_video(
     Returns:
         (T, size, size, 3) uint8.
     """
+    frames = bent(frames, settings, stream)
     room = frames.shape[1] - size
     top, left = (int(stream.integers(0, room + 1)) for _ in range(2))
     crop_TCHW = torch.from_numpy(np.ascontiguousarray(frames[:, top : top + size, left : left + size])).permute(
@@ -122,7 +134,64 @@ def augment_video(
         sigma = float(stream.uniform(*settings.blur_sigma))
         crop_TCHW = TF.gaussian_blur(crop_TCHW, [3, 3], [sigma, sigma])
     result: npt.NDArray[np.uint8] = crop_TCHW.permute(0, 2, 3, 1).contiguous().numpy()
+    if settings.compression_probability and stream.random() < settings.compression_probability:
+        low, high = settings.jpeg_quality
+        result = compressed(result, int(stream.integers(low, high + 1)))
     return result
+
+
+def bent(
+    frames: npt.NDArray[np.uint8], settings: VideoAugmentation, stream: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """Return frames (T, H, H, 3) turned, seen from another side and deformed, in one resampling; edges are mirrored."""
+    side = frames.shape[1]
+    middle = (side - 1) / 2
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
+    source = corners.copy()
+    if settings.perspective:
+        source *= 1 - stream.uniform(0, settings.perspective, (4, 2)).astype(np.float32)
+    if settings.rotation_deg:
+        angle = np.deg2rad(stream.uniform(-settings.rotation_deg, settings.rotation_deg))
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
+        source = source @ turn.T
+    if np.array_equal(source, corners) and not settings.elastic:
+        return frames
+    matrix = cv2.getPerspectiveTransform(corners, source)
+    x, y = np.meshgrid(*[np.linspace(-1, 1, side, dtype=np.float32)] * 2)
+    where = (
+        cv2.perspectiveTransform(np.stack([x, y], -1).reshape(1, -1, 2), matrix).reshape(side, side, 2) * middle
+        + middle
+    )
+    if settings.elastic:
+        where = where + float(stream.uniform(0, settings.elastic)) * _smooth_field(side, stream)
+    where = where.astype(np.float32)
+    return np.stack(
+        [cv2.remap(frame, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101) for frame in frames]
+    )
+
+
+def _smooth_field(side: int, stream: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return (side, side, 2) displacements of unit root mean square that vary over a tenth of the side.
+
+    Simard et al. 2003, "Best practices for convolutional neural networks applied to visual document analysis".
+    """
+    field = cv2.GaussianBlur(stream.standard_normal((side, side, 2)).astype(np.float32), (0, 0), side / 10)
+    return np.asarray(field / np.sqrt(np.mean(field**2)), np.float32)
+
+
+def compressed(frames: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.uint8]:
+    """Return frames after JPEG compression with colours at half resolution: the blocks and colours of a re-encoded video.
+
+    What a codec does between frames it does not do; for that, prepare the corpus at several levels (`data.more_stores`).
+    """
+    return np.stack(
+        [
+            simplejpeg.decode_jpeg(
+                simplejpeg.encode_jpeg(np.ascontiguousarray(frame), quality, "RGB", colorsubsampling="420")
+            )
+            for frame in frames
+        ]
+    )
 
 
 def _jitter(frames_TCHW: Tensor, settings: VideoAugmentation, stream: np.random.Generator) -> Tensor:
@@ -142,10 +211,12 @@ def _jitter(frames_TCHW: Tensor, settings: VideoAugmentation, stream: np.random.
 def augment_audio(
     samples: npt.NDArray[np.float32], settings: AudioAugmentation, stream: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """Return a random variant of (S,) samples in [-1, 1]: shifted in time, with coloured noise.
-
-    The noise has a 1/f^a spectrum with a random a in [0, 2]: from white hiss to the rumble of a room.
-    """
+    """Return a random variant of (S,) samples in [-1, 1]: of other pitch, pace and brightness, shifted in time, with noise."""
+    if settings.pitch_semitones or settings.stretch != (1.0, 1.0):
+        semitones = float(stream.uniform(-settings.pitch_semitones, settings.pitch_semitones))
+        samples = bent_voice(samples, semitones, float(stream.uniform(*settings.stretch)))
+    if settings.emphasis:
+        samples = emphasised(samples, float(stream.uniform(0, settings.emphasis)))
     most = round(settings.shift_s * SAMPLE_RATE_HZ)
     shift = int(stream.integers(-most, most + 1))
     shifted = np.zeros_like(samples)
@@ -154,11 +225,99 @@ def augment_audio(
     else:
         shifted[:shift] = samples[-shift:]
     if stream.random() >= settings.noise_probability:
-        return shifted
-    noise = coloured_noise(len(samples), float(stream.uniform(0, 2)), stream)
+        return np.clip(shifted, -1, 1)
+    noise = background_noise(len(samples), settings.noise_folder, stream)
     snr_db = float(stream.uniform(*settings.noise_snr_db))
     level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-snr_db / 20)
     return np.clip(shifted + level * noise, -1, 1).astype(np.float32)
+
+
+def bent_voice(samples: npt.NDArray[np.float32], semitones: float, stretch: float) -> npt.NDArray[np.float32]:
+    """Return as many samples of other pitch and pace; the middle stays where it is, what is missing is silence.
+
+    Args:
+        samples: (S,).
+        semitones: Change of pitch.
+        stretch: Factor of duration.
+    """
+    ratio = 2 ** (semitones / 12)
+    longer = _longer(samples, stretch * ratio)
+    changed = scipy.signal.resample(longer, round(len(samples) * stretch))
+    spare = len(changed) - len(samples)
+    if spare >= 0:
+        return np.asarray(changed[spare // 2 : spare // 2 + len(samples)], np.float32)
+    return np.asarray(np.pad(changed, (-spare // 2, -spare - (-spare // 2))), np.float32)
+
+
+def _longer(samples: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
+    """Return sound of `factor` times the duration and the same pitch, by waveform similarity (Verhelst and Roelands 1993).
+
+    Pieces of the sound itself are laid over each other where they fit best. A phase vocoder would leave on genuine voices what
+    vocoders leave on forged ones.
+    """
+    piece, hop, search = 512, 256, 128
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(piece) / piece)).astype(np.float32)
+    length, margin = round(len(samples) * factor), piece + search
+    padded = np.pad(samples, (margin, 2 * margin))
+    result = np.zeros(length + 2 * piece, np.float32)
+    start = 0
+    for k in range(0, length + hop, hop):
+        ideal = round((k - hop) / factor) + margin
+        if k:
+            wanted = padded[start + hop : start + hop + piece]
+            region = padded[ideal - search : ideal + search + piece]
+            start = ideal - search + int(np.argmax(np.correlate(region, wanted, "valid")))
+        else:
+            start = ideal
+        result[k : k + piece] += window * padded[start : start + piece]
+    return result[hop : hop + length]
+
+
+def emphasised(samples: npt.NDArray[np.float32], coefficient: float) -> npt.NDArray[np.float32]:
+    """Return samples with high frequencies raised, y[n] = x[n] - coefficient x[n-1], as loud as before."""
+    raised = samples - coefficient * np.concatenate([samples[:1], samples[:-1]])
+    before, after = float(np.mean(samples**2)), float(np.mean(raised**2))
+    return np.asarray(raised * np.sqrt(before / max(after, 1e-12)), np.float32)
+
+
+def background_noise(length: int, folder: Path | None, stream: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return (length,) noise of unit power: a stretch of a file, or synthesised with a random 1/f^a spectrum, a in [0, 2].
+
+    A stretch that is silent is replaced by synthesised noise.
+
+    Raises:
+        UsageError: when the folder holds no sound that can be read.
+    """
+    if folder is not None:
+        files = _noise_files(folder)
+        sound = _noise(files[int(stream.integers(len(files)))])
+        first = int(stream.integers(max(len(sound) - length, 0) + 1))
+        piece = np.resize(sound[first:], length)
+        power = float(np.mean(piece**2))
+        if power > 1e-8:
+            return np.asarray(piece / np.sqrt(power), np.float32)
+    return coloured_noise(length, float(stream.uniform(0, 2)), stream)
+
+
+@lru_cache(maxsize=8)
+def _noise_files(folder: Path) -> tuple[Path, ...]:
+    files = tuple(sorted(path for path in folder.rglob("*") if path.suffix.lower() in NOISE_FILES))
+    if not files:
+        raise UsageError(
+            f"augmentation.audio.noise_folder: no sound files in {folder}; valid: {', '.join(sorted(NOISE_FILES))}"
+        )
+    return files
+
+
+@lru_cache(maxsize=256)
+def _noise(path: Path) -> npt.NDArray[np.float32]:
+    try:
+        found = audio_samples(path, rate_hz=SAMPLE_RATE_HZ, beside=True)
+    except UnusableVideoError as error:
+        raise UsageError(f"augmentation.audio.noise_folder: {path} cannot be used ({error})") from None
+    if found is None or not len(found):
+        raise UsageError(f"augmentation.audio.noise_folder: {path} holds no sound")
+    return found
 
 
 def coloured_noise(length: int, exponent: float, stream: np.random.Generator) -> npt.NDArray[np.float32]:
