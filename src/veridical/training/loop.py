@@ -37,6 +37,7 @@ from veridical.training.mixing import mixed
 from veridical.training.recipe import Recipe, StageSettings
 from veridical.training.run import Run
 from veridical.training.stages import OpenGroup, drop_modalities, open_parts
+from veridical.training.starting import begin_with
 from veridical.training.steps import ONLY, Learned, batch_loss
 from veridical.training.targets import clip_facts
 from veridical.training.validation import Validation, decision, history_row, stage_table, validate
@@ -128,9 +129,12 @@ class _Trainer:
         self.saved_at = time.monotonic()
 
     def _resume(self) -> None:
-        """Put back what was saved, if anything was."""
+        """Put back what was saved; a new run begins with the weights of another one where the recipe says so."""
         state = load_state(self.run.state_folder)
         if state is None:
+            if self.recipe.start_from is not None:
+                taken, there_are = begin_with(self.detector, self.recipe.start_from)
+                progress.say(f"begins with {taken} of {there_are} tensors of {self.recipe.start_from}")
             return
         state.restore_model(self.detector)
         self.progress, self.restored = state.progress, state.tensors
