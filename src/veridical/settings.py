@@ -21,13 +21,16 @@ class Settings(BaseModel):
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def parse_settings(model: type[SettingsT], values: Mapping[str, Any], source: str) -> SettingsT:
+def parse_settings(
+    model: type[SettingsT], values: Mapping[str, Any], source: str, assignments: Sequence[str] = ()
+) -> SettingsT:
     """Validate plain values into a settings model.
 
     Args:
         model: The settings model.
         values: Nested mappings as read from YAML or JSON.
         source: Where the values come from, for the error message.
+        assignments: Those that changed the values (see `with_overrides`); a wrong one is blamed instead of the source.
 
     Raises:
         UsageError: naming the first wrong field, what was found and what is expected.
@@ -38,7 +41,17 @@ def parse_settings(model: type[SettingsT], values: Mapping[str, Any], source: st
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "(top level)"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise UsageError(f"{source}: {where}: {first['msg']}, found {first.get('input')!r}{more}") from None
+        found = "" if isinstance(first.get("input"), Mapping) else f", found {first.get('input')!r}"
+        raise UsageError(f"{_blamed(where, source, assignments)}: {where}: {first['msg']}{found}{more}") from None
+
+
+def _blamed(where: str, source: str, assignments: Sequence[str]) -> str:
+    """Return the assignment that set the field `where`, else the source and what changed it."""
+    for assignment in assignments:
+        key = assignment.partition("=")[0].strip()
+        if f"{where}.".startswith(f"{key}.") or f"{key}.".startswith(f"{where}."):
+            return f"--set {assignment}"
+    return " ".join([source, *(f"--set {assignment}" for assignment in assignments)])
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

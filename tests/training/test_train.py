@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -164,58 +158,6 @@ def test_views_differ_and_are_fixed(store: ClipStore) -> None:
     first, second = (direct._inputs(store.take(ROWS[:2]), view).frames for view in (0, 1))
     assert not torch.equal(first, second)
     assert torch.equal(first, direct._inputs(store.take(ROWS[:2]), 0).frames)
-
-
-def killed_run(store: Path, run: Path, epochs: int) -> None:
-    """Train in a process and kill it as soon as so many epochs are written down."""
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[3])\n"
-        "from pathlib import Path\nfrom tiny import tiny_recipe\nfrom veridical.training import train\n"
-        "train(tiny_recipe(Path(sys.argv[1])), Path(sys.argv[2]))"
-    )
-    arguments = [sys.executable, "-c", code, str(store), str(run), str(Path(__file__).parent)]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    progress = run / "state" / "progress.json"
-    for _ in range(6000):
-        if progress.exists() and len(json.loads(progress.read_text())["history"]) >= epochs:
-            break
-        assert process.poll() is None, "ended before it could be killed"
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def test_killed_and_resumed_equals_uninterrupted(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
-    killed_run(store.path, tmp_path / "run", epochs=5)
-    assert not (tmp_path / "run" / "model").exists()
-    resumed = train(tiny_recipe(store.path), tmp_path / "run", resume=True)
-    assert list(resumed.history) == list(summary.history)
-    mine, theirs = (load_file(run / "model" / "model.safetensors") for run in (summary.run, resumed.run))
-    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
-
-
-def test_a_finished_run_is_left_alone_by_resume(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
-    copy = shutil.copytree(summary.run, tmp_path / "run")
-    before = (copy / "model" / "model.safetensors").stat().st_mtime_ns
-    assert train(tiny_recipe(store.path), copy, resume=True).history == summary.history
-    assert (copy / "model" / "model.safetensors").stat().st_mtime_ns == before
-
-
-def test_a_run_is_not_overwritten(store: ClipStore, summary: TrainSummary) -> None:
-    with pytest.raises(UsageError, match="--resume"):
-        train(tiny_recipe(store.path), summary.run)
-    with pytest.raises(UsageError, match="another recipe"):
-        train(tiny_recipe(store.path, seed=5), summary.run, resume=True)
-
-
-def test_a_run_is_not_continued_on_other_labels(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
-    copy = shutil.copytree(summary.run, tmp_path / "run")
-    manifest = store.manifest()
-    labels = manifest.table["label"].to_pylist()
-    manifest.with_column("label", [1 - labels[0], *labels[1:]]).write(tmp_path / "m.parquet")
-    data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
-    with pytest.raises(UsageError, match="other clips, labels or splits"):
-        train(tiny_recipe(store.path, data=data), copy, resume=True)
 
 
 def test_audio_stage_refuses_silent_data_before_anything_is_trained(tmp_path: Path) -> None:

@@ -361,7 +361,7 @@ def read_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         UsageError: naming the file and the field that is wrong.
     """
     path = _recipe_path(source, Path())
-    return parse_settings(Recipe, with_overrides(_extended(path, ()), overrides), str(path))
+    return parse_settings(Recipe, with_overrides(_extended(path, ()), overrides), str(path), overrides)
 
 
 def _recipe_path(source: str | Path, beside: Path) -> Path:

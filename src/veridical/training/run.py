@@ -65,8 +65,11 @@ class Run:
                 raise UsageError(
                     f"{self.path}: holds a run already; add --resume to continue it, or choose another name"
                 )
-            if comparable(self.recipe()) != comparable(recipe):
-                raise UsageError(f"{self.path}: was started with another recipe; resume with {self.recipe_path}")
+            differing = _differing(comparable(self.recipe()), comparable(recipe))
+            if differing:
+                raise UsageError(
+                    f"{self.path}: was started with another recipe: {'; '.join(differing)}; resume with {self.recipe_path}"
+                )
             if self.data_path.exists() and read_json(self.data_path)["fingerprint"] != data_fingerprint:
                 raise UsageError(
                     f"{self.path}: was started on other clips, labels or splits than the store and the manifest have now; "
@@ -103,3 +106,21 @@ def comparable(recipe: Recipe) -> dict[str, Any]:
     for name in ("data", "runtime"):
         values.pop(name)
     return values
+
+
+def _differing(mine: Any, theirs: Any, name: str = "") -> list[str]:
+    """Return the settings in which two recipes differ, each with both values."""
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        keys = [*mine, *(key for key in theirs if key not in mine)]
+        return [
+            line
+            for key in keys
+            for line in _differing(mine.get(key), theirs.get(key), f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+        return [
+            line
+            for number, pair in enumerate(zip(mine, theirs, strict=True))
+            for line in _differing(*pair, f"{name}.{number}")
+        ]
+    return [] if mine == theirs else [f"{name} was {mine!r}, is now {theirs!r}"]

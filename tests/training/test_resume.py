@@ -1,0 +1,160 @@
+"""Runs that are killed or interrupted at any step, and continued, equal those that are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import tiny_recipe, tiny_values
+
+from veridical.clips import ClipStore
+from veridical.errors import ArtefactError, UsageError
+from veridical.progress import Task, listening
+from veridical.training import Recipe, TrainSummary, train
+
+
+def short_recipe(store: Path, **changes: Any) -> Recipe:
+    """Three stages of two epochs, two batches each; a state after every batch, parts that open, hard examples."""
+    values = tiny_values(store)
+    for stage in values["stages"]:
+        stage["epochs"] = 2
+    values["stages"][2]["openings"] = [{"train": ["video_backbone"], "lr": 0.001, "epoch": 1}]
+    values["runtime"]["save_every_steps"] = 1
+    values["batches"] = {"hard_examples": 0.3}
+    return tiny_recipe(store, **{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(store: ClipStore, tmp_path_factory: pytest.TempPathFactory) -> TrainSummary:
+    return train(short_recipe(store.path), tmp_path_factory.mktemp("uninterrupted") / "run")
+
+
+def assert_equal_runs(mine: TrainSummary, theirs: TrainSummary) -> None:
+    assert list(mine.history) == list(theirs.history)
+    for name in ("stages/1-video", "stages/2-audio", "stages/3-joint", "model"):
+        first, second = (load_file(run / name / "model.safetensors") for run in (mine.run, theirs.run))
+        assert all(torch.equal(first[key], second[key]) for key in first), name
+
+
+class StopsAt:
+    """Asks to stop when so many batches have been done, or so many validations have begun."""
+
+    def __init__(self, batch: int) -> None:
+        self.left, self.said = batch, list[str]()
+
+    def start(self, description: str, total: float | None, unit: str) -> Task:
+        return self
+
+    def advance(self, steps: float = 1, **facts: object) -> None:
+        if "loss" in facts:
+            self.left -= 1
+            if self.left == 0:
+                signal.raise_signal(signal.SIGINT)
+
+    def finish(self, task: Task) -> None:
+        return
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+@pytest.mark.parametrize("first", [1, 5, 9])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path, first: int
+) -> None:
+    listener = StopsAt(first + int(np.random.default_rng().integers(4)))  # of 12 batches
+    recipe = short_recipe(store.path, runtime={"accelerator": "cpu", "threads": 1})
+    with listening(listener), pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "run")
+    assert "--resume continues" in listener.said[-1]
+    saved = json.loads((tmp_path / "run" / "state" / "progress.json").read_text())
+    assert len(list((tmp_path / "run" / "state").iterdir())) == 2, saved
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert_equal_runs(train(recipe, tmp_path / "run", resume=True), uninterrupted)
+
+
+def killed_run(store: Path, run: Path, until: tuple[int, int, int]) -> None:
+    """Train in a process, resuming what is there, and kill it as soon as it has saved that stage, epoch and step, or later."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[3])\n"
+        "from pathlib import Path\nfrom test_resume import short_recipe\nfrom veridical.training import train\n"
+        "train(short_recipe(Path(sys.argv[1])), Path(sys.argv[2]), resume=True)"
+    )
+    arguments = [sys.executable, "-c", code, str(store), str(run), str(Path(__file__).parent)]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    path = run / "state" / "progress.json"
+    for _ in range(30000):
+        saved = json.loads(path.read_text()) if path.exists() else {"stage": -1, "epoch": 0, "step": 0}
+        if (saved["stage"], saved["epoch"], saved["step"]) >= until:
+            break
+        assert process.poll() is None, "ended before it could be killed"
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_and_resumed_equals_uninterrupted(store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path) -> None:
+    killed_run(store.path, tmp_path / "run", (0, 1, 1))
+    assert_equal_runs(train(short_recipe(store.path), tmp_path / "run", resume=True), uninterrupted)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_at_random_steps(store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path) -> None:
+    steps = [(stage, epoch, step) for stage in range(3) for epoch in range(2) for step in range(2)][1:]
+    chosen = sorted(np.random.default_rng().choice(len(steps), 4, replace=False).tolist())
+    for number in chosen:
+        killed_run(store.path, tmp_path / "run", steps[number])
+    resumed = train(short_recipe(store.path), tmp_path / "run", resume=True)
+    assert_equal_runs(resumed, uninterrupted)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "other"])
+def test_a_damaged_state_is_refused(store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path, damage: str) -> None:
+    copy = shutil.copytree(uninterrupted.run, tmp_path / "run")
+    (tensors,) = (copy / "state").glob("*.safetensors")
+    if damage == "gone":
+        tensors.unlink()
+    elif damage == "cut":
+        tensors.write_bytes(tensors.read_bytes()[:100])
+    else:
+        (copy / "state" / "progress.json").write_text('{"stage": 1}')
+    with pytest.raises(ArtefactError, match="state to resume from is damaged"):
+        train(short_recipe(store.path), copy, resume=True)
+
+
+def test_a_finished_run_is_left_alone_by_resume(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
+    copy = shutil.copytree(summary.run, tmp_path / "run")
+    before = (copy / "model" / "model.safetensors").stat().st_mtime_ns
+    assert train(tiny_recipe(store.path), copy, resume=True).history == summary.history
+    assert (copy / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_run_is_not_overwritten(store: ClipStore, summary: TrainSummary) -> None:
+    with pytest.raises(UsageError, match="--resume"):
+        train(tiny_recipe(store.path), summary.run)
+    changed = tiny_recipe(store.path, seed=5, losses={"temporal": 0.3})
+    with pytest.raises(
+        UsageError, match=r"another recipe: seed was 0, is now 5; losses\.temporal was 0\.1, is now 0\.3; resume"
+    ):
+        train(changed, summary.run, resume=True)
+
+
+def test_a_run_is_not_continued_on_other_labels(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
+    copy = shutil.copytree(summary.run, tmp_path / "run")
+    manifest = store.manifest()
+    labels = manifest.table["label"].to_pylist()
+    manifest.with_column("label", [1 - labels[0], *labels[1:]]).write(tmp_path / "m.parquet")
+    data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
+    with pytest.raises(UsageError, match="other clips, labels or splits"):
+        train(tiny_recipe(store.path, data=data), copy, resume=True)
