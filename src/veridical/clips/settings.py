@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,9 @@ from veridical.clips.contents import CONTENTS, MOUTH_FPS, Content
 from veridical.settings import Settings
 
 FacePolicy = Literal["dominant", "largest", "single", "mask"]
+
+THRESHOLDS = {"centerface": 0.5, "retinaface": 0.95}
+"""Smallest score of a face by detector, where none is given."""
 
 
 class StoreSettings(Settings):
@@ -31,14 +34,17 @@ class StoreSettings(Settings):
     face_policy: FacePolicy = "dominant"
     """Whom to follow: the face seen longest and largest; the largest; only videos with a single face; or the face that the mask
     video of the manifest marks (attribute `mask`; the dominant one where there is none)."""
-    detector: Literal["centerface"] = "centerface"
+    detector: Literal["centerface", "retinaface"] = "centerface"
     """Face detector."""
+    detector_weights: str = ""
+    """For retinaface: an ONNX file, or a name that `veridical weights list` shows; empty for retinaface_mv2."""
     detector_threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
-    """Smallest score that counts as a face; it belongs to the detector and comes from its precision/recall table."""
+    """Smallest score that counts as a face; it belongs to the detector: .5 for centerface, from its precision/recall table, and
+    .95 for retinaface."""
     detection_size: int = Field(default=640, ge=32)
     """Pixels that the longer side of a picture is brought to for detection."""
     thrifty_detection: bool = True
-    """Search the pictures of a shot with large faces only at a quarter to three quarters of the detection size."""
+    """Search the pictures of a shot with large faces only at a quarter to three quarters of the detection size (centerface)."""
     max_missing_faces: int = Field(default=1, ge=0)
     """A window with more pictures without a detected face than this is dropped and counted."""
     speech_threshold: float = Field(default=0.5, gt=0, lt=1)
@@ -56,6 +62,13 @@ class StoreSettings(Settings):
     max_megapixels: float = Field(default=40.0, gt=0)
     """Videos of larger pictures are not prepared (status over_limit); 8K has 33."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _threshold_of_detector(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("detector") in THRESHOLDS:
+            return {"detector_threshold": THRESHOLDS[values["detector"]], **values}
+        return values
+
     @model_validator(mode="after")
     def _check_window(self) -> StoreSettings:
         if abs(self.fps * self.window_s - self.num_frames) > 1e-6 or self.num_frames < 1:
@@ -67,6 +80,8 @@ class StoreSettings(Settings):
             raise ValueError(f"window_s must be a multiple of {SPEECH_STEP_S} s, got {self.window_s:g}")
         if self.max_missing_faces >= self.num_frames:
             raise ValueError(f"max_missing_faces must be below the {self.num_frames} pictures of a window")
+        if self.detector_weights and self.detector != "retinaface":
+            raise ValueError("detector_weights needs detector=retinaface")
         return self
 
     @property

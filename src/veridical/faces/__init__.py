@@ -13,9 +13,11 @@ from veridical.faces.dense import (
 )
 from veridical.faces.detect import DEFAULT_THRESHOLD, Face, FaceDetector
 from veridical.faces.masks import select_marked_track
+from veridical.faces.retinaface import DEFAULT_RETINAFACE, RetinaFaceDetector
 from veridical.faces.track import POLICIES, FaceTrack, select_track, track_faces
 
 __all__ = [
+    "DEFAULT_RETINAFACE",
     "DEFAULT_THRESHOLD",
     "FACE_OVAL",
     "LEFT_EYE",
@@ -29,6 +31,7 @@ __all__ = [
     "Face",
     "FaceDetector",
     "FaceTrack",
+    "RetinaFaceDetector",
     "align_face",
     "invert",
     "select_marked_track",

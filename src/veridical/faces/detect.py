@@ -70,30 +70,48 @@ class FaceDetector:
     def __init__(
         self, threshold: float = DEFAULT_THRESHOLD, *, detection_size: int = DETECTION_SIZE, threads: int = 1
     ) -> None:
-        if not 0 < threshold < 1:
-            raise UsageError(f"threshold: expected a score between 0 and 1, got {threshold}")
-        if detection_size < MULTIPLE:
-            raise UsageError(f"detection_size: expected at least {MULTIPLE} pixels, got {detection_size}")
+        check_arguments(threshold, detection_size)
         self.threshold = threshold
         self.detection_size = detection_size
-        self._network = _load_network(threads)
+        self._network = _load_centerface(threads)
 
     def detect(self, image: Picture) -> list[Face]:
         """Return the faces of a (H, W, 3) RGB picture, surest first; an empty list when there is none."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
+        check_image(image)
         scale = min(self.detection_size / max(image.shape[:2]), MAX_ENLARGEMENT)
         blob, scale_xy = _network_input(image, scale)
         maps = [np.asarray(output, np.float32)[0] for output in self._network.run(list(OUTPUTS), {INPUT: blob})]
-        return [_in_pixels(face, scale_xy) for face in _read_maps(*maps, threshold=self.threshold)]
+        return [in_pixels(face, scale_xy) for face in _read_maps(*maps, threshold=self.threshold)]
 
 
-def _load_network(threads: int) -> onnxruntime.InferenceSession:
+def check_arguments(threshold: float, detection_size: int) -> None:
+    """Refuse a threshold or a detection size that no detector takes.
+
+    Raises:
+        UsageError: naming the argument and its range.
+    """
+    if not 0 < threshold < 1:
+        raise UsageError(f"threshold: expected a score between 0 and 1, got {threshold}")
+    if detection_size < MULTIPLE:
+        raise UsageError(f"detection_size: expected at least {MULTIPLE} pixels, got {detection_size}")
+
+
+def check_image(image: Picture) -> None:
+    """Refuse what is not a (H, W, 3) uint8 picture."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
+
+
+def _load_centerface(threads: int) -> onnxruntime.InferenceSession:
+    return load_network(with_free_sizes(weights.locate("centerface").read_bytes()), threads)
+
+
+def load_network(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """Return an ONNX file's content, ready to run on the processor."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = ONLY_ERRORS
-    model = with_free_sizes(weights.locate("centerface").read_bytes())
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -109,16 +127,23 @@ def overlap(box: Floats, boxes: Floats) -> Floats:
 
 def _network_input(image: Picture, scale: float) -> tuple[Floats, tuple[float, float]]:
     """Return the (1, 3, H', W') input, padded on the right and below, and the true scale in x and y."""
+    resized, scale_xy = resize(image, scale)
+    padded = np.zeros((padded_to(resized.shape[0]), padded_to(resized.shape[1]), 3), np.float32)
+    padded[: resized.shape[0], : resized.shape[1]] = resized
+    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None]), scale_xy
+
+
+def resize(image: Picture, scale: float) -> tuple[Picture, tuple[float, float]]:
+    """Return a picture made larger or smaller, and its true scale in x and y after rounding to whole pixels."""
     height, width = image.shape[:2]
     new_width, new_height = max(round(width * scale), 1), max(round(height * scale), 1)
     shrinks = scale < 1
     resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    padded = np.zeros((_padded_to(new_height), _padded_to(new_width), 3), np.float32)
-    padded[:new_height, :new_width] = resized
-    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None]), (new_width / width, new_height / height)
+    return np.asarray(resized, np.uint8), (new_width / width, new_height / height)
 
 
-def _padded_to(length: int) -> int:
+def padded_to(length: int) -> int:
+    """Return the next multiple of 32."""
     return math.ceil(length / MULTIPLE) * MULTIPLE
 
 
@@ -132,22 +157,22 @@ def _read_maps(centres: Floats, log_sizes: Floats, offsets: Floats, points: Floa
     relative = points[:, rows, columns].T.reshape(-1, 5, 2)[:, :, ::-1]
     landmarks = (relative * sizes[:, None] + low[:, None]).astype(np.float32)
     boxes = np.hstack([low, low + sizes]).astype(np.float32)
-    kept = _without_overlaps(boxes, scores)
+    kept = without_overlaps(boxes, scores, MAX_OVERLAP)
     return [Face(boxes[place], landmarks[place], float(scores[place])) for place in kept]
 
 
-def _without_overlaps(boxes: Floats, scores: Floats) -> list[int]:
-    """Return the places of the (N, 4) boxes that no surer one overlaps, surest first."""
+def without_overlaps(boxes: Floats, scores: Floats, most: float) -> list[int]:
+    """Return the places of the (N, 4) boxes that no surer one overlaps by more than `most`, surest first."""
     kept: list[int] = []
     left = np.argsort(-scores, kind="stable")
     while len(left):
         best, left = left[0], left[1:]
         kept.append(int(best))
-        left = left[overlap(boxes[best], boxes[left]) <= MAX_OVERLAP]
+        left = left[overlap(boxes[best], boxes[left]) <= most]
     return kept
 
 
-def _in_pixels(face: Face, scale_xy: tuple[float, float]) -> Face:
+def in_pixels(face: Face, scale_xy: tuple[float, float]) -> Face:
     """Return the face in pixels of the picture, moved to pixel-centre coordinates."""
     scale = np.array(list(itertools.chain(scale_xy, scale_xy)), np.float32)
     return Face(face.box / scale - 0.5, face.landmarks / scale[:2] - 0.5, face.score)

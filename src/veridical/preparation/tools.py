@@ -20,11 +20,11 @@ class Tools:
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
-        self._detectors: dict[float, faces.FaceDetector] = {}
+        self._detectors: dict[float, Detector] = {}
 
     def detector_for_video(self) -> Detector:
         """Return a face detector for the pictures of one video, in order."""
-        if not self.settings.thrifty_detection:
+        if self.settings.detector != "centerface" or not self.settings.thrifty_detection:
             return self._detector_of(1.0)
         return ThriftyDetector(self._detector_of, self._scale_of)
 
@@ -48,12 +48,18 @@ class Tools:
         self.speech.load()
         _ = self.landmarker
 
-    def _detector_of(self, share: float) -> faces.FaceDetector:
+    def _detector_of(self, share: float) -> Detector:
         """Return the detector that brings pictures to a share of the full detection size."""
         if share not in self._detectors:
-            size = round(self.settings.detection_size * share)
-            self._detectors[share] = faces.FaceDetector(self.settings.detector_threshold, detection_size=size)
+            self._detectors[share] = self._make_detector(round(self.settings.detection_size * share))
         return self._detectors[share]
+
+    def _make_detector(self, size: int) -> Detector:
+        settings = self.settings
+        if settings.detector == "centerface":
+            return faces.FaceDetector(settings.detector_threshold, detection_size=size)
+        file = settings.detector_weights or faces.DEFAULT_RETINAFACE
+        return faces.RetinaFaceDetector(settings.detector_threshold, weights_file=file, detection_size=size)
 
     def _scale_of(self, longer_side: int) -> float:
         return min(self.settings.detection_size / longer_side, MAX_ENLARGEMENT)
