@@ -86,3 +86,19 @@ def test_bands_of_face_size_and_speech_are_judged() -> None:
     assert result.value("auc", "A", slice="face_size_px=64 to 128 px") > 0.8
     rows = result.metrics.query("metric == 'auc_spread' and slice == 'speech_share' and dataset == 'A'")
     assert rows["reason"].iloc[0].endswith("videos are of one band")
+
+
+def test_fakes_without_a_leak_group_are_drawn_with_their_person() -> None:
+    scores, manifest = World(splits={"val": 20, "test": 40}).build(0)
+    bare = scores.frame().drop(columns=["group"])
+    stripped = Manifest.from_videos(replace(v, group=None if v.label else v.group) for v in manifest.videos())
+    result = evaluate(ScoreTable.from_frame(bare), manifest=stripped, settings=FAST)
+    assert any(
+        line.startswith("120 videos have no leak group: they were resampled") for line in result.facts["warnings"]
+    )
+    whole = evaluate(scores, manifest=manifest, settings=FAST)
+    rows = [
+        item.metrics.query("metric == 'auc' and split == 'test' and level == 'video'").iloc[0]
+        for item in (result, whole)
+    ]
+    assert (rows[0]["low"], rows[0]["high"]) == (rows[1]["low"], rows[1]["high"])

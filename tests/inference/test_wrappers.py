@@ -207,7 +207,12 @@ def source(tmp_path: Path) -> str:
 @pytest.mark.parametrize("name", ["Loud", "Nested.inner"])
 def test_a_python_object_may_decline_a_clip(store: ClipStore, source: str, name: str) -> None:
     table = score_store_with(load_wrapped(f"{source}:{name}"), store, store.manifest()).frame()
-    assert table.set_index("video_id")["logit"].isna().to_dict() == {"a": False, "bb": False, "ccc": False, "dddd": True}
+    assert table.set_index("video_id")["logit"].isna().to_dict() == {
+        "a": False,
+        "bb": False,
+        "ccc": False,
+        "dddd": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -238,3 +243,57 @@ def test_a_python_detector_that_fails_says_where(store: ClipStore, source: str, 
 def test_a_detector_that_is_not_there(source: str, spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_wrapped(spec.format(source=source))
+
+
+ORDERED = """
+def first_and_last(clip):
+    return float(clip.frames[0].mean() - clip.frames[-1].mean())
+def loudness(clip):
+    return 0.0 if clip.samples is None else float(abs(clip.samples).mean())
+def onset(clip):
+    return 0.0 if clip.samples is None else float(clip.samples[0])
+"""
+
+
+def test_controls_destroy_their_cue_and_nothing_else(store: ClipStore, tmp_path: Path) -> None:
+    (tmp_path / "ordered.py").write_text(ORDERED)
+
+    def scored(name: str, *controls: str) -> dict[str, np.ndarray]:
+        detector = load_wrapped(f"{tmp_path / 'ordered.py'}:{name}")
+        table = score_store_with(detector, store, store.manifest(), splits=("val",), controls=controls).frame()
+        return {str(condition): part["logit"].to_numpy() for condition, part in table.groupby("condition")}
+
+    found = scored("first_and_last", "reverse", "freeze", "shuffle", "silence", "drop_sound", "shift_sound:0.2")
+    assert found["control:reverse"] == pytest.approx(-found["joint"])
+    assert (found["control:freeze"] == 0).all()
+    assert (found["control:shuffle"] != found["joint"]).any()
+    for kept in ("silence", "drop_sound", "shift_sound:0.2"):
+        assert (found[f"control:{kept}"] == found["joint"]).all()
+    loud = scored("loudness", "silence", "drop_sound", "swap_sound", "reverse", "shift_sound:0.5")
+    assert (loud["control:silence"] == 0).all()
+    assert (loud["control:drop_sound"] == 0).all()
+    assert (loud["control:swap_sound"] == np.roll(loud["joint"], 2)).all(), "the sound of another video"
+    assert (loud["control:reverse"] == loud["joint"]).all()
+    assert loud["control:shift_sound:0.5"] == pytest.approx(loud["joint"])
+    assert (scored("onset", "shift_sound:0.5")["control:shift_sound:0.5"] != scored("onset")["joint"]).all()
+    for name, message in (("blur", "unknown control 'blur'"), ("shift_sound:far", "expected shift_sound:SECONDS")):
+        with pytest.raises(UsageError, match=message):
+            scored("onset", name)
+
+
+def test_mouths_follow_the_pictures(store: ClipStore) -> None:
+    from dataclasses import replace
+
+    from veridical.inference.controls import destroyed
+
+    plain = store.take([0])[0]
+    mouths = np.broadcast_to(np.arange(25, dtype=np.uint8)[:, None, None], (25, 96, 96))
+    clip = replace(plain, mouths=mouths, flow=np.ones((5, 24), np.float32))
+    reverse, freeze, shuffle = (destroyed(clip, clip, name) for name in ("reverse", "freeze", "shuffle"))
+    assert reverse.mouths is not None
+    assert freeze.mouths is not None
+    assert shuffle.mouths is not None
+    assert reverse.mouths[:, 0, 0].tolist() == list(range(24, -1, -1))
+    assert len(set(freeze.mouths[:, 0, 0].tolist())) == 1
+    assert sorted(shuffle.mouths[:, 0, 0].tolist()) == list(range(25))
+    assert not freeze.flow.any()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from veridical.cli.score import Controls, Scorer, scorer
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def evaluate(
             help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
         ),
     ] = None,
+    control: Controls = None,
     manifest: Manifests = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write; RUN/evaluation/default for a run.")
@@ -97,6 +99,8 @@ def evaluate(
         raise UsageError("give either a run with --on STORE, --detector with --on STORE, or --scores FILE")
     meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
     _check_meaning(meaning, scores)
+    if scores is not None and control:
+        raise UsageError("--control goes with a run or --detector; --scores FILE holds its scores already")
     stores = [ClipStore.open(path) for path in on or []]
     if scores is None and not stores:
         raise UsageError("say what to score with --on STORE")
@@ -116,7 +120,7 @@ def evaluate(
         table, settings, remarks = _external(console, scores, meaning, labels, settings)
     else:
         assert labels is not None
-        table = _scored(run, detector, stores, labels)
+        table = _scored(scorer(run, detector, control), stores, labels)
         table.write(folder / "scores.parquet")
     heading = title or (detector if detector is not None else (run or scores or Path()).resolve().name)
     result = judge(
@@ -174,11 +178,9 @@ def _external(
     return found.scores, settings.model_copy(update={"probabilistic": found.kind != "ranking"}), found.remarks
 
 
-def _scored(run: Path | None, detector: str | None, stores: list[ClipStore], labels: Manifest) -> ScoreTable:
+def _scored(score: Scorer, stores: list[ClipStore], labels: Manifest) -> ScoreTable:
     from veridical.artefacts import ScoreTable
-    from veridical.cli.score import scorer
 
-    score = scorer(run, detector)
     return ScoreTable.concat(score(store, labels, _judged(store, labels)) for store in stores)
 
 

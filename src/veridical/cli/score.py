@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.console import Console
@@ -12,6 +12,16 @@ from rich.console import Console
 if TYPE_CHECKING:
     from veridical.artefacts import Manifest, ScoreTable
     from veridical.clips import ClipStore
+
+
+Scorer: TypeAlias = "Callable[[ClipStore, Manifest, tuple[str, ...]], ScoreTable]"
+Controls = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Also score with a cue destroyed (may be repeated): shuffle, reverse, freeze, drop_sound, silence, swap_sound,"
+        " shift_sound:SECONDS, or `all`. A detector that loses nothing does not use the cue."
+    ),
+]
 
 
 def score(
@@ -27,6 +37,7 @@ def score(
     manifest: Annotated[
         Path | None, typer.Option(help="Labels and splits; the store's own copy when not given.")
     ] = None,
+    control: Controls = None,
     split: Annotated[
         list[str] | None,
         typer.Option(help="Only this split (train, val, test; may be repeated). All videos when not given."),
@@ -44,19 +55,23 @@ def score(
         raise UsageError("give either a run, or --detector")
     store = ClipStore.open(on)
     labels = Manifest.read(manifest) if manifest else store.manifest()
-    table = scorer(run, detector)(store, labels, tuple(split or ()))
+    table = scorer(run, detector, control)(store, labels, tuple(split or ()))
     table.write(output)
     Console().print(f"{len(table)} scores: {output}", highlight=False, soft_wrap=True)
 
 
-def scorer(run: Path | None, detector: str | None) -> Callable[[ClipStore, Manifest, tuple[str, ...]], ScoreTable]:
+def scorer(run: Path | None, detector: str | None, control: list[str] | None = None) -> Scorer:
     """Return what scores the given splits of a store: a run, or a foreign detector."""
     from veridical.inference import load_bundle, score_store
+    from veridical.inference.controls import CONTROLS
     from veridical.inference.wrappers import load_wrapped, score_store_with
 
+    controls = CONTROLS if control == ["all"] else tuple(control or ())
     if detector is not None:
         wrapped = load_wrapped(detector)
-        return lambda store, labels, splits: score_store_with(wrapped, store, labels, splits=splits, name=detector)
+        return lambda store, labels, splits: score_store_with(
+            wrapped, store, labels, splits=splits, controls=controls, name=detector
+        )
     assert run is not None
     bundle = load_bundle(run)
-    return lambda store, labels, splits: score_store(bundle, store, labels, splits=splits)
+    return lambda store, labels, splits: score_store(bundle, store, labels, splits=splits, controls=controls)

@@ -246,7 +246,11 @@ def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> li
             f"{ungrouped} of {len(evidence.videos)} videos have no leak group: each counts as a group of its own,"
             " intervals may be too narrow"
         )
-    if (evidence.videos["resampling_group"] != evidence.videos["group"]).any():
+    group, drawn = evidence.videos["group"], evidence.videos["resampling_group"]
+    joined = int(((group == "") & (drawn != "")).sum())
+    if joined:
+        found.append(f"{joined} videos have no leak group: they were resampled with the person that they show")
+    if ((group != "") & (drawn != group)).any():
         found.append(
             "people are tied together by donors into too few leak groups for intervals: videos were resampled by the person"
             " shown; shared donors make intervals a little too narrow"

@@ -222,9 +222,9 @@ def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
 def _resampling_groups(videos: pd.DataFrame, manifest: Manifest | None) -> pd.Series:
     """Return what the bootstrap draws for each video.
 
-    Donors tie people together: the leak groups of a corpus of swaps can be one (Celeb-DF's test list has 30 people in one), and
-    nothing can be drawn from one. Where a data set and split has fewer than `MIN_GROUPS`, its videos are drawn by the person
-    shown.
+    A video without a leak group is drawn with those of the person it shows. Donors tie people together: the leak groups of
+    a corpus of swaps can be one (Celeb-DF's test list has 30 people in one), and nothing can be drawn from one. Where a data
+    set and split has fewer than `MIN_GROUPS`, its videos are drawn by the person shown.
     """
     group = videos["group"].copy()
     if manifest is None:
@@ -233,6 +233,10 @@ def _resampling_groups(videos: pd.DataFrame, manifest: Manifest | None) -> pd.Se
         [f"person shown {n}" for n in target_groups(manifest)], index=manifest.table["video_id"].to_pylist()
     )
     person = videos["video_id"].map(shown)
+    missing = (group == "") & person.notna()
+    if missing.any():
+        first = group[group != ""].groupby(person[group != ""]).first()
+        group[missing] = person[missing].map(first).fillna(person[missing])
     for rows in videos.groupby(["dataset", "split"], sort=False).groups.values():
         known = group.loc[rows][group.loc[rows] != ""]
         if 0 < known.nunique() < MIN_GROUPS and person.loc[rows].nunique() > known.nunique():

@@ -298,6 +298,8 @@ def combine(
         return Figure(reason=missing.reason)
     n_real, n_fake = (min(getattr(figure, name) for figure in figures) for name in ("n_real", "n_fake"))
     value = float(function(np.array([figure.value for figure in figures])))
+    if not np.isfinite(value):
+        return Figure(n_real=n_real, n_fake=n_fake, reason="not defined: nothing is called fake")
     stacked = [figure.replicates for figure in figures if figure.replicates is not None]
     if len(stacked) < len(figures):
         return Figure(value, n_real=n_real, n_fake=n_fake, reason="no interval: a part has none")

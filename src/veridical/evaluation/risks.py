@@ -129,7 +129,7 @@ def group_bias(findings: Findings) -> Iterator[Risk]:
 def overconfidence(findings: Findings) -> Iterator[Risk]:
     """Expected calibration error of the probabilities that are given out."""
     limit = findings.settings.thresholds.ece
-    mitigation = "fit the temperature on validation; refit for the target corpus; say `cannot tell` near .5"
+    mitigation = "fit the temperature on validation; refit for the target corpus; say “cannot tell” near .5"
     for cell in findings.judged:
         raw, scaled = (
             findings.table.get(findings.key(cell, "ece", calibration=name)) for name in ("none", "temperature")

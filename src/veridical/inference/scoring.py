@@ -6,21 +6,24 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from scipy.special import expit
 
 from veridical import progress
 from veridical.artefacts import Manifest, ScoreTable
-from veridical.clips import ClipStore
+from veridical.clips import Clip, ClipStore
 from veridical.clips.inputs import clip_inputs
 from veridical.clips.labels import LABELS, label_clips
 from veridical.errors import UsageError
 from veridical.inference.ahead import map_ahead
 from veridical.inference.bundle import Bundle
 from veridical.inference.conditions import CONDITIONS, Logits, condition_logits
+from veridical.inference.controls import PREFIX, destroyed
 
 _FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
+IntArray = npt.NDArray[np.int64]
 DESCRIBED = ("video_id", "start_s", *_FACTS, *LABELS, "speech_share", "face_size_px")
 """Columns of a score table that say what was scored."""
 
@@ -32,6 +35,7 @@ def score_store(
     *,
     splits: Sequence[str] = (),
     conditions: tuple[str, ...] = CONDITIONS,
+    controls: Sequence[str] = (),
     batch: int = 16,
 ) -> ScoreTable:
     """Score the clips of a store.
@@ -42,6 +46,7 @@ def score_store(
         manifest: Labels and splits; clips of videos that it does not know are left out.
         splits: Only these splits; empty means every video, in a split or not.
         conditions: Some of `CONDITIONS`.
+        controls: Ways of destroying a cue (`inference.controls`), each a condition `control:…` with the joint score.
         batch: Clips at a time.
 
     Returns:
@@ -53,21 +58,43 @@ def score_store(
     check_fit(bundle, store)
     clips = chosen_clips(store, manifest, splits)
     rows = clips["row"].to_numpy()
-    batches = [rows[i : i + batch].tolist() for i in range(0, len(rows), batch)]
+    batches = [(rows[i : i + batch], partners(rows)[i : i + batch]) for i in range(0, len(rows), batch)]
     parts = []
     with progress.task("score", total=len(rows), unit="clip") as task:
-        for chunk, logits in zip(
+        for (chunk, _), logits in zip(
             batches,
-            map_ahead(lambda chunk: _judge(bundle, store, chunk, conditions), batches, os.cpu_count() or 1),
+            map_ahead(lambda pair: _judge(bundle, store, *pair, conditions, controls), batches, os.cpu_count() or 1),
             strict=True,
         ):
             parts.append(logits)
             task.advance(len(chunk))
-    return _table(clips, {name: np.concatenate([part[name] for part in parts]) for name in conditions}, bundle)
+    return _table(clips, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, bundle)
 
 
-def _judge(bundle: Bundle, store: ClipStore, rows: list[int], conditions: tuple[str, ...]) -> Logits:
-    inputs = clip_inputs(store.take(rows), bundle.facts.inputs)
+def partners(rows: IntArray) -> IntArray:
+    """Return for each row one from the other half of the table, so of another video wherever there are several."""
+    return np.roll(rows, len(rows) // 2)
+
+
+def _judge(
+    bundle: Bundle,
+    store: ClipStore,
+    rows: IntArray,
+    others: IntArray,
+    conditions: tuple[str, ...],
+    controls: Sequence[str],
+) -> Logits:
+    clips = store.take(rows)
+    found = _logits(bundle, clips, conditions)
+    strangers = store.take(others) if controls else clips
+    for control in controls:
+        changed = [destroyed(clip, other, control) for clip, other in zip(clips, strangers, strict=True)]
+        found[PREFIX + control] = _logits(bundle, changed, ("joint",))["joint"]
+    return found
+
+
+def _logits(bundle: Bundle, clips: Sequence[Clip], conditions: tuple[str, ...]) -> Logits:
+    inputs = clip_inputs(clips, bundle.facts.inputs)
     device = bundle.detector.video.mean.device
     with torch.inference_mode():
         features = bundle.detector.features(

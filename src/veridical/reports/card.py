@@ -10,7 +10,8 @@ from veridical.reports import content
 from veridical.reports.content import Cell, Table
 from veridical.reports.source import Source, read_source
 
-SCOPE = """Trained on {trained}; judged on {judged}. Brackets hold 95 % intervals over leak groups; figures are of
+SCOPE = """Reference corpus: {trained} (trained on it, or at least thresholds chosen on its validation videos); judged on
+{judged}. Brackets hold 95 % intervals over leak groups; figures are of
 whole videos unless said otherwise."""
 LIMITS = """The figures hold for videos like those above. A score is evidence,
 not proof: on other material, other generators or another compression it may mean less, and a person should decide. Not
@@ -35,7 +36,7 @@ def model_card(source: Source) -> str:
     names = [dataset for dataset, _ in source.judged]
     parts = [
         f"# {source.name}",
-        SCOPE.format(trained=source.reference or "an unknown corpus", judged=", ".join(names)),
+        SCOPE.format(trained=source.reference or "not known", judged=", ".join(names)),
         f"**Ready for the next phase: {decision['ready']}.**",
         _bullets([content.typeset(reason) for reason in decision["reasons"]]),
         "## Figures",

@@ -93,7 +93,7 @@ def tiles(source: Source) -> list[Tile]:
     found = []
     for dataset, split in source.judged[:4]:
         cell = number(source.figure(dataset, split, "auc"))
-        role = "training corpus" if dataset == source.reference else "other corpus"
+        role = "reference corpus" if dataset == source.reference else "other corpus"
         value = cell.text if cell.css != "absent" else "–"
         found.append(Tile(f"AUC on {dataset}", value, f"{cell.below} · {role}" if cell.below else role))
     gaps = source.metrics[(source.metrics["metric"] == "auc_gap") & source.metrics["value"].notna()]
@@ -199,7 +199,7 @@ def abstention_table(source: Source) -> Table:
 
 
 def matrix_table(sources: Sequence[Source]) -> Table:
-    """Return AUC by training corpus (row) and test corpus (column), over all evaluations given."""
+    """Return AUC by reference corpus (row) and test corpus (column), over all evaluations given."""
     columns = list(dict.fromkeys(dataset for source in sources for dataset, _ in source.judged))
     rows = []
     for source in sources:
@@ -211,9 +211,9 @@ def matrix_table(sources: Sequence[Source]) -> Table:
             shade = "" if cell.css == "absent" else f" heat{max(0, min(5, int((float(cell.text) - 0.5) * 10)))}"
             own = " own" if dataset == source.reference else ""
             cells.append(Cell(cell.text, cell.below, cell.css + shade + own, cell.title))
-        name = source.reference or "training corpus not known"
+        name = source.reference or "reference not known"
         rows.append([Cell(name, source.name if len(sources) > 1 else ""), *cells])
-    return Table(["Trained on ↓ · tested on →", *columns], rows)
+    return Table(["Reference ↓ · judged on →", *columns], rows)
 
 
 def gap_table(source: Source) -> Table | None:
