@@ -44,7 +44,8 @@ def run(scene: Scene, changes: dict[int, tuple[float, ...]], pictures: int) -> l
 
 
 @pytest.mark.parametrize(
-    ("side", "share"), [(200, 0.25), (192, 0.25), (191, 0.375), (96, 0.5), (90, 0.75), (64, 0.75), (63, 1.0), (30, 1.0)]
+    ("side", "share"),
+    [(200, 0.25), (192, 0.25), (191, 0.3125), (150, 0.375), (96, 0.5), (90, 0.625), (64, 0.75), (63, 1.0), (30, 1.0)],
 )
 def test_one_scale_per_shot(side, share):
     scene = Scene(side)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from veridical.faces import Face
 
-SHARES = (0.25, 0.375, 0.5, 0.75)
+SHARES = (0.25, 0.3125, 0.375, 0.5, 0.625, 0.75)
 """Of the full detection size, the cheapest first."""
 ENOUGH_PX = 48.0
 """Side of a face in the searched picture from which a larger picture finds it no better (LOG.md, "decoding and detection")."""
