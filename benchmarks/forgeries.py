@@ -1,6 +1,7 @@
-"""Cost of each forgery in CPU seconds per second of video, on synthetic people, and a sheet of what they look like.
+"""Cost of each forgery in CPU seconds per second of video, on synthetic or real people, and a sheet of what they look like.
 
     python benchmarks/forgeries.py [--family a|b] [--seconds 3] [--slow] [--sheet sheet.jpg]
+    python benchmarks/forgeries.py --clips target.mp4 same_person.mp4 other_person.mp4 --sheet sheet.jpg
 
 The sheet has a row per forgery of the picture: original, donor, severities 0, .5 and 1, and what was forged. The last line is
 one JSON object: CPU seconds per second of video, for reading (detection and landmarks), writing, and each forgery.
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--slow", action="store_true", help="also the forgeries that train a network")
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--clips", type=Path, nargs=3, help="a video, another of the same person, one of somebody else")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         costs, rows = measure(Path(folder), arguments)
@@ -48,17 +50,18 @@ def main() -> None:
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> tuple[dict[str, float], list[np.ndarray]]:
-    render_corpus(
-        folder, name="bench", num_identities=2, videos_per_identity=2, duration_s=arguments.seconds,
-        family=arguments.family, seed=arguments.seed, workers=1,
-    )  # fmt: skip
-    paths = sorted(folder.rglob("*.mp4"))
+    if not arguments.clips:
+        render_corpus(
+            folder, name="bench", num_identities=2, videos_per_identity=2, duration_s=arguments.seconds,
+            family=arguments.family, seed=arguments.seed, workers=1,
+        )  # fmt: skip
+    paths = arguments.clips or sorted(folder.rglob("*.mp4"))[:3]
     start = time.process_time()
-    target, same, other, _ = (read_footage(path) for path in paths)
-    costs = {"(read)": (time.process_time() - start) / 4 / arguments.seconds}
+    target, same, other = (read_footage(path, max_seconds=arguments.seconds) for path in paths)
+    costs = {"(read)": (time.process_time() - start) / sum(footage.duration_s for footage in (target, same, other))}
     start = time.process_time()
     write_video(folder / "written.mp4", target.frames, fps=target.fps, samples=target.samples, crf=23)
-    costs["(write)"] = (time.process_time() - start) / arguments.seconds
+    costs["(write)"] = (time.process_time() - start) / target.duration_s
     rows = []
     for name, forgery in FORGERIES.items():
         if forgery.slow and not arguments.slow:
@@ -66,7 +69,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[dict[str, floa
         donor = {"none": None, "other_speaker": other, "same_speaker": same}[forgery.donor]
         start = time.process_time()
         made = [forgery.function(target, donor, severity, stream(0, name)) for severity in SEVERITIES]
-        costs[name] = (time.process_time() - start) / len(made) / arguments.seconds
+        costs[name] = (time.process_time() - start) / len(made) / target.duration_s
         if forgery.visual:
             rows.append(row(name, target, donor, made))
     return {name: round(cost, 4) for name, cost in costs.items()}, rows

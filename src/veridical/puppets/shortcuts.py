@@ -99,8 +99,8 @@ def shorter(recording: Recording, rng: np.random.Generator) -> Recording:
 
 
 def brighter(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Add 20 of 255 levels."""
-    return replace(recording, frames=np.clip(recording.frames.astype(np.int16) + 20, 0, 255).astype(np.uint8))
+    """Add 40 of 255 levels, twice what people and rooms differ by."""
+    return replace(recording, frames=np.clip(recording.frames.astype(np.int16) + 40, 0, 255).astype(np.uint8))
 
 
 def quieter(recording: Recording, rng: np.random.Generator) -> Recording:

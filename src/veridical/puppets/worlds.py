@@ -25,6 +25,8 @@ from veridical.settings import Settings
 
 ManifestShortcut = Callable[[Manifest, np.random.Generator], Manifest]
 _FACTS_FILE = "world.json"
+_VERSION = 2
+"""Counted up when a shortcut begins to do something else, so that a folder is never a mixture."""
 
 
 def with_duplicates(manifest: Manifest, rng: np.random.Generator) -> Manifest:
@@ -115,7 +117,7 @@ def plant(manifest: Manifest, folder: Path, world: WorldSettings, seed: int = 0)
     """
     folder = Path(folder)
     names = [name for name in world.shortcuts if name in SHORTCUTS]
-    claim(folder / _FACTS_FILE, {"world": world.model_dump(mode="json"), "seed": seed})
+    claim(folder / _FACTS_FILE, {"version": _VERSION, "world": world.model_dump(mode="json"), "seed": seed})
     if names and not any(video.label == world.label for video in manifest.videos()):
         raise UsageError(f"no video has label {world.label}, so {', '.join(names)} cannot be planted; forge some first")
     videos = [

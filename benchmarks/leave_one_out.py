@@ -1,0 +1,149 @@
+"""What is left of a detector on a family of forgeries that it has not seen: the small recipe, leaving out one family at a time.
+
+    python benchmarks/leave_one_out.py FOLDER [--people 50] [--seconds 2] [--families swap mouth …]
+
+One world of synthetic people, split by person before anything is forged; every family of `FORGERIES` but partial fakes. The
+recipe is trained once on all families and once without each (its fakes leave training and validation; the real videos stay).
+All are judged on the same test videos: unseen people, the reals against the fakes of that family. Frozen features are computed
+once, all runs share them. Run it again after an interruption: finished steps are kept. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from veridical import corpora, forgery, inference, preparation, progress, puppets, training
+from veridical.artefacts import Manifest
+from veridical.clips import ClipStore
+from veridical.metrics import group_bootstrap_auc, paired_group_bootstrap
+
+METHODS = {
+    "swap": ("face_swap", "face_swap_poisson"),
+    "reenactment": ("reenactment",),
+    "mouth": ("lip_dub", "mouth_replaced"),
+    "rendering": ("neural_mouth",),
+    "self_blend": ("self_blend",),
+    "voice": ("voice_converted", "voice_exchanged"),
+    "vocoder": ("voice_vocoded",),
+    "splice": ("speech_spliced",),
+    "desync": ("desync",),
+    "autoencoder": ("autoencoder_swap",),
+}
+"""Family → its forgeries; each real video gets one of them, in turn."""
+EVERY = {"voice": 2, "vocoder": 2, "splice": 2, "desync": 2, "autoencoder": 3}
+"""Families that only every n-th person gets, to save time."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--people", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--accept-leak", nargs="*", default=[], help="properties that the audit may find, see veridical audit"
+    )
+    parser.add_argument("--families", nargs="+", choices=list(METHODS), default=list(METHODS))
+    arguments = parser.parse_args()
+    folder = arguments.folder.absolute()
+    manifest = world(folder, arguments)
+    summary = preparation.prepare(manifest, folder / "store", workers=arguments.workers)
+    print(f"prepared: {dict(summary.counts)}", flush=True)
+    everything = scores(folder, manifest, None, arguments.accept_leak)
+    rows = []
+    for family in arguments.families:
+        rows.append(compared(family, everything, scores(folder, manifest, family, arguments.accept_leak)))
+        print(line(rows[-1]), flush=True)
+    print(json.dumps({row["family"]: row for row in rows}))
+
+
+def world(folder: Path, arguments: argparse.Namespace) -> Manifest:
+    """Render, split by person, forge every family within each split."""
+    path = folder / "manifest.parquet"
+    if path.exists():
+        return Manifest.read(path)
+    reals = puppets.render_corpus(
+        folder / "puppets", name="loo", num_identities=arguments.people, videos_per_identity=2,
+        duration_s=arguments.seconds, seed=1, workers=arguments.workers,
+    )  # fmt: skip
+    split = corpora.split(reals, "stratified", seed=1, fractions=(0.5, 0.15, 0.35)).manifest
+    videos = {}
+    for number, (family, methods) in enumerate(METHODS.items()):
+        people = sorted({video.identities[0] for video in split.videos()})[:: EVERY.get(family, 1)]
+        chosen = Manifest.from_videos(video for video in split.videos() if video.identities[0] in people)
+        made = forgery.forge(
+            chosen, folder / "corpus", methods=methods, per_video=1, seed=number, preset="superfast",
+            workers=arguments.workers,
+        )  # fmt: skip
+        videos |= {video.video_id: video for video in made.manifest.videos()}
+        print(f"{family}: {sum(made.count(method, 'ok') for method in methods)} fakes", flush=True)
+    manifest = corpora.leak_groups(Manifest.from_videos(videos.values()))
+    manifest.write(path)
+    return manifest
+
+
+def scores(folder: Path, manifest: Manifest, left_out: str | None, accepted: list[str]) -> pd.DataFrame:
+    """Return a row per test video, its mean logit after training without a family (None: with all)."""
+    name = f"without-{left_out}" if left_out else "all"
+    kept, run, store = folder / f"{name}.parquet", folder / f"run-{name}", folder / "store"
+    if kept.exists():
+        return pd.read_parquet(kept)
+    progress.say(f"train {name}")
+    taught = folder / f"manifest-{name}.parquet"
+    without(manifest, left_out).write(taught)
+    changes = [f"data.store={store}", f"data.manifest={taught}", f"data.accept_leaks=[{', '.join(accepted)}]"]
+    training.train(training.read_recipe("small", changes), run, resume=run.exists())
+    clips = inference.score_store(
+        inference.load_bundle(run), ClipStore.open(store), manifest, splits=("test",), conditions=("joint",)
+    ).frame()
+    facts = manifest.frame(["video_id", "label", "attributes"]).set_index("video_id")
+    table = clips.groupby("video_id")["logit"].mean().to_frame().join(facts)
+    attributes = table.pop("attributes").map(lambda found: found or {})
+    table["family"] = attributes.map(lambda found: found.get("forgery_family", "real"))
+    table["person"] = table.index.str.split("/").str[1]
+    table.to_parquet(kept)
+    return table
+
+
+def without(manifest: Manifest, left_out: str | None) -> Manifest:
+    """Return the manifest with the fakes of a family out of training and validation."""
+    splits = [
+        None
+        if left_out and video.split != "test" and video.attributes.get("forgery_family") == left_out
+        else video.split
+        for video in manifest.videos()
+    ]
+    return manifest.with_column("split", splits)
+
+
+def compared(family: str, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, object]:
+    """Return the two areas of a family, with 95 % intervals over the people shown, and their difference."""
+    rows = seen["family"].isin(["real", family])
+    label, person = seen.loc[rows, "label"].astype(int).to_numpy(), seen.loc[rows, "person"].to_numpy()
+    first, second = seen.loc[rows, "logit"].to_numpy(), unseen.loc[seen.index[rows], "logit"].to_numpy()
+    areas = [group_bootstrap_auc(label, score, person) for score in (first, second)]
+    drop = paired_group_bootstrap(label, first, second, person)
+    named = zip(("seen", "unseen"), areas, strict=True)
+    return {
+        "family": family, "num_real": int((label == 0).sum()), "num_fake": int((label == 1).sum()),
+        **{name: [round(value, 3), round(span.low, 3), round(span.high, 3)] for name, (value, span) in named},
+        "change": [round(drop.value, 3), round(drop.interval.low, 3), round(drop.interval.high, 3)],
+    }  # fmt: skip
+
+
+def line(row: dict[str, object]) -> str:
+    shown = "  ".join(f"{name} {a:.3f} [{low:.2f}, {high:.2f}]" for name, (a, low, high) in
+                      ((name, row[name]) for name in ("seen", "unseen", "change")))  # fmt: skip
+    return f"{row['family']:12s} {row['num_real']}+{row['num_fake']} test videos  {shown}"
+
+
+if __name__ == "__main__":
+    main()
