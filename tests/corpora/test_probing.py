@@ -86,6 +86,16 @@ def test_an_interrupted_probe_goes_on_where_it_was(manifest: Manifest, tmp_path:
     assert last.calls == ["a.mp4"]
 
 
+def test_what_an_earlier_run_was_not_asked_for_is_looked_up(manifest: Manifest, tmp_path: Path) -> None:
+    journal, probe = tmp_path / "out.jsonl", Probe()
+    probe_media(manifest, probe, journal=journal, content_hash=False)
+    later = Probe()
+    found = probe_media(manifest, later, journal=journal, picture_hash=lambda path, duration_s: "00ff")
+    assert sorted(later.calls) == ["a.mp4", "mute.mp4"]
+    assert [v.sha256 is not None for v in found.manifest.videos()] == [True, False, False, True]
+    assert "perceptual_hash" in next(found.manifest.videos()).attributes
+
+
 def test_a_call_without_workers_is_an_error(manifest: Manifest) -> None:
     with pytest.raises(UsageError, match="workers"):
         probe_media(manifest, Probe(), workers=0)

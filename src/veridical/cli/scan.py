@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,10 @@ Probe = Annotated[
     ),
 ]
 ContentHash = Annotated[
-    bool, typer.Option("--hash/--no-hash", help="With --probe: also read each whole file, to find duplicates.")
+    bool | None,
+    typer.Option(
+        "--hash/--no-hash", help="With --probe: read each whole file too, to find duplicates. [default: --hash]"
+    ),
 ]
 PictureHash = Annotated[
     bool,
@@ -61,9 +65,11 @@ def scan(
         str | None, typer.Option(help="folder: what is forged in the fakes: visual, audio, both or unknown.")
     ] = None,
     probe: Probe = False,
-    content_hash: ContentHash = True,
+    content_hash: ContentHash = None,
     picture_hash: PictureHash = False,
-    workers: Annotated[int, typer.Option(help="With --probe: videos opened at the same time.", min=1)] = 2,
+    workers: Annotated[
+        int | None, typer.Option(help="With --probe: videos opened at the same time. [default: 2]", min=1)
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 when videos are missing or unreadable.")
     ] = False,
@@ -75,16 +81,20 @@ def scan(
     """
     from veridical import corpora
 
+    _check_probe_options(
+        probe, {"--hash/--no-hash": content_hash, "--picture-hash": picture_hash or None, "--workers": workers}
+    )
     found = corpora.scan(
         corpus, root, dataset=dataset, compression=compression, lists=lists, version=version,
         all_real=all_real or None, identity_pattern=identity_pattern, fakes=fakes,
     )  # fmt: skip
     manifest, notices = found.manifest, found.notices
     if probe:
-        probed = _probed(manifest, output, workers, content_hash, picture_hash)
+        probed = _probed(manifest, output, workers or 2, content_hash is not False, picture_hash)
         manifest, notices = probed.manifest, (*notices, *probed.unreadable)
     manifest.write(output)
-    _journal(output).unlink(missing_ok=True)
+    if probe:
+        _journal(output).unlink(missing_ok=True)
     console = Console()
     console.print(_table(corpora.split_counts(manifest)))
     for line in [*(count.line for count in found.counts), *(notice.line for notice in notices)]:
@@ -92,6 +102,14 @@ def scan(
     console.print(f"{len(manifest)} videos: {output}", highlight=False, markup=False, soft_wrap=True)
     if strict and (len(notices) > len(found.notices) or not found.complete):
         raise typer.Exit(1)
+
+
+def _check_probe_options(probe: bool, given: Mapping[str, object]) -> None:
+    from veridical.errors import UsageError
+
+    idle = [name for name, value in given.items() if value is not None]
+    if idle and not probe:
+        raise UsageError(f"{idle[0]} says how videos are opened, which only --probe does; add --probe")
 
 
 def _journal(output: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,7 +83,9 @@ def probe_media(
         raise UsageError(f"workers: expected 1 or more, found {workers}")
     paths = manifest.table["path"].to_pylist()
     done = _read_journal(journal)
-    todo = [path for path in dict.fromkeys(paths) if _stamp(path) != done.get(path, {}).get("stamp", "none")]
+    wanted = {"sha256": content_hash, "perceptual_hash": picture_hash is not None}
+    needed = [name for name, asked in wanted.items() if asked]
+    todo = [path for path in dict.fromkeys(paths) if not _is_done(path, done.get(path), needed)]
 
     def look(path: str) -> dict[str, Any]:
         return _look(path, probe, content_hash, picture_hash)
@@ -100,6 +102,13 @@ def probe_media(
         if "error" in done[path]:
             notes.warn(f"cannot be read: {done[path]['error']}", path)
     return ProbeResult(_filled(manifest, [done[path] for path in paths]), notes.notices)
+
+
+def _is_done(path: str, entry: Mapping[str, Any] | None, needed: Sequence[str]) -> bool:
+    """Say whether an earlier run looked at this file, as it is now, for everything that is asked."""
+    if entry is None or entry.get("stamp") != _stamp(path):
+        return False
+    return "error" in entry or all(name in entry for name in needed)
 
 
 def _look(
