@@ -203,8 +203,8 @@ def test_a_leak_is_refused_unless_it_is_accepted(tmp_path: Path) -> None:
 
 
 def test_another_preparation_is_refused(store: ClipStore, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"prepared with crop_scale=1\.3, the model takes 1\.6"):
-        train(tiny_recipe(store.path, inputs={"frame_size": 56, "crop_scale": 1.6}), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"crop_scale: found 1\.3, wanted 1\.6\).*or change inputs\.crop_scale"):
+        train(tiny_recipe(store.path, inputs={"frame_size": 56, "crop_size": 64, "crop_scale": 1.6}), tmp_path / "run")
 
 
 def test_clips_per_video_spread_evenly(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def tiny_values(store: Path, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {
         "name": "tiny",
         "data": {"store": str(store)},
-        "inputs": {"frame_size": 56},
+        "inputs": {"frame_size": 56, "crop_size": SIZE},
         "model": {
             "video": {"backbone": "test_efficientnet", "weights": "random", "input_size": 56},
             "temporal": {"width": 32, "output": 64},

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from veridical.clips.augment import Augmentation, augment_audio, augment_video, centre_crop
@@ -29,17 +30,24 @@ class InputSettings(Settings):
     window_s: float = 1.0
     frame_size: int = 224
     """Side of a frame in pixels, cut from the middle of the stored crop."""
+    crop_size: int = 256
+    """Side of the stored crop that the frames are cut from, in pixels."""
     crop_scale: float = 1.3
     """Margin around the face in the store."""
     min_speech_share: float = 0.2
     """A window with less speech is judged without its sound."""
     min_loudness_dbfs: float = -60.0
     """A window that is quieter (root mean square) is judged without its sound."""
-
     mouths: bool = False
     """Take in 25 crops of the mouth a second; the store must have been prepared with `mouths=true`."""
     flow: bool = False
     """Take in statistics of the movement in the face; the store must have been prepared with `flow=true`."""
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> InputSettings:
+        if self.frame_size > self.crop_size:
+            raise ValueError(f"frame_size {self.frame_size} must not be larger than crop_size {self.crop_size}")
+        return self
 
     @property
     def contents(self) -> tuple[Content, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -103,6 +104,10 @@ class StoreSettings(Settings):
     def contents(self) -> tuple[Content, ...]:
         """What is kept beyond faces and sound."""
         return tuple(name for name in CONTENTS if getattr(self, name))
+
+    def with_contents(self, contents: Collection[Content]) -> StoreSettings:
+        """Return the same settings with these optional contents and no others."""
+        return self.model_copy(update={name: name in contents for name in CONTENTS})
 
     @property
     def num_speech_steps(self) -> int:

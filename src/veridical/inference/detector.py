@@ -77,9 +77,10 @@ class LoadedDetector:
             UnusableVideoError: with a status and a reason, when nothing in it can be judged.
         """
         path = Path(path)
+        settings = self.bundle.facts.preparation.with_contents(self.bundle.facts.inputs.contents)
         if self._tools is None:
-            self._tools = Tools(self.bundle.facts.preparation)
-        found = extract_clips(path, path.name, self.bundle.facts.preparation, self._tools)
+            self._tools = Tools(settings)
+        found = extract_clips(path, path.name, settings, self._tools)
         scores = [score for i in range(0, len(found.clips), 16) for score in self.score_clips(found.clips[i : i + 16])]
         logit = float(np.mean([score.logit for score in scores]))
         heard = [score.audio_logit for score in scores if score.audio_logit is not None]

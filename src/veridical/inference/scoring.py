@@ -14,6 +14,7 @@ from scipy.special import expit
 from veridical import progress
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.clips import Clip, ClipStore
+from veridical.clips.fit import check_fit
 from veridical.clips.inputs import clip_inputs
 from veridical.clips.labels import LABELS, label_clips
 from veridical.errors import UsageError
@@ -55,7 +56,7 @@ def score_store(
     Raises:
         UsageError: when store and model do not fit, or no clip is left to score.
     """
-    check_fit(bundle, store)
+    check_fit(store, bundle.facts.inputs, bundle.facts.preparation)
     clips = chosen_clips(store, manifest, splits)
     rows = clips["row"].to_numpy()
     batches = [(rows[i : i + batch], partners(rows)[i : i + batch]) for i in range(0, len(rows), batch)]
@@ -101,22 +102,6 @@ def _logits(bundle: Bundle, clips: Sequence[Clip], conditions: tuple[str, ...]) 
             inputs.frames.to(device), inputs.samples.to(device), inputs.has_audio.to(device)
         )
     return condition_logits(bundle.detector, features, conditions)
-
-
-def check_fit(bundle: Bundle, store: ClipStore) -> None:
-    """Refuse a store that was prepared otherwise than the model's own.
-
-    Raises:
-        UsageError: naming each fact that differs.
-    """
-    wanted = bundle.facts.preparation.model_dump()
-    found = store.settings.model_dump()
-    names = ("fps", "window_s", "crop_scale", "crop_size")
-    differing = [f"{name} {found[name]} (model: {wanted[name]})" for name in names if found[name] != wanted[name]]
-    if differing:
-        raise UsageError(
-            f"{store.path}: prepared otherwise than the model wants: {', '.join(differing)}; prepare it anew"
-        )
 
 
 def chosen_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -> pd.DataFrame:

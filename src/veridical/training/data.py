@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import ClipStore
+from veridical.clips.fit import check_fit
 from veridical.clips.inputs import InputSettings
 from veridical.clips.labels import label_clips
 from veridical.errors import UsageError
@@ -78,7 +79,7 @@ def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
     store = ClipStore.open(settings.store)
     if not len(store):
         raise UsageError(f"{settings.store}: holds no clips; its ledger says why ({_commonest_reason(store)})")
-    check_inputs(store, inputs)
+    check_fit(store, inputs)
     manifest = Manifest.read(settings.manifest) if settings.manifest else store.manifest()
     clips = join_labels(store, manifest, inputs)
     if settings.clips_per_video is not None:
@@ -93,24 +94,6 @@ def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
 def _commonest_reason(store: ClipStore) -> str:
     reasons = store.ledger()["reason"].value_counts()
     return f"{reasons.iloc[0]} videos: {reasons.index[0]}" if len(reasons) else "no video was prepared yet"
-
-
-def check_inputs(store: ClipStore, inputs: InputSettings) -> None:
-    """Refuse a store whose clips differ from what the model takes in.
-
-    Raises:
-        UsageError: naming the fact that differs, both values, and what to do.
-    """
-    for name, wanted in (("fps", inputs.fps), ("window_s", inputs.window_s), ("crop_scale", inputs.crop_scale)):
-        found = getattr(store.settings, name)
-        if abs(found - wanted) > 1e-9:
-            raise UsageError(
-                f"{store.path}: prepared with {name}={found:g}, the model takes {wanted:g}; prepare anew or change inputs.{name}"
-            )
-    if store.settings.crop_size < inputs.frame_size:
-        raise UsageError(
-            f"{store.path}: crops of {store.settings.crop_size} pixels are smaller than inputs.frame_size={inputs.frame_size}"
-        )
 
 
 def join_labels(store: ClipStore, manifest: Manifest, inputs: InputSettings) -> pd.DataFrame:

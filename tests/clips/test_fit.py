@@ -1,0 +1,68 @@
+"""A store is refused when its clips are not what the model takes in; every difference is named, with what to do."""
+
+from __future__ import annotations
+
+import pytest
+from tests.clips.making import make_manifest
+
+from veridical.clips import ClipStore, StoreSettings
+from veridical.clips.fit import GIVEN_BY_INPUTS, LEARNED, check_fit
+from veridical.clips.inputs import InputSettings
+from veridical.errors import UsageError
+
+INPUTS = InputSettings()
+OTHER = {
+    "fps": 10.0, "window_s": 2.0, "crop_size": 320, "crop_scale": 1.6, "jpeg_quality": 80, "detector": "retinaface",
+    "speech_threshold": 0.6, "silence_dbfs": -50.0,
+}  # fmt: skip
+
+
+def store_with(path, **values):
+    return ClipStore.create(path, StoreSettings(**values), make_manifest())
+
+
+def test_what_was_learned_from_fits(tmp_path):
+    store = store_with(
+        tmp_path / "store", mouths=True, flow=True, hop_s=0.4, face_policy="largest", max_missing_faces=2
+    )
+    check_fit(store, INPUTS)
+    check_fit(store, INPUTS.model_copy(update={"mouths": True, "flow": True}), StoreSettings())
+
+
+@pytest.mark.parametrize("name", [*GIVEN_BY_INPUTS, *LEARNED])
+def test_every_fact_counts(tmp_path, name):
+    store = store_with(tmp_path / "store", **{name: OTHER[name]})
+    with pytest.raises(UsageError, match=rf"\({name}: found \S+, wanted \S+\)") as info:
+        check_fit(store, INPUTS, StoreSettings())
+    wanted = getattr(StoreSettings(), name)
+    said = f"{wanted:g}" if isinstance(wanted, float) else wanted
+    assert f"with `--set {name}={said}`, or use a model that learned from such clips" in str(info.value)
+    if name in LEARNED:
+        check_fit(store, INPUTS)
+
+
+@pytest.mark.parametrize("name", ["mouths", "flow"])
+def test_contents_that_are_missing(tmp_path, name):
+    store = store_with(tmp_path / "store")
+    inputs = InputSettings.model_validate({name: True})
+    with pytest.raises(
+        UsageError, match=rf"{name}: found false, wanted true.*`--set {name}=true`, or change inputs.{name}"
+    ):
+        check_fit(store, inputs)
+
+
+def test_all_differences_are_named_at_once(tmp_path):
+    store = store_with(tmp_path / "store", **OTHER)
+    with pytest.raises(UsageError) as info:
+        check_fit(store, INPUTS, StoreSettings())
+    assert all(f"{name}: found" in str(info.value) for name in OTHER)
+
+
+def test_a_frame_cannot_be_larger_than_its_crop():
+    with pytest.raises(ValueError, match="frame_size 300 must not be larger than crop_size 256"):
+        InputSettings(frame_size=300)
+
+
+def test_only_the_contents_that_a_model_takes_in_are_prepared_for_it():
+    asked = StoreSettings(mouths=True, flow=True, dense_landmarks=True).with_contents(("flow",))
+    assert asked.contents == ("flow",)
