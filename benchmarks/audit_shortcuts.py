@@ -1,6 +1,6 @@
 """Every shortcut planted in worlds of puppets: does `veridical audit` name it, and does it keep quiet where nothing is planted?
 
-    python benchmarks/audit_shortcuts.py FOLDER [--people 20] [--seconds 2.4] [--seeds 2] [--clean-seeds 6]
+    python -m benchmarks.audit_shortcuts FOLDER [--people 20] [--seconds 2.4] [--seeds 2] [--clean-seeds 6]
 
 A world has a real and a "fake" video of each person; the fake one is another genuine take, so that nothing separates the classes
 but what was planted in it. Files are written again and probed, clips are prepared where the shortcut is in the content, and the
@@ -17,28 +17,13 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OMP_WAIT_POLICY
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
-import typer
-from typer.testing import CliRunner
+from tests.puppets.planting import NAMED, named, planted, two_takes
 
-from veridical import corpora
 from veridical.artefacts import Manifest, read_json, write_json
-from veridical.cli.audit import audit
-from veridical.media import probe
-from veridical.preparation import prepare
-from veridical.puppets import MANIFEST_SHORTCUTS, WORLDS, plant, render_corpus
+from veridical.puppets import WORLDS
 
-NAMED = {
-    "audio_presence": {"has_audio"}, "leading_silence": {"speech_onset_s"}, "codec": {"codec"}, "bitrate": {"bitrate"},
-    "pixel_format": {"pixel_format"}, "frame_rate": {"fps"}, "resolution": {"width", "height"}, "duration": {"duration_s"},
-    "brightness": {"brightness"}, "loudness": {"loudness_dbfs"}, "watermark": {"sharpness", "contrast"},
-    "crop_scale": {"box_size_px"}, "lost_faces": {"interpolated", "prepared"}, "duplicates": {"sha256"},
-    "identity_overlap": {"identity"}, "missing_generator": {"absent"},
-}  # fmt: skip
-"""Shortcut → what the audit calls it."""
-IN_THE_CONTENT = ("clean", "leading_silence", "brightness", "loudness", "watermark", "crop_scale", "lost_faces")
 FEWER = 12
 
 
@@ -52,9 +37,10 @@ def main() -> None:
     arguments = parser.parse_args()
     alarms: dict[str, list[tuple[set[str], set[str]]]] = {"clean": []}
     for seed in range(max(arguments.seeds, arguments.clean_seeds)):
-        takes = world(arguments.folder.absolute() / str(seed), seed, arguments)
+        folder = arguments.folder.absolute() / str(seed)
+        takes = two_takes(folder / "puppets", seed, people=arguments.people, seconds=arguments.seconds)
         for name in WORLDS if seed < arguments.seeds else ("clean",):
-            alarms.setdefault(name, []).append(found(takes, arguments.folder.absolute() / str(seed) / name, name, seed))
+            alarms.setdefault(name, []).append(found(takes, folder / name, name, seed))
     print(f"{'planted':18s} {'named':>6s} {'fewer':>6s}  also named")
     for name, worlds in alarms.items():
         print(line(name, worlds), flush=True)
@@ -71,49 +57,16 @@ def line(name: str, worlds: list[tuple[set[str], set[str]]]) -> str:
     return f"{name:18s} {hits[0]:3d}/{len(worlds)} {hits[1]:4d}/{len(worlds)}  {', '.join(others)}"
 
 
-def world(folder: Path, seed: int, arguments: argparse.Namespace) -> Manifest:
-    """Render two takes of each person and call one of them fake, of two generators in turn, split by person."""
-    reals = render_corpus(
-        folder / "puppets", name="w", num_identities=arguments.people, videos_per_identity=2, duration_s=arguments.seconds,
-        family="ab"[seed % 2], seed=seed,
-    )  # fmt: skip
-    videos = []
-    for number, video in enumerate(reals.videos()):
-        person, take = divmod(number, 2)
-        fake = int(take == (person // 2 + seed) % 2)
-        generator = f"take_{person % 2}" if fake else None
-        videos.append(replace(video, label=fake, visual_label=fake, audio_label=fake, generator=generator))
-    return corpora.split(Manifest.from_videos(videos), "stratified", fractions=(0.5, 0.25, 0.25), seed=seed).manifest
-
-
 def found(takes: Manifest, folder: Path, name: str, seed: int) -> tuple[set[str], set[str]]:
     """Return what the audit names in a planted world, with all its people and with fewer."""
     kept = folder / "found.json"
     if not kept.exists():
-        planted = corpora.probe_media(plant(takes, folder / "videos", WORLDS[name], seed), probe).manifest
-        if name in IN_THE_CONTENT:
-            prepare(planted, folder / "store", workers=2)
-        people = sorted({video.identities[0] for video in planted.videos()})[:FEWER]
-        few = Manifest.from_videos(video for video in planted.videos() if video.identities[0] in people)
-        write_json(kept, {"named": [sorted(named(manifest, folder)) for manifest in (planted, few)]})
+        whole = planted(takes, folder, name, seed)
+        people = sorted({video.identities[0] for video in whole.videos()})[:FEWER]
+        few = Manifest.from_videos(video for video in whole.videos() if video.identities[0] in people)
+        write_json(kept, {"named": [sorted(named(manifest, folder)) for manifest in (whole, few)]})
     first, second = read_json(kept)["named"]
     return set(first), set(second)
-
-
-def named(manifest: Manifest, folder: Path) -> set[str]:
-    """Return what `veridical audit` calls a leak or a warning, in the clips where they were prepared, and in the splits."""
-    path = folder / "manifest.parquet"
-    manifest.write(path)
-    source = [str(folder / "store"), "--manifest", str(path)] if (folder / "store").exists() else [str(path)]
-    app = typer.Typer()
-    app.command()(audit)
-    result = json.loads(CliRunner().invoke(app, [*source, "--json"]).stdout)
-    raised = {row["property"] for row in result["properties"] if row["verdict"] in ("leak", "warns")}
-    shared = {leak["link"] for leak in result["splits"]["leaks"] if leak["keys"]}
-    return raised | shared | ({"absent"} if result["splits"]["absent"] else set())
-
-
-assert set(NAMED) == set(WORLDS) - {"clean"} >= set(MANIFEST_SHORTCUTS)
 
 
 if __name__ == "__main__":

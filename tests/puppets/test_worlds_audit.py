@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.puppets.planting import NAMED, named, planted, two_takes
 
 from veridical.artefacts.manifest import Manifest, Video
 from veridical.corpora.auditing import audit
@@ -56,3 +57,25 @@ def test_the_audit_names_what_was_planted(corpus: Manifest, tmp_path: Path, worl
         assert raised == set()
     else:
         assert FOUND_AS[world] in raised
+
+
+@pytest.fixture(scope="module")
+def takes(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Two takes of twelve people, one of them called fake."""
+    return two_takes(tmp_path_factory.mktemp("takes"), 0, people=12, seconds=1.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "world", ["clean", "leading_silence", "crop_scale", "watermark", "lost_faces", "identity_overlap"]
+)
+def test_the_command_names_what_was_planted_in_puppets(takes: Manifest, tmp_path: Path, world: str) -> None:
+    raised = named(planted(takes, tmp_path, world, 0), tmp_path)
+    if world == "clean":
+        assert raised == set()
+    else:
+        assert raised & NAMED[world]
+
+
+def test_every_world_has_a_name_in_the_audit() -> None:
+    assert set(NAMED) == set(WORLDS) - {"clean"}
