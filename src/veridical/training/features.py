@@ -60,7 +60,7 @@ class DirectFeatures:
     def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
         """Return the features of clips by store row; with gradients only where a backbone block is open."""
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.detector.video.parameters()):
-            inputs = self._inputs(self.store.take(rows.tolist()), view)
+            inputs = self._inputs(self.store.take(rows.tolist(), self.recipe.inputs.contents), view)
             return encode(self.detector, inputs, only=only, precision=self.recipe.runtime.precision)
         chunks = [rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)]
         return _joined(list(self.each(chunks, view, only)))
@@ -70,7 +70,7 @@ class DirectFeatures:
         return map_ahead(lambda rows: self._frozen(rows, view, only), chunks, self.recipe.runtime.num_threads)
 
     def _frozen(self, rows: Rows, view: int | None, only: Modality | None) -> Features:
-        clips = self.store.take(rows.tolist())
+        clips = self.store.take(rows.tolist(), self.recipe.inputs.contents)
         alone = self.detector.video.mean.device.type == "cpu"
         batches = [[clip] for clip in clips] if alone else [clips]
         precision = self.recipe.runtime.precision
