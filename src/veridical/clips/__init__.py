@@ -3,7 +3,6 @@
 from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip
 from veridical.clips.contents import CONTENTS, FLOW_STATISTICS, MOUTH_FPS, MOUTH_SIZE, Content
 from veridical.clips.ledger import STATUSES, LedgerEntry, Status
-from veridical.clips.loader import iter_batches, iter_clips
 from veridical.clips.settings import StoreSettings
 from veridical.clips.store import ClipStore
 from veridical.clips.verify import verify
@@ -24,7 +23,5 @@ __all__ = [
     "LedgerEntry",
     "Status",
     "StoreSettings",
-    "iter_batches",
-    "iter_clips",
     "verify",
 ]
