@@ -24,6 +24,7 @@ from veridical.inference import (
     save_bundle,
     score_store,
 )
+from veridical.inference.encoding import pick_device
 from veridical.media import write_video
 from veridical.models import Detector, DetectorSettings
 from veridical.settings import parse_settings
@@ -166,3 +167,28 @@ def test_a_video_without_a_face_says_so(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="face") as caught:
         LoadedDetector(bundle).predict(path)
     assert caught.value.status == "no_face"
+
+
+def test_an_ensemble_is_the_mean_logit(bundle: Bundle, store: ClipStore, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    other = Detector(bundle.facts.detector).eval()
+    save_bundle(tmp_path / "run" / "model", Bundle(bundle.detector, bundle.facts, (other,)))
+    ensemble = load_bundle(tmp_path / "run")
+    assert len(ensemble.members) == ensemble.facts.members == 2
+    found = [
+        score_store(one, store, store.manifest()).frame()["logit"]
+        for one in (ensemble, bundle, Bundle(other, bundle.facts))
+    ]
+    np.testing.assert_allclose(found[0], (found[1] + found[2]) / 2, rtol=1e-5)
+    assert np.abs(found[1] - found[2]).max() > 1e-3
+    (tmp_path / "run" / "model" / "model-1.safetensors").unlink()
+    with pytest.raises(ArtefactError, match=r"model-1\.safetensors"):
+        load_bundle(tmp_path / "run")
+
+
+def test_devices(bundle: Bundle) -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert bundle.to(pick_device("auto")).facts == bundle.facts
+    for name in ("cuda:77", "toaster"):
+        with pytest.raises(UsageError, match=f"device '{name}': cannot be used here"):
+            pick_device(name)

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from veridical import progress
-from veridical.errors import VeridicalError
+from veridical.errors import UsageError, VeridicalError
 
 if TYPE_CHECKING:
     from veridical.inference import LoadedDetector, ModelFacts, Prediction
@@ -21,12 +21,21 @@ if TYPE_CHECKING:
 def predict(
     videos: Annotated[list[Path], typer.Argument(help="Video files.")],
     model: Annotated[Path, typer.Option("--model", "-m", help="A run, or its model folder.")],
+    device: Annotated[
+        str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Say how likely each video is forged, second by second. A video that cannot be judged says why; exit code 1 then."""
+    """Say how likely each video is forged, second by second.
+
+    A video that cannot be judged says why, and the exit code is 1; if a path does not exist, nothing is judged: 2.
+    """
     from veridical.inference import load_detector
 
-    detector = load_detector(model)
+    missing = [str(path) for path in videos if not path.is_file()]
+    if missing:
+        raise UsageError(f"no such video file: {', '.join(missing)}")
+    detector = load_detector(model, device)
     results = [_judge(detector, path) for path in progress.track(videos, "predict", unit="video")]
     if as_json:
         typer.echo(json.dumps([_plain(path, result) for path, result in results], indent=2))

@@ -38,6 +38,9 @@ def score(
         Path | None, typer.Option(help="Labels and splits; the store's own copy when not given.")
     ] = None,
     control: Controls = None,
+    device: Annotated[
+        str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
+    ] = "auto",
     split: Annotated[
         list[str] | None,
         typer.Option(help="Only this split (train, val, test; may be repeated). All videos when not given."),
@@ -55,15 +58,16 @@ def score(
         raise UsageError("give either a run, or --detector")
     store = ClipStore.open(on)
     labels = Manifest.read(manifest) if manifest else store.manifest()
-    table = scorer(run, detector, control)(store, labels, tuple(split or ()))
+    table = scorer(run, detector, control, device)(store, labels, tuple(split or ()))
     table.write(output)
     Console().print(f"{len(table)} scores: {output}", highlight=False, soft_wrap=True)
 
 
-def scorer(run: Path | None, detector: str | None, control: list[str] | None = None) -> Scorer:
+def scorer(run: Path | None, detector: str | None, control: list[str] | None = None, device: str = "auto") -> Scorer:
     """Return what scores the given splits of a store: a run, or a foreign detector."""
     from veridical.inference import load_bundle, score_store
     from veridical.inference.controls import CONTROLS
+    from veridical.inference.encoding import pick_device
     from veridical.inference.wrappers import load_wrapped, score_store_with
 
     controls = CONTROLS if control == ["all"] else tuple(control or ())
@@ -73,5 +77,5 @@ def scorer(run: Path | None, detector: str | None, control: list[str] | None = N
             wrapped, store, labels, splits=splits, controls=controls, name=detector
         )
     assert run is not None
-    bundle = load_bundle(run)
+    bundle = load_bundle(run).to(pick_device(device))
     return lambda store, labels, splits: score_store(bundle, store, labels, splits=splits, controls=controls)

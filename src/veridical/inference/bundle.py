@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -40,6 +41,8 @@ class ModelFacts(Settings):
 
     name: str
     veridical_version: str
+    members: int = Field(1, ge=1)
+    """Detectors in the folder; of several the mean logit is the verdict."""
     inputs: InputSettings
     preparation: StoreSettings
     """How the clips it learned from were cut; prediction cuts alike."""
@@ -56,17 +59,31 @@ class ModelFacts(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A detector and its facts."""
+    """A detector and its facts; of an ensemble the first member, and the others beside it."""
 
     detector: Detector
     facts: ModelFacts
+    others: tuple[Detector, ...] = ()
+
+    @property
+    def members(self) -> tuple[Detector, ...]:
+        """All detectors."""
+        return (self.detector, *self.others)
+
+    def to(self, device: torch.device) -> Bundle:
+        """Return the bundle with its detectors on a device."""
+        first, *others = (member.to(device) for member in self.members)
+        return Bundle(first, self.facts, tuple(others))
 
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:
     """Write the model folder atomically."""
+    members = bundle.members
     with atomic_folder(folder) as temporary:
-        save_weights(temporary / WEIGHTS_FILE, bundle.detector)
-        facts = {"kind": "model", "schema_version": SCHEMA_VERSION, **bundle.facts.model_dump(mode="json")}
+        for number, member in enumerate(members):
+            save_weights(temporary / _weights_file(number, len(members)), member)
+        values = bundle.facts.model_copy(update={"members": len(members)}).model_dump(mode="json")
+        facts = {"kind": "model", "schema_version": SCHEMA_VERSION, **values}
         write_json(temporary / FACTS_FILE, facts)
 
 
@@ -85,9 +102,15 @@ def load_bundle(folder: Path) -> Bundle:
     if values.pop("kind", None) != "model" or values.pop("schema_version", None) != SCHEMA_VERSION:
         raise ArtefactError(f"{folder / FACTS_FILE}: not a model of schema version {SCHEMA_VERSION}")
     facts = parse_settings(ModelFacts, values, str(folder / FACTS_FILE))
-    detector = Detector(facts.detector, load_weights=False)
-    load_weights(folder / WEIGHTS_FILE, detector)
-    return Bundle(detector.eval(), facts)
+    members = []
+    for number in range(facts.members):
+        members.append(Detector(facts.detector, load_weights=False).eval())
+        load_weights(folder / _weights_file(number, facts.members), members[-1])
+    return Bundle(members[0], facts, tuple(members[1:]))
+
+
+def _weights_file(number: int, count: int) -> str:
+    return WEIGHTS_FILE if count == 1 else f"model-{number}.safetensors"
 
 
 def save_weights(path: Path, detector: Detector) -> None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.special import expit
 
 from veridical.clips import Clip
 from veridical.clips.inputs import clip_inputs
 from veridical.inference.bundle import Bundle, load_bundle
-from veridical.inference.conditions import condition_logits
+from veridical.inference.encoding import pick_device
+from veridical.inference.judging import judge
 from veridical.preparation import Tools, extract_clips
 
 
@@ -58,9 +58,7 @@ class LoadedDetector:
     def score_clips(self, clips: Sequence[Clip]) -> list[ClipScore]:
         """Judge clips, in order."""
         inputs = clip_inputs(clips, self.bundle.facts.inputs)
-        with torch.inference_mode():
-            features = self.bundle.detector.features(inputs.frames, inputs.samples, inputs.has_audio)
-        found = condition_logits(self.bundle.detector, features, ("joint", "video_head", "audio_head"))
+        found = judge(self.bundle, inputs, ("joint", "video_head", "audio_head"))
         rows = zip(clips, found["joint"], found["video_head"], found["audio_head"], strict=True)
         return [
             ClipScore(clip.start_s, float(joint), self._probability(joint), float(video), _number(audio))
@@ -103,10 +101,15 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def load_detector(path: str | Path) -> LoadedDetector:
-    """Load a trained detector from a run or its `model` folder.
+def load_detector(path: str | Path, device: str = "auto") -> LoadedDetector:
+    """Load a trained detector, or an ensemble, from a run or its `model` folder.
+
+    Args:
+        path: The folder.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes a GPU where there is one.
 
     Raises:
         ArtefactError: when there is none, or it is damaged.
+        UsageError: when this machine does not have the device.
     """
-    return LoadedDetector(load_bundle(Path(path)))
+    return LoadedDetector(load_bundle(Path(path)).to(pick_device(device)))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from scipy.special import expit
 
 from veridical import progress
@@ -20,8 +19,9 @@ from veridical.clips.labels import LABELS, label_clips
 from veridical.errors import UsageError
 from veridical.inference.ahead import map_ahead
 from veridical.inference.bundle import Bundle
-from veridical.inference.conditions import CONDITIONS, Logits, condition_logits
+from veridical.inference.conditions import CONDITIONS, Logits
 from veridical.inference.controls import PREFIX, destroyed
+from veridical.inference.judging import judge
 
 _FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
 IntArray = npt.NDArray[np.int64]
@@ -85,9 +85,10 @@ def _judge(
     conditions: tuple[str, ...],
     controls: Sequence[str],
 ) -> Logits:
-    clips = store.take(rows)
+    contents = bundle.facts.inputs.contents
+    clips = store.take(rows, contents)
     found = _logits(bundle, clips, conditions)
-    strangers = store.take(others) if controls else clips
+    strangers = store.take(others, contents) if controls else clips
     for control in controls:
         changed = [destroyed(clip, other, control) for clip, other in zip(clips, strangers, strict=True)]
         found[PREFIX + control] = _logits(bundle, changed, ("joint",))["joint"]
@@ -95,13 +96,7 @@ def _judge(
 
 
 def _logits(bundle: Bundle, clips: Sequence[Clip], conditions: tuple[str, ...]) -> Logits:
-    inputs = clip_inputs(clips, bundle.facts.inputs)
-    device = bundle.detector.video.mean.device
-    with torch.inference_mode():
-        features = bundle.detector.features(
-            inputs.frames.to(device), inputs.samples.to(device), inputs.has_audio.to(device)
-        )
-    return condition_logits(bundle.detector, features, conditions)
+    return judge(bundle, clip_inputs(clips, bundle.facts.inputs), conditions)
 
 
 def chosen_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -> pd.DataFrame:
