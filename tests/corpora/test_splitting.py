@@ -171,6 +171,29 @@ def test_grouping_by_target_keeps_all_and_reports_the_donors(everyone_with_every
     assert is_pure(frame["split"], target)
 
 
+def test_a_few_people_with_most_videos_are_shared_out() -> None:
+    sizes = [22, 21, 21, 21, 20, 20, 12, 11, 11, 11, 11, *[1] * 8]
+    manifest = Manifest.from_videos(
+        Video("d", f"d/{person}/{i}", "v.mp4", 0, identities=(f"p{person}",))
+        for person, size in enumerate(sizes)
+        for i in range(size)
+    )
+    drawn = set()
+    for seed in range(6):
+        result = split(manifest, "stratified", seed=seed, fractions=(0.6, 0.2, 0.2))
+        people = result.manifest.frame(["group", "split"]).groupby("split")["group"]
+        for name in ("val", "test"):
+            counts_ = people.get_group(name).value_counts()
+            # Twenty videos of two people would be 38 videos too, and say half as much.
+            assert counts_.iloc[0] <= 22
+            assert counts_.iloc[1] <= 12
+            assert 34 <= counts_.sum() <= 42
+        drawn.add(tuple(sorted(set(people.get_group("test")))))
+        assert result.proof.groups == {name: people.get_group(name).nunique() for name in ("train", "val", "test")}
+        assert any("of 19 leak groups" in note for note in result.notes)
+    assert len(drawn) > 1
+
+
 def official(name: str, place: str | None, *people: str) -> Video:
     attributes = {"official_split": place} if place else {}
     return Video("d", name, "v.mp4", 0, identities=people, attributes=attributes)
@@ -218,6 +241,8 @@ def test_videos_outside_the_official_lists_are_in_no_split() -> None:
         ({"scheme": "stratified", "fractions": (0.8, 0.3, -0.1)}, "sum to 1"),
         ({"scheme": "stratified", "fractions": (0.0, 0.5, 0.5)}, "some train"),
         ({"scheme": "stratified", "held_out": "FaceSwap"}, "belongs to --scheme leave-generator-out"),
+        ({"scheme": "official", "fractions": (0.8, 0.1, 0.1)}, "--fractions belongs to --scheme stratified and leave"),
+        ({"scheme": "all-test", "group_by": "target"}, "--group-by belongs to --scheme stratified"),
         ({"scheme": "stratified", "fold": "1/5"}, "belongs to --scheme kfold"),
         ({"scheme": "kfold"}, "needs --fold"),
         ({"scheme": "kfold", "fold": "6/5"}, "K from 1 to N"),

@@ -25,16 +25,19 @@ def split(
             "(a corpus that only judges)."
         ),
     ] = "stratified",
-    fractions: Annotated[str, typer.Option(help="Shares of train, val and test.")] = "0.8,0.1,0.1",
+    fractions: Annotated[
+        str | None,
+        typer.Option(help="stratified, leave-generator-out: shares of train, val and test. [default: 0.8,0.1,0.1]"),
+    ] = None,
     held_out: Annotated[str | None, typer.Option(help="leave-generator-out: the generator that only test has.")] = None,
     fold: Annotated[str | None, typer.Option(help="kfold: K/N, test is part K of N, for example 1/5.")] = None,
     group_by: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What must not be on two sides: component (whatever is tied by people, originals, files), identity "
-            "(people are split, videos that cross are left out), target (the person shown)."
+            "(people are split, videos that cross are left out), target (the person shown). [default: component]"
         ),
-    ] = "component",
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when the splits share anything.")] = False,
 ) -> None:
@@ -45,12 +48,8 @@ def split(
     """
     from veridical import corpora
     from veridical.artefacts import Manifest, write_json
-    from veridical.errors import UsageError
 
-    try:
-        shares = [float(value) for value in fractions.split(",")]
-    except ValueError:
-        raise UsageError(f"--fractions {fractions!r}: expected three numbers, for example 0.8,0.1,0.1") from None
+    shares = None if fractions is None else _numbers(fractions)
     videos = Manifest.concat([Manifest.read(path) for path in manifest])
     result = corpora.split(videos, scheme, seed=seed, fractions=shares, held_out=held_out, fold=fold, group_by=group_by)
     result.manifest.write(output)
@@ -61,6 +60,15 @@ def split(
         raise typer.Exit(1)
 
 
+def _numbers(fractions: str) -> list[float]:
+    from veridical.errors import UsageError
+
+    try:
+        return [float(value) for value in fractions.split(",")]
+    except ValueError:
+        raise UsageError(f"--fractions {fractions!r}: expected three numbers, for example 0.8,0.1,0.1") from None
+
+
 def _show(console: Console, result: SplitResult) -> None:
     table = Table("dataset", "generator", "compression", "label", "train", "val", "test", "unused")
     for column in table.columns[4:]:
@@ -68,7 +76,8 @@ def _show(console: Console, result: SplitResult) -> None:
     for row in result.proof.counts.to_dict(orient="records"):
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)
-    lines = [*result.notes, *proof_lines(result.proof)]
+    groups = ", ".join(f"{name} {count}" for name, count in result.proof.groups.items())
+    lines = [f"leak groups: {groups}", *result.notes, *proof_lines(result.proof)]
     if len(result.moved):
         lines.append(f"{len(result.moved)} videos moved, listed in the proof")
     lines += [f"{count} videos left out: {reason}" for reason, count in result.dropped["reason"].value_counts().items()]

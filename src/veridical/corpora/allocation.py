@@ -1,8 +1,10 @@
 """Allocation: leak groups are dealt to sides so that every stratum comes near its share, and the totals nearest of all.
 
-Groups with the same counts per stratum (the same signature) are interchangeable, so the problem is a small table "how
-many groups of each signature go to each side". It is filled by shares, rounded greedily, then improved by moves and
-swaps; which groups those are is drawn by the seed. A million single-video groups take as long as twenty.
+Sides also get their share of groups, and of large ones: a test set of two people with many videos each would have the
+right number of videos and say little. Groups with the same counts per stratum (the same signature) are interchangeable,
+so the problem is a small table "how many groups of each signature go to each side". It is filled by shares, rounded
+greedily in an order that the seed draws, then improved by moves and swaps; which groups those are is drawn too. A
+million single-video groups take as long as twenty.
 """
 
 from __future__ import annotations
@@ -16,25 +18,35 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_TOTAL_WEIGHT = 100.0
+_GROUPS_WEIGHT, _SQUARES_WEIGHT, _TOTAL_WEIGHT = 30.0, 30.0, 100.0
+_SQUARES = -2
 _EMPTY_PENALTY = 1e6
+_ORDER_JITTER = 0.5
 _REFINED_SIGNATURES = 64
 _MAX_STEPS = 400
 
 
 @dataclass(frozen=True, eq=False)
 class _Signatures:
-    """Groups by their counts. U signatures, K strata, and two more columns: 1 for the group itself, and all its videos.
+    """Groups by their counts.
 
-    The number of groups is shared out like a stratum, so that a test set is not one person with many videos.
+    U signatures, K strata and three more columns: 1 for the group itself, the square of its videos, and all its videos.
     """
 
     counts: Ints
-    """(U, K + 2)"""
+    """(U, K + 3)"""
     of_group: Ints
     """(G,) the signature of each group."""
     multiplicity: Ints
     """(U,) how many groups have it."""
+
+    @property
+    def scale(self) -> Floats:
+        """(K + 3,) factors that bring each column to the unit of one video."""
+        factors = np.ones(self.counts.shape[1])
+        groups, squares, videos = (self.counts[:, -3:] * self.multiplicity[:, None]).sum(axis=0)
+        factors[-3:-1] = videos / groups, videos / squares
+        return factors
 
 
 def allocate(group: Ints, stratum: Ints, fractions: Sequence[float], rng: np.random.Generator) -> Ints:
@@ -53,8 +65,10 @@ def allocate(group: Ints, stratum: Ints, fractions: Sequence[float], rng: np.ran
     share = np.asarray(fractions, dtype=np.float64)
     used = np.flatnonzero(share > 0)
     target = share[used, None] * (signatures.counts * signatures.multiplicity[:, None]).sum(axis=0)[None, :]
-    dealt = _deal(signatures, share[used], target)
-    _refine(signatures.counts, dealt, target)
+    dealt = _deal(signatures, share[used], target, rng)
+    weight = signatures.scale
+    weight[-3:] *= _GROUPS_WEIGHT, _SQUARES_WEIGHT, _TOTAL_WEIGHT
+    _refine(signatures.counts, dealt, target, weight)
     return used[_draw(signatures, dealt, rng)]
 
 
@@ -67,22 +81,23 @@ def _signatures(group: Ints, stratum: Ints) -> _Signatures:
     weights = np.random.default_rng(0).integers(1, 2**63, size=num_strata, dtype=np.uint64)
     hashes = np.add.reduceat(weights[column] * counts.astype(np.uint64), starts)
     _, first, of_group, multiplicity = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
-    dense = np.zeros((len(first), num_strata + 2), dtype=np.int64)
+    dense = np.zeros((len(first), num_strata + 3), dtype=np.int64)
     signature_of_first = np.full(len(starts), -1, dtype=np.int64)
     signature_of_first[first] = np.arange(len(first))
     wanted = signature_of_first[row] >= 0
     dense[signature_of_first[row[wanted]], column[wanted]] = counts[wanted]
     dense[:, -1] = dense.sum(axis=1)
-    dense[:, -2] = 1
+    dense[:, -2] = dense[:, -1] ** 2
+    dense[:, -3] = 1
     return _Signatures(dense, of_group.astype(np.int64), multiplicity.astype(np.int64))
 
 
-def _deal(signatures: _Signatures, share: Floats, target: Floats) -> Ints:
+def _deal(signatures: _Signatures, share: Floats, target: Floats, rng: np.random.Generator) -> Ints:
     """Return (U, S) how many groups of each signature each side gets; the rest after flooring is placed greedily."""
     dealt = np.floor(signatures.multiplicity[:, None] * share[None, :] + 1e-9).astype(np.int64)
     current = (dealt.T @ signatures.counts).astype(np.float64)
-    scale = 1.0 / np.maximum(target, 1e-9)
-    order = np.lexsort((np.arange(len(dealt)), -signatures.counts[:, -1]))
+    scale = signatures.scale / np.maximum(target, 1e-9)
+    order = np.argsort(-signatures.counts[:, -1] * (1 + _ORDER_JITTER * rng.random(len(dealt))), kind="stable")
     for index in order:
         counts = signatures.counts[index]
         columns = np.flatnonzero(counts)
@@ -94,7 +109,7 @@ def _deal(signatures: _Signatures, share: Floats, target: Floats) -> Ints:
     return dealt
 
 
-def _refine(counts: Ints, dealt: Ints, target: Floats) -> None:
+def _refine(counts: Ints, dealt: Ints, target: Floats, weight: Floats) -> None:
     """Improve `dealt` in place by the best move of one group, or swap of two, until none helps."""
     chosen = _movable(counts, dealt)
     pool = np.vstack([counts[chosen], np.zeros((1, counts.shape[1]), dtype=np.int64)])
@@ -109,9 +124,10 @@ def _refine(counts: Ints, dealt: Ints, target: Floats) -> None:
             allowed = np.flatnonzero((available[first, source] > 0) & (available[second, destination] > 0))
             if not len(allowed):
                 continue
-            before = _badness(current[source], target[source]) + _badness(current[destination], target[destination])
-            after = _badness(current[source] - change[allowed], target[source])
-            after = after + _badness(current[destination] + change[allowed], target[destination])
+            before = _badness(current[source], target[source], weight)
+            before = before + _badness(current[destination], target[destination], weight)
+            after = _badness(current[source] - change[allowed], target[source], weight)
+            after = after + _badness(current[destination] + change[allowed], target[destination], weight)
             winner = int(np.argmin(after))
             if after[winner] - before < best_gain:
                 best_gain, best = float(after[winner] - before), (source, destination, int(allowed[winner]))
@@ -132,11 +148,11 @@ def _swap(dealt: Ints, chosen: Ints, pair: tuple[int, int], sides: tuple[int, in
         dealt[chosen[pair[1]], source] += 1
 
 
-def _badness(current: Floats, target: Floats) -> Floats:
-    """Return chi-square over the strata, heavier on the total, heaviest on a stratum that a side lacks."""
-    weight = np.ones(target.shape[-1])
-    weight[-1] = _TOTAL_WEIGHT
-    square = ((current - target) ** 2 / np.maximum(target, 1e-9) * weight).sum(axis=-1)
+def _badness(current: Floats, target: Floats, weight: Floats) -> Floats:
+    """Return weighted chi-square over the columns, heaviest on a stratum that a side lacks; few large groups are fine."""
+    off = current - target
+    off[..., _SQUARES] = np.maximum(off[..., _SQUARES], 0.0)
+    square = (off**2 / np.maximum(target, 1e-9) * weight).sum(axis=-1)
     empty = ((current <= 0) & (target > 0)).sum(axis=-1)
     result: Floats = square + _EMPTY_PENALTY * empty
     return result

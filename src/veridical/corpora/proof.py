@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeAlias
@@ -54,6 +54,8 @@ class Proof:
     """One per link and pair of splits, the clean ones too."""
     counts: pd.DataFrame
     """Columns dataset, generator, compression, label, train, val, test, unused."""
+    groups: Mapping[str, int]
+    """Split → how many leak groups it has: on so many independent cases rest the figures; empty without groups."""
 
     @property
     def absent(self) -> tuple[Absence, ...]:
@@ -78,6 +80,7 @@ class Proof:
             "clean": self.clean,
             "leaks": [vars(leak) | {"examples": list(leak.examples)} for leak in self.leaks],
             "absent": [vars(absence) for absence in self.absent],
+            "groups": dict(self.groups),
             "counts": self.counts.to_dict(orient="records"),
         }
 
@@ -89,7 +92,10 @@ def prove(manifest: Manifest, links: Sequence[str] = LINKS) -> Proof:
     split = position[numbers]
     present = [index for index in range(len(SPLITS)) if (split == index).any()]
     leaks = [leak for link in links for leak in _leaks(manifest, link, split, present)]
-    return Proof(tuple(leaks), split_counts(manifest))
+    groups, _ = codes(manifest.table["group"])
+    numbers_of_groups = {SPLITS[index]: len(np.unique(groups[(split == index) & (groups >= 0)])) for index in present}
+    known = numbers_of_groups if (groups >= 0).any() else {}
+    return Proof(tuple(leaks), split_counts(manifest), known)
 
 
 def _leaks(manifest: Manifest, link: str, split: npt.NDArray[Any], present: Sequence[int]) -> list[Leak]:

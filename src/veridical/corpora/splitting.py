@@ -30,6 +30,15 @@ component is larger than a split, or there are few, as `identity`. `identity`: p
 two sides are left out. `target`: the person shown; donors may be on both sides, and the proof says how many are."""
 
 _HUGE = 0.5
+_FEW_GROUPS = 10
+_DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
+_USED_BY = {
+    "fractions": ("stratified", "leave-generator-out"),
+    "held-out": ("leave-generator-out",),
+    "fold": ("kfold",),
+    "group-by": ("stratified", "leave-generator-out", "kfold"),
+}
+"""Option → the schemes that use it; given to another, it is an error."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +85,10 @@ def split(
     scheme: str,
     *,
     seed: int = 0,
-    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    fractions: Sequence[float] | None = None,
     held_out: str | None = None,
     fold: tuple[int, int] | str | None = None,
-    group_by: str = "component",
+    group_by: str | None = None,
 ) -> SplitResult:
     """Return the manifest with splits.
 
@@ -87,23 +96,27 @@ def split(
         manifest: The videos; their own `split` and `group` are replaced.
         scheme: A name in `SCHEMES`.
         seed: Draws which groups go where; another seed gives another split.
-        fractions: Shares of train, val and test, summing to 1 (stratified, leave-generator-out).
+        fractions: Shares of train, val and test, summing to 1 (stratified, leave-generator-out); 0.8, 0.1, 0.1 when
+            not given.
         held_out: The generator that only test has (leave-generator-out).
         fold: (k, n) or "k/n", k from 1: test is fold k, val the next one (kfold).
-        group_by: A name in `GROUP_BY`.
+        group_by: A name in `GROUP_BY` (stratified, leave-generator-out, kfold); `component` when not given.
 
     Raises:
         UsageError: when a wish is unknown, missing, or cannot be met; the message says with which numbers.
     """
     if scheme not in SCHEMES:
         raise unknown_name("scheme", scheme, SCHEMES)
-    if group_by not in GROUP_BY:
+    if group_by is not None and group_by not in GROUP_BY:
         raise unknown_name("group-by", group_by, GROUP_BY)
     if len(manifest) == 0:
         raise UsageError("the manifest holds no videos: nothing to split")
-    _only_for("held-out", held_out, scheme, "leave-generator-out")
-    _only_for("fold", fold, scheme, "kfold")
-    wish = _Wish(manifest, seed, _shares(fractions), held_out, _fold(fold), group_by)
+    given = {"fractions": fractions, "held-out": held_out, "fold": fold, "group-by": group_by}
+    for name, value in given.items():
+        if value is not None and scheme not in _USED_BY[name]:
+            raise UsageError(f"--{name} belongs to --scheme {' and '.join(_USED_BY[name])}, not to {scheme}")
+    shares = _shares(_DEFAULT_FRACTIONS if fractions is None else fractions)
+    wish = _Wish(manifest, seed, shares, held_out, _fold(fold), group_by or GROUP_BY[0])
     sides = SCHEMES[scheme](wish)
     return _result(manifest, scheme, sides)
 
@@ -264,7 +277,22 @@ def _result(manifest: Manifest, scheme: str, sides: Sides) -> SplitResult:
         for reason, rows in sides.left_out.items() if len(rows)
     ]  # fmt: skip
     dropped = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"video_id": [], "reason": []})
-    return SplitResult(divided, scheme, prove(divided), moved, dropped, (*sides.notes, *notes))
+    proof = prove(divided)
+    return SplitResult(divided, scheme, proof, moved, dropped, (*sides.notes, *notes, *_few_groups(proof)))
+
+
+def _few_groups(proof: Proof) -> tuple[str, ...]:
+    """Warn of splits to judge on that rest on a handful of people."""
+    total = sum(proof.groups.values())
+    few = {name: count for name, count in proof.groups.items() if name != "train" and count < _FEW_GROUPS}
+    if not few:
+        return ()
+    counts = " and ".join(f"{name} only {count}" for name, count in few.items())
+    note = (
+        f"{counts} of {total} leak groups: figures on so few independent cases will have wide intervals ({_FEW_GROUPS} "
+        "or more are better); take larger --fractions, judge all parts in turn with kfold, or add people"
+    )
+    return (note,)
 
 
 def _grouped(manifest: Manifest, sides: Sides) -> tuple[Manifest, tuple[str, ...]]:
@@ -285,11 +313,6 @@ def _grouped(manifest: Manifest, sides: Sides) -> tuple[Manifest, tuple[str, ...
         return grouped, ()
     names = grouped.table["group"].combine_chunks().take(pa.array(np.arange(len(kept)), mask=~kept))
     return set_column(grouped, "group", names), ()
-
-
-def _only_for(name: str, value: object, scheme: str, owner: str) -> None:
-    if value is not None and scheme != owner:
-        raise UsageError(f"--{name} belongs to --scheme {owner}, not to {scheme}")
 
 
 def _shares(fractions: Sequence[float]) -> tuple[float, ...]:
