@@ -101,7 +101,7 @@ def still_track(side=100.0, corner=(60.0, 40.0), shift=(0.0, 0.0)):
 
 def test_the_mouth_is_in_the_middle_while_the_face_moves():
     track = still_track(shift=(15.0, 6.0))
-    for number, place in enumerate(motion._mouth_places(track, 15)):
+    for number, place in enumerate(motion.mouth_places(track, 15)):
         corners = template(100, 1.3)[3:] + np.array([60 + 3.0 * number, 40 + 1.2 * number])
         matrix = motion._mouth_view(place)
         middle = matrix[:, :2] @ corners.mean(axis=0) + matrix[:, 2]

@@ -102,7 +102,7 @@ class _Reader:
         for sample in sorted(samples):
             self._samples_at.setdefault(_grid(sample, settings), []).append(sample)
         self._mouth_numbers = {number for start in starts for number in self._mouths_of(start)}
-        self._places = _mouth_places(track, max(self._mouth_numbers, default=0))
+        self._places = mouth_places(track, max(self._mouth_numbers, default=0))
 
     def last_of(self, start: int) -> int:
         """Return the last picture that a window needs."""
@@ -143,7 +143,7 @@ class _Reader:
         return _grey_view(picture, similarity(landmarks.astype(np.float64), target), FLOW_SIZE)
 
 
-def _mouth_places(track: faces.FaceTrack, last: int) -> Floats:
+def mouth_places(track: faces.FaceTrack, last: int) -> Floats:
     """Return (last + 1, 5, 2) landmarks at 25 pictures a second, smoothed in time; at the ends the face is taken to move on."""
     margin = math.ceil(3 * MOUTH_SMOOTHING_S * MOUTH_FPS)
     points = track.landmarks.reshape(len(track.times), -1)

@@ -1,0 +1,151 @@
+"""What is lost when faces are searched in every n-th picture only and interpolated between: on real people and on puppets.
+
+    python benchmarks/tracking.py --videos FOLDER … [--limit 12] [--puppets 8]
+
+Real videos have no true landmarks: every picture is compared with the track that a search in all pictures at 25 a second gives,
+smoothed over some 50 ms. Puppets are compared with what the renderer knows. Errors are distances over the eye distance; `jitter`
+is what searching every picture itself differs by, before smoothing. `mouth` is how far the mouth crops of a 5 fps store (places
+interpolated, smoothed over .1 s) lie from where a search in every picture puts them, over the mouth's width. The last line is
+JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from veridical.faces import Face, FaceDetector, FaceTrack, select_track, track_faces
+from veridical.faces.detect import overlap
+from veridical.media import video_frames
+from veridical.preparation.motion import MOUTH_FPS, mouth_places
+from veridical.puppets import FAMILIES, FPS, Renderer, Scene, render_puppet, sample_person
+
+STEPS = (1, 2, 5)
+RATES = (5, 25)
+SCENES = {
+    "plain": Scene(),
+    "cut": Scene(cut=True),
+    "second person": Scene(second_person=True),
+    "occluded": Scene(occlusion=True),
+}
+SECONDS = 3.0
+
+
+@dataclass
+class Found:
+    """What was measured of one way of searching."""
+
+    error: list[float] = field(default_factory=list)
+    seen: list[bool] = field(default_factory=list)
+
+
+class Remembering:
+    """Detects each picture once and remembers; counts what that cost."""
+
+    def __init__(self) -> None:
+        self.detector, self.memory, self.seconds = FaceDetector(), {}, 0.0
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces of a picture that stays in memory."""
+        key = id(image)
+        if key not in self.memory:
+            began = time.process_time()
+            self.memory[key] = self.detector.detect(image)
+            self.seconds += time.process_time() - began
+        return self.memory[key]
+
+
+def clips(arguments: argparse.Namespace) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:
+    """Yield (kind, pictures at 25 a second, true landmarks (N, 5, 2) or None)."""
+    files = [file for folder in arguments.videos for file in sorted(folder.rglob("*.mp[g4]"))]
+    for place in np.unique(np.linspace(0, len(files) - 1, arguments.limit).astype(int)) if files else []:
+        yield "real", [frame.image for frame in video_frames(files[place], fps=MOUTH_FPS, stop_s=10)], None
+    for number in range(arguments.puppets):
+        person = sample_person("tracking", number, list(FAMILIES)[number % len(FAMILIES)], 1)
+        name = list(SCENES)[number % len(SCENES)]
+        clip = render_puppet(Renderer(person), number, SECONDS, SCENES[name])
+        yield f"puppets, {name}", list(clip.frames), clip.truth.five
+
+
+def followed(pictures: list[np.ndarray], detector: Remembering, rate: int, every: int) -> FaceTrack:
+    """Return the dominant person at `rate` pictures a second, searched in every n-th of them."""
+    step = MOUTH_FPS // rate
+    frames = ((number / MOUTH_FPS, pictures[number]) for number in range(0, len(pictures), step))
+    return select_track(track_faces(frames, detector, every=every))
+
+
+def compare(found: Found, track: FaceTrack, reference: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Add the errors of a track's smoothed landmarks, picture by picture, to what was found."""
+    own = {round(float(time_s) * MOUTH_FPS): place for place, time_s in enumerate(track.times)}
+    for number, (box, landmarks) in reference.items():
+        place = own.get(number)
+        found.seen.append(place is not None and float(overlap(box, track.boxes[place][None])[0]) >= 0.5)
+        if found.seen[-1]:
+            apart = np.linalg.norm(track.smoothed_landmarks[place] - landmarks, axis=1).mean()
+            found.error.append(float(apart / np.linalg.norm(landmarks[1] - landmarks[0])))
+
+
+def references(whole: FaceTrack, truth: np.ndarray | None, rate: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Return box and landmarks to be compared with, by picture; boxes are those of the search in every picture."""
+    step = MOUTH_FPS // rate
+    numbers = {round(float(time_s) * MOUTH_FPS): place for place, time_s in enumerate(whole.times)}
+    return {
+        number: (whole.boxes[place], whole.smoothed_landmarks[place] if truth is None else truth[number])
+        for number, place in numbers.items()
+        if number % step == 0 and whole.scores[place] > 0
+    }
+
+
+def mouth_errors(whole: FaceTrack, sparse: FaceTrack) -> np.ndarray:
+    """Return how far the two tracks' mouth crops lie apart, over the mouth's width."""
+    last = round(float(min(whole.times[-1], sparse.times[-1])) * MOUTH_FPS)
+    one, other = mouth_places(whole, last), mouth_places(sparse, last)
+    width = np.linalg.norm(one[:, 4] - one[:, 3], axis=1)
+    return np.linalg.norm((one - other)[:, 3:].mean(axis=1), axis=1) / width
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=Path, nargs="*", default=[], help="folders of videos of talking people")
+    parser.add_argument("--limit", type=int, default=12, help="videos")
+    parser.add_argument("--puppets", type=int, default=8, help="synthetic clips of 3 s")
+    arguments = parser.parse_args()
+    assert FPS == MOUTH_FPS
+    results: dict[tuple[str, int, int], Found] = {}
+    jitter: dict[str, list[float]] = {}
+    mouths: dict[str, list[float]] = {}
+    seconds = pictures_seen = 0.0
+    for kind, pictures, truth in clips(arguments):
+        detector = Remembering()
+        whole = followed(pictures, detector, MOUTH_FPS, 1)
+        for rate in RATES:
+            for every in STEPS:
+                found = results.setdefault((kind, rate, every), Found())
+                compare(found, followed(pictures, detector, rate, every), references(whole, truth, rate))
+        eyes = np.linalg.norm(whole.landmarks[:, 1] - whole.landmarks[:, 0], axis=1)
+        moved = np.linalg.norm(whole.landmarks - whole.smoothed_landmarks, axis=2).mean(axis=1) / eyes
+        jitter.setdefault(kind, []).extend(moved[whole.scores > 0].tolist())
+        mouths.setdefault(kind, []).extend(mouth_errors(whole, followed(pictures, detector, 5, 1)).tolist())
+        seconds, pictures_seen = seconds + detector.seconds, pictures_seen + len(detector.memory)
+    rows = []
+    print(f"{1e3 * seconds / pictures_seen:.1f} ms of one core to search a picture")
+    for (kind, rate, every), found in sorted(results.items()):
+        mean, most = float(np.mean(found.error)), float(np.quantile(found.error, 0.95))
+        recall = float(np.mean(found.seen))
+        rows.append({"kind": kind, "fps": rate, "every": every, "recall": recall, "error": mean, "error_p95": most})
+        print(f"{kind:>24}, {rate:2d} fps, every {every}: recall {recall:.4f}, error mean {mean:.4f}, 95 % {most:.4f}")
+    steady = {kind: float(np.mean(values)) for kind, values in jitter.items()}
+    mouth = {kind: [float(np.mean(values)), float(np.quantile(values, 0.95))] for kind, values in mouths.items()}
+    for kind in steady:
+        print(f"{kind:>24}: jitter {steady[kind]:.4f}; mouth mean {mouth[kind][0]:.4f}, 95 % {mouth[kind][1]:.4f}")
+    print(json.dumps({"rows": rows, "jitter": steady, "mouth": mouth, "milliseconds": 1e3 * seconds / pictures_seen}))
+
+
+if __name__ == "__main__":
+    main()
