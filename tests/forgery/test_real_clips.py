@@ -9,6 +9,7 @@ import pytest
 
 from veridical.forgery import FORGERIES, read_footage, reading
 
+QUICK = sorted(name for name, forgery in FORGERIES.items() if not forgery.slow)
 VISUAL = sorted(name for name, forgery in FORGERIES.items() if forgery.visual and not forgery.slow)
 
 
@@ -35,6 +36,31 @@ def test_the_forged_face_is_a_face(name, people):
     stays = [33, 263, 168, 234, 454]
     moved = np.linalg.norm(points[:, stays] - target.landmarks[:, stays], axis=-1) / width
     assert np.nanmedian(moved) < 0.05, "eyes and cheeks stay where the target's are"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+def test_labels_and_segments_say_what_was_done(name, people):
+    target, other, same = people
+    forgery = FORGERIES[name]
+    donor = {"none": None, "other_speaker": other, "same_speaker": same}[forgery.donor]
+    forged = forgery.function(target, donor, 0.7, np.random.default_rng(1))
+    assert (forged.visual_label, forged.audio_label, forged.label) == (int(forgery.visual), int(forgery.audio), 1)
+    changed = (forged.frames != target.frames).any(axis=(1, 2, 3))
+    assert changed.mean() > (0.2 if forgery.visual else -1)
+    assert forgery.visual or not changed.any()
+    partial = name.endswith("_partial") or name == "speech_spliced"
+    modalities = {kind for kind, is_forged in (("visual", forgery.visual), ("audio", forgery.audio)) if is_forged}
+    assert {segment.modality for segment in forged.fake_segments} == (modalities if partial else set())
+    changes_s = {"visual": np.flatnonzero(changed) / target.fps}
+    changes_s["audio"] = np.flatnonzero(forged.samples != target.samples) / 16_000
+    for kind in modalities if partial else ():
+        spans = [(segment.start_s, segment.end_s) for segment in forged.fake_segments if segment.modality == kind]
+        inside = np.any(
+            [(changes_s[kind] >= start - 1e-4) & (changes_s[kind] < stop + 1e-4) for start, stop in spans], axis=0
+        )
+        assert len(inside)
+        assert inside.all(), "nothing is forged outside the segments"
 
 
 def test_landmarks_follow_a_real_face(people):

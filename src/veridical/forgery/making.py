@@ -27,7 +27,7 @@ from veridical.media import UnusableVideoError, probe, write_video
 from veridical.workers import WorkerFailedError
 
 REAL = "real"
-FORGERY_VERSION = 2
+FORGERY_VERSION = 3
 """Raised whenever a forgery, the encoding or what a marker says changes: files of an earlier version are made anew."""
 MAX_REASON = 300
 

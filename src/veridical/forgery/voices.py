@@ -83,10 +83,10 @@ def speech_spliced(target: Footage, donor: Footage | None, severity: float, stre
     stretches = _stretches(own, count=1 + round(4 * severity), stream=stream)
     samples = own.copy()
     for start, stop in stretches:
-        piece = with_loudness_of(_stretch_of(other, stop - start, stream), own[start:stop])
+        piece = limited(with_loudness_of(_stretch_of(other, stop - start, stream), own[start:stop]))
         samples[start:stop] = _with_seams(own, piece, start, stop, seam_s=0.03 * (1 - severity))
     segments = tuple(FakeSegment(a / SAMPLE_RATE_HZ, b / SAMPLE_RATE_HZ, "audio") for a, b in _merged(stretches))
-    return replace(sound_forged(target, limited(samples)), fake_segments=segments)
+    return replace(sound_forged(target, samples), fake_segments=segments)
 
 
 def desync(target: Footage, donor: Footage | None, severity: float, stream: np.random.Generator) -> Forged:
