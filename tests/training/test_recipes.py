@@ -252,3 +252,17 @@ def test_people_do_not_cross_from_one_store_to_another(rich: ClipStore, tmp_path
     )
     with pytest.raises(UsageError, match="2 people train in one store and are judged in another, first 'p0' of tiny"):
         load_data(recipe.data, recipe.inputs)
+
+
+def test_late_blocks_open_when_validation_stops_rising(rich: ClipStore, tmp_path: Path) -> None:
+    """No improvement counts after the first epoch: two epochs pass, the blocks open, two more pass, and the stage ends."""
+    values = tiny_values(rich.path)
+    values["model"]["video"]["late_blocks"] = 1
+    values["early_stopping"] = {"patience": 2, "min_delta": 1.0, "min_loss_drop": 0.99}
+    joint = {**values["stages"][2], "epochs": 10}
+    lengths = []
+    for name, openings in (("with", [{"plateau": 2, "train": ["video_late"], "lr": 0.01}]), ("without", [])):
+        recipe = parse_settings(Recipe, {**values, "stages": [{**joint, "openings": openings}]}, "tiny")
+        summary = train(recipe, tmp_path / name)
+        lengths.append(summary.stages[0].epochs)
+    assert lengths == [5, 3]
