@@ -2,8 +2,8 @@
 
     python benchmarks/contents.py FOLDER … [--limit 6]
 
-The videos below the folders are prepared in this process with the default settings and with each content switched on. The last line
-is JSON.
+The videos below the folders are prepared in this process with the default settings and with each content switched on. The last
+line is JSON.
 """
 
 from __future__ import annotations

@@ -58,5 +58,9 @@ def _clip_problems(clip: Clip, settings: StoreSettings) -> Iterator[str]:
         yield f"{where}: pictures have shape {clip.frames.shape}, expected {expected}"
     if clip.samples is not None and len(clip.samples) != settings.num_samples:
         yield f"{where}: {len(clip.samples)} samples, expected {settings.num_samples}"
+    if clip.mouths is not None and len(clip.mouths) != settings.num_mouths:
+        yield f"{where}: {len(clip.mouths)} mouth crops, expected {settings.num_mouths}"
+    if clip.flow is not None and not np.isfinite(clip.flow).all():
+        yield f"{where}: flow is not finite"
     if not np.isfinite(clip.landmarks).all():
         yield f"{where}: landmarks are not finite"
