@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical.artefacts import Manifest, Video
-from veridical.corpora import GROUP_BY, SCHEMES, SplitResult, leak_groups, prove, split
+from veridical.corpora import GROUP_BY, SCHEMES, SplitResult, leak_groups, prove, split, target_groups
 from veridical.errors import UsageError
 
 Make = Callable[..., Manifest]
@@ -192,6 +192,17 @@ def test_a_few_people_with_most_videos_are_shared_out() -> None:
         assert result.proof.groups == {name: people.get_group(name).nunique() for name in ("train", "val", "test")}
         assert any("of 19 leak groups" in note for note in result.notes)
     assert len(drawn) > 1
+
+
+def test_a_real_that_names_no_target_is_with_the_fakes_that_show_its_person() -> None:
+    videos = [Video("d", f"d/real{i}", "v.mp4", 0, identities=(f"p{i}",)) for i in range(4)]
+    videos += [
+        Video("d", f"d/fake{i}", "v.mp4", 1, identities=(f"p{i}", "p0"), attributes={"target": f"p{i}", "donor": "p0"})
+        for i in range(4)
+    ]
+    groups = target_groups(Manifest.from_videos(videos))
+    assert list(groups[:4]) == list(groups[4:])
+    assert len(set(groups)) == 4
 
 
 def official(name: str, place: str | None, *people: str) -> Video:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy.sparse import coo_matrix, csr_matrix
 
 from veridical.artefacts import Manifest
@@ -79,19 +80,19 @@ def too_coarse(manifest: Manifest, component: Ints, fractions: Sequence[float]) 
 
 
 def target_groups(manifest: Manifest) -> Ints:
-    """Return (N,) components that are tied by everything but the donors: the person shown, not the one put in."""
-    numbers, count = np.full(len(manifest), -1, dtype=np.int64), 0
+    """Return (N,) components that are tied by everything but the donors: the person shown, not the one put in.
+
+    A video that does not name its target shows all its people.
+    """
+    target = attribute_column(manifest, "target")
+    named = np.flatnonzero(np.asarray(target.is_valid()))
+    everyone = key_edges(manifest, "identity")
+    shown = ~np.isin(everyone.video, named)
+    people = [target.take(pa.array(named)), everyone.names.take(pa.array(everyone.key[shown])).cast(pa.string())]
+    encoded = pa.concat_arrays(people).dictionary_encode()
+    video = np.concatenate([named, everyone.video[shown]])
     edges = [key_edges(manifest, link) for link in LINKS if link != "identity"]
-    target = attribute_column(manifest, "target").dictionary_encode()
-    numbers = target.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    count = len(target.dictionary)
-    known = np.flatnonzero(numbers >= 0)
-    edges.append(KeyEdges("identity", known, numbers[known], target.dictionary))
-    # A video that does not name its target is tied through all its people.
-    rest = key_edges(manifest, "identity")
-    unnamed = numbers[rest.video] < 0
-    edges.append(KeyEdges("identity", rest.video[unnamed], rest.key[unnamed], rest.names))
-    assert count == len(edges[-2].names)
+    edges.append(KeyEdges("identity", video, encoded.indices.to_numpy().astype(np.int64), encoded.dictionary))
     return components(len(manifest), edges)
 
 
