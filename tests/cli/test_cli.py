@@ -59,7 +59,8 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["predict", "x.mp4", "--model", "nowhere"], "no trained model here"),
+        (["predict", __file__, "--model", "nowhere"], "no trained model here"),
+        (["predict", "x.mp4", "--model", "nowhere"], "no such video file: x.mp4"),
         (["score", "nowhere", "--on", "nowhere", "-o", "s.parquet"], "nowhere"),
         (["train", "smal", "-o", "run"], "recipe 'smal': no such file, and not one of contract-v1, small"),
         (["train", "small", "-o", "run"], "data.store is not set"),

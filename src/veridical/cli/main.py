@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": "Data",
     "forge": "Data",
     "prepare": "Data",
+    "preflight": "Detectors",
     "train": "Detectors",
     "score": "Detectors",
     "predict": "Detectors",

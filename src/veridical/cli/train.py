@@ -12,7 +12,7 @@ from rich.table import Table
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
-    from veridical.training import Recipe, TrainSummary
+    from veridical.training import Check, Recipe, TrainSummary
 
 
 def train(
@@ -40,7 +40,8 @@ def train(
     """Train a detector in stages; the best weights by validation AUC end up in RUN/model, calibrated on validation.
 
     Only the train split teaches and only the val split selects; the test split is not looked at. Training is refused, with
-    exit code 1, when something that is not content, such as the presence of sound, tells real from fake.
+    exit code 1, when something that is not content, such as the presence of sound, tells real from fake. The checklist of
+    `veridical preflight` comes first: what fails in it is shown. Ctrl-C stops after the batch; --resume goes on from there.
     """
     from veridical import training
 
@@ -53,7 +54,19 @@ def train(
         return
     if output is None:
         raise UsageError("say where the run goes with -o RUN")
+    _say_failures(training.preflight(settings, quick=True), Console())
     _show(training.train(settings, output, resume=resume), Console())
+
+
+def _say_failures(rows: list[Check], console: Console) -> None:
+    """Print the rows of the checklist that fail; what makes training impossible stops it with its own message."""
+    passed = sum(row.verdict == "pass" for row in rows)
+    failed = [row for row in rows if row.verdict == "fail"]
+    console.print(
+        f"checklist: {passed} rows pass, {len(failed)} fail (all of it: veridical preflight)", highlight=False
+    )
+    for row in failed:
+        console.print(f"  fails: {row.name}: {row.found}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_parts(recipe: Recipe, console: Console) -> None:
@@ -67,8 +80,8 @@ def _show_parts(recipe: Recipe, console: Console) -> None:
 
 
 def _show(summary: TrainSummary, console: Console) -> None:
-    table = Table("stage", "epochs", "best epoch", "validation AUC (video level)", title="Training")
+    table = Table("stage", "epochs", "best epoch", "validation AUC (video level)", "decision", title="Training")
     for stage in summary.stages:
-        table.add_row(stage.name, str(stage.epochs), str(stage.best_epoch + 1), f"{stage.best_auc:.3f}")
+        table.add_row(stage.name, str(stage.epochs), str(stage.best_epoch + 1), f"{stage.best_auc:.3f}", stage.decision)
     console.print(table)
     console.print(f"model: {summary.run / 'model'}", highlight=False, soft_wrap=True)

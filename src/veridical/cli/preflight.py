@@ -1,0 +1,48 @@
+"""`veridical preflight`: the checklist before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from veridical.training import Check
+
+STYLES = {"pass": "green", "fail": "bold red", "not applicable": "dim"}
+
+
+def preflight(
+    recipe: Annotated[str, typer.Argument(help="YAML file with the settings, or the name of a packaged recipe.")],
+    store: Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Labels and splits; the store's own copy when not given (data.manifest).")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: a.b=c, for example losses.temporal=0.05.")
+    ] = None,
+) -> None:
+    """Go through the checklist before training, row by row: data, model, settings.
+
+    Loads the weights and looks for shortcuts in the training split, but trains nothing. Exit code 1 when a row fails.
+    """
+    from veridical import training
+
+    places = (("store", store), ("manifest", manifest))
+    changes = [*(assignments or []), *(f"data.{name}={path}" for name, path in places if path)]
+    settings = training.read_recipe(recipe, changes)
+    rows = training.preflight(settings)
+    show_checks(rows, f"Before training {settings.name}", Console())
+    if any(row.verdict == "fail" for row in rows):
+        raise typer.Exit(1)
+
+
+def show_checks(rows: list[Check], title: str, console: Console) -> None:
+    """Print the rows as a table."""
+    table = Table("check", "verdict", "found", title=title)
+    for row in rows:
+        table.add_row(row.name, f"[{STYLES[row.verdict]}]{row.verdict}[/]", row.found.replace("[", r"\["))
+    console.print(table)

@@ -1,0 +1,168 @@
+"""The strategy's checklist before training: a row each, pass, fail or not applicable, with what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from veridical import corpora
+from veridical.errors import LeakError, MissingWeightsError, UsageError, VeridicalError
+from veridical.inference.encoding import pick_device
+from veridical.models import Detector, summarise
+from veridical.training.data import TrainingData, load_data
+from veridical.training.leaks import refuse_leaks
+from veridical.training.recipe import STRATEGY_STAGES, Recipe
+
+Verdict = Literal["pass", "fail", "not applicable"]
+STRATEGY_FPS = 5.0
+HELD_OUT = "celeb"
+"""Corpora with this in their name are held out: never in training."""
+TOLERANCE_SHARE, TOLERANCE_MILLIONS = 0.15, 0.2
+"""A part may differ from the strategy's round figure by this share, or by so many million parameters."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the checklist."""
+
+    name: str
+    verdict: Verdict
+    found: str
+
+
+def preflight(recipe: Recipe, *, quick: bool = False) -> list[Check]:
+    """Go through the checklist.
+
+    Args:
+        recipe: With or without `data.store`.
+        quick: Leave out what training does itself right away: loading the weights, and looking for shortcuts.
+    """
+    return [*_data_rows(recipe, quick), *_model_rows(recipe, quick), *_setting_rows(recipe)]
+
+
+def _row(name: str, passed: bool, found: str) -> Check:
+    return Check(name, "pass" if passed else "fail", found)
+
+
+def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
+    names = ("frames", "faces", "sound", "speech", "splits", "held-out corpora", "statistics", "shortcuts")
+    if recipe.data.store is None:
+        yield from (Check(name, "not applicable", "no store named: --store STORE") for name in names)
+        return
+    try:
+        data = load_data(recipe.data, recipe.inputs)
+    except VeridicalError as error:
+        yield Check("data", "fail", str(error))
+        return
+    fps = data.store.settings.fps
+    departs = "" if fps == STRATEGY_FPS else f"; the strategy says {STRATEGY_FPS:g}"
+    yield _row("frames", True, f"{fps:g} a second, {data.store.settings.num_frames} a clip{departs}")
+    yield _faces(data)
+    yield from _sound_rows(data, needs_sound=any(stage.objective == "audio" for stage in recipe.schedule))
+    yield _splits(data)
+    train = data.clips[data.clips["split"] == "train"]
+    learned = sorted(name for name in train["dataset"].unique() if HELD_OUT in str(name).lower())
+    yield _row("held-out corpora", not learned, f"in training: {', '.join(learned)}" if learned else "none in training")
+    yield _statistics(recipe, data)
+    if not quick:
+        yield _shortcuts(recipe, data)
+
+
+def _faces(data: TrainingData) -> Check:
+    ledger = data.store.ledger()
+    usable = int((ledger["status"] == "ok").sum())
+    score = data.store.index()["min_detector_score"].median()
+    detector = data.store.settings.detector
+    return _row(
+        "faces", usable > 0, f"in {usable} of {len(ledger)} videos ({detector}, median lowest score {score:.2f})"
+    )
+
+
+def _sound_rows(data: TrainingData, needs_sound: bool) -> Iterator[Check]:
+    train = data.clips[data.clips["split"] == "train"]
+    for name, column, what in (("sound", "has_audio", "have sound"), ("speech", "usable_sound", "have usable speech")):
+        share = float(train[column].astype(bool).mean()) if len(train) else 0.0
+        found = f"{share:.0%} of the training clips {what}"
+        if needs_sound or share:
+            yield _row(name, share > 0, found)
+        else:
+            yield Check(name, "not applicable", f"{found}, and no stage learns from it")
+
+
+def _splits(data: TrainingData) -> Check:
+    proof = corpora.prove(data.manifest)
+    shared = [f"{leak.keys} of {leak.link} in {leak.first} and {leak.second}" for leak in proof.leaks if leak.keys]
+    lacking = [f"{absence.split} has no {absence.generator}" for absence in proof.absent]
+    if shared or lacking:
+        return _row("splits", False, "; ".join([*shared, *lacking]))
+    return _row("splits", True, "nothing shared, every generator in every split")
+
+
+def _statistics(recipe: Recipe, data: TrainingData) -> Check:
+    """Check that every stage finds both classes in training and validation, and say how many videos there are."""
+    try:
+        for stage in recipe.schedule:
+            for split in ("train", "val"):
+                data.for_objective(stage.objective, split)
+    except UsageError as error:
+        return _row("statistics", False, str(error))
+    videos = data.clips.groupby("video_id").agg(split=("split", "first"), label=("label", "max")).dropna()
+    counts = pd.crosstab(videos["split"], videos["label"])
+    parts = [f"{name} {row.get(0, 0)} real, {row.get(1, 0)} fake" for name, row in counts.iterrows()]
+    return _row("statistics", True, f"{len(data.clips)} clips; videos: {'; '.join(parts)}")
+
+
+def _shortcuts(recipe: Recipe, data: TrainingData) -> Check:
+    try:
+        refuse_leaks(data, recipe.data.accept_leaks)
+    except (LeakError, UsageError) as error:
+        return _row("shortcuts", False, str(error))
+    return _row("shortcuts", True, "nothing but content separates the classes, or it was accepted by name")
+
+
+def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
+    name = f"{recipe.model.video.backbone}: {recipe.model.video.weights}; {recipe.model.audio.kind}: {recipe.model.audio.weights}"
+    if not quick:
+        try:
+            Detector(recipe.model)
+            yield _row("weights", True, name)
+        except (MissingWeightsError, UsageError) as error:
+            yield _row("weights", False, str(error))
+    for part in summarise(Detector(recipe.model, load_weights=False)):
+        actual, expected = part.parameters / 1e6, part.expected_millions
+        if expected is None:
+            yield Check(f"parameters, {part.part}", "not applicable", f"{actual:.2f} M; the strategy names no figure")
+            continue
+        close = abs(actual - expected) <= max(TOLERANCE_SHARE * expected, TOLERANCE_MILLIONS)
+        yield _row(f"parameters, {part.part}", close, f"{actual:.2f} M, expected about {expected:g} M")
+
+
+def _setting_rows(recipe: Recipe) -> Iterator[Check]:
+    try:
+        name = recipe.runtime.accelerator
+        yield _row("device", True, str(pick_device("cuda" if name == "gpu" else name)))
+    except UsageError as error:
+        yield _row("device", False, str(error))
+    batch = f"batches of {recipe.batches.videos} videos x {recipe.batches.clips} clips"
+    optimiser = f"AdamW {recipe.optimiser.betas}, gradients clipped at {recipe.optimiser.clip_norm:g}"
+    stages = ", ".join(f"{stage.name} {stage.epochs} x {stage.lr:g}" for stage in recipe.schedule)
+    departs = (
+        ""
+        if recipe.schedule == STRATEGY_STAGES
+        else " (the strategy: video 5 x 0.001, audio 5 x 0.0001, joint 10 x 0.0001)"
+    )
+    yield _row("hyper-parameters", True, f"{batch}; {optimiser}; {stages}{departs}")
+    losses = recipe.losses
+    terms = {"segment": losses.segment, "video": losses.video, "temporal": losses.temporal}
+    whole = all(terms.values()) and recipe.schedule[-1].all_losses
+    found = " + ".join(f"{weight:g} {term}" for term, weight in terms.items())
+    yield _row(
+        "three-term loss", whole, found if recipe.schedule[-1].all_losses else "the last stage has all_losses=false"
+    )
+    stopping = recipe.early_stopping
+    acts = any(stage.epochs > stopping.patience for stage in recipe.schedule)
+    never = "" if acts else "; no stage is longer than the patience: it never acts"
+    yield _row("early stopping", acts, f"patience {stopping.patience}, min_delta {stopping.min_delta:g}{never}")

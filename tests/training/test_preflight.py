@@ -1,0 +1,80 @@
+"""The checklist before training: each row fails when it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import fabricate_store, tiny_recipe, tiny_values
+
+from veridical.clips import ClipStore
+from veridical.training import preflight, read_recipe
+
+DATA_ROWS = {"frames", "faces", "sound", "speech", "splits", "held-out corpora", "statistics", "shortcuts"}
+
+
+def verdicts(store: Path, **changes: Any) -> dict[str, str]:
+    return {row.name: row.verdict for row in preflight(tiny_recipe(store, **changes))}
+
+
+def test_a_sound_recipe_passes(store: ClipStore) -> None:
+    found = verdicts(store.path)
+    assert DATA_ROWS | {"weights", "device", "hyper-parameters", "three-term loss", "early stopping"} <= set(found)
+    assert {verdict for name, verdict in found.items() if not name.startswith("parameters")} == {"pass"}
+    assert found["parameters, total"] == "not applicable"
+
+
+@pytest.mark.parametrize(
+    ("changes", "row"),
+    [
+        ({"losses": {"temporal": 0.0}}, "three-term loss"),
+        ({"early_stopping": {"patience": 10}}, "early stopping"),
+        ({"runtime": {"accelerator": "toaster"}}, "device"),
+        ({"data": {"store": "nowhere"}}, "data"),
+    ],
+)
+def test_what_is_wrong_fails(store: ClipStore, changes: dict[str, Any], row: str) -> None:
+    assert verdicts(store.path, **changes)[row] == "fail"
+
+
+def test_missing_weights_fail_and_say_which_file(store: ClipStore) -> None:
+    model = tiny_values(store.path)["model"]
+    model["video"]["weights"] = "nowhere.safetensors"
+    (row,) = (row for row in preflight(tiny_recipe(store.path, model=model)) if row.name == "weights")
+    assert row.verdict == "fail"
+    assert "nowhere.safetensors" in row.found
+
+
+def test_silent_data_fail_where_a_stage_needs_sound(tmp_path: Path) -> None:
+    store = fabricate_store(tmp_path / "store", sound=False, people=8, clips=1)
+    found = verdicts(store.path)
+    assert {name for name, verdict in found.items() if verdict == "fail"} >= {"sound", "speech", "statistics"}
+    stages = [stage for stage in tiny_values(store.path)["stages"] if stage["name"] != "audio"]
+    found = verdicts(store.path, stages=stages)
+    assert found["sound"] == found["speech"] == "not applicable"
+    assert found["statistics"] == "pass"
+
+
+def test_people_on_two_sides_fail(store: ClipStore, tmp_path: Path) -> None:
+    manifest = store.manifest()
+    everybody = [["somebody"]] * len(manifest.table)
+    manifest.with_column("identities", everybody).write(tmp_path / "m.parquet")
+    data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
+    assert verdicts(store.path, data=data)["splits"] == "fail"
+
+
+def test_a_held_out_corpus_in_training_fails(store: ClipStore, tmp_path: Path) -> None:
+    manifest = store.manifest()
+    manifest.with_column("dataset", ["celebdf"] * len(manifest.table)).write(tmp_path / "m.parquet")
+    data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
+    assert verdicts(store.path, data=data)["held-out corpora"] == "fail"
+
+
+def test_parameters_of_the_contract_model_are_as_expected() -> None:
+    rows = {row.name: row for row in preflight(read_recipe("contract-v1"), quick=True)}
+    parts = [row for name, row in rows.items() if name.startswith("parameters")]
+    assert len(parts) == 7
+    assert {row.verdict for row in parts} == {"pass", "not applicable"}
+    assert rows["parameters, total"].verdict == "pass"
+    assert {rows[name].verdict for name in DATA_ROWS} == {"not applicable"}
