@@ -14,6 +14,7 @@ from veridical import corpora, evaluation, forgery, inference, preparation, prog
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.clips import ClipStore
 from veridical.errors import unknown_name
+from veridical.evaluation.attachments import attach, look_at_clips
 from veridical.randomness import stream
 from veridical.settings import Settings
 
@@ -129,13 +130,16 @@ def _judge(
         inference.score_store(bundle, stores[name], manifests[name], splits=("val", "test")) for name in stores
     )
     scores.write(out / "scores.parquet")
+    everything = Manifest.concat(manifests.values())
     result = evaluation.evaluate(
         scores,
-        manifest=Manifest.concat(manifests.values()),
+        manifest=everything,
         title="veridical demo: puppets",
         looks=run.run / "looks.jsonl",
+        content=look_at_clips(list(stores.values()), everything),
     )
     result.write(out / "evaluation")
+    attach(out / "evaluation", result, list(stores.values()), everything)
     for name in ("metrics.csv", "risks.csv"):
         (out / name).write_bytes((out / "evaluation" / name).read_bytes())
     extras = {"training": list(run.history), "settings": training.Run(run.run).recipe().model_dump(mode="json")}

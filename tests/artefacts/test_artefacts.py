@@ -224,3 +224,13 @@ def test_fingerprint_of_a_table_is_that_of_its_content() -> None:
     chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)])
     assert fingerprint(table) == fingerprint(chunked.replace_schema_metadata({"k": "v"}))
     assert fingerprint(table) != fingerprint(pa.table({"x": [1, 2, 4]}))
+
+
+def test_large_counts_keep_their_digits(tmp_path: Path) -> None:
+    row = dict.fromkeys(METRIC_COLUMNS, "") | {
+        "level": "clip", "value": 0.123456789, "low": 0.1, "high": 0.2, "n_real": 1234567, "n_fake": 41234567,
+    }  # fmt: skip
+    write_figures(tmp_path / "metrics.csv", pd.DataFrame([row]).astype({"n_real": float, "n_fake": float}))
+    found = read_figures(tmp_path / "metrics.csv").iloc[0]
+    assert (found["n_real"], found["n_fake"]) == (1234567, 41234567)
+    assert found["value"] == 0.123456789

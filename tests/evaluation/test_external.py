@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from veridical.artefacts import Manifest, ScoreTable, read_risks
 from veridical.cli.main import build_app
-from veridical.errors import UsageError
+from veridical.errors import ArtefactError, UsageError
 from veridical.evaluation import EvaluationSettings, evaluate
 from veridical.evaluation.external import ColumnMeaning, read_scores
 
@@ -115,6 +115,12 @@ def test_a_score_table_explains_itself(detector, tmp_path: Path) -> None:
         ("video_id,logit\n", "holds no rows"),
         ("name,logit\na,1\n", "no column 'video_id'"),
         ("video_id,logit\na,1\n", "labels are needed"),
+        ("video_id;logit;label\na;1;1\n", "columns must be separated by commas"),
+        (
+            "video_id,logit,label\na,1,fake\nb,0,real\n",
+            r"column 'label': expected 0 \(real\) or 1 \(fake\), found 'fake'",
+        ),
+        ("video_id,logit,label\na,high,1\n", "'logit' holds no finite number \\(first 'high'\\)"),
         ("video_id,p_fake,label\na,1.5,1\n", "was said to be a probability but goes from 1.5"),
     ],
 )
@@ -125,6 +131,13 @@ def test_unusable_files_say_what_is_wrong(tmp_path: Path, text: str, problem: st
         read_scores(path)
     with pytest.raises(UsageError, match="not found"):
         read_scores(tmp_path / "none.csv")
+    for text, problem in {
+        "video_id,logit,label,split\na,1,1,tset\n": "split must be one of train, val, test, found 'tset'",
+        "video_id,logit,label\na,1,2\n": r"label must be 0 \(real\), 1 \(fake\) or empty, found 2",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(ArtefactError, match=problem):
+            read_scores(path)
 
 
 def test_rankings_have_no_probability(tmp_path: Path) -> None:

@@ -65,3 +65,20 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.6]) == pytest.approx([1.0, 1.0])
     assert holm([]).shape == (0,)
+
+
+@pytest.mark.parametrize("groups", [6, 40])
+def test_the_p_value_says_what_the_interval_says(groups: int) -> None:
+    """With few groups both are wider than plain percentiles; they must not contradict each other."""
+    differing = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        group = np.repeat(np.arange(groups), 8)
+        labels = np.tile([0, 1], groups * 4)
+        effect = rng.normal(0, 0.6, groups)[group]
+        first = labels + rng.normal(0, 1, len(labels))
+        second = labels * (1 + effect) + 0.5 * labels + rng.normal(0, 1, len(labels))
+        found = paired_group_bootstrap(labels, first, second, group, replicates=2000, seed=seed)
+        excluded = not found.interval.low <= 0 <= found.interval.high
+        differing += excluded != (found.p_value < 0.05)
+    assert differing <= 1, "of 30; ties of a quantile with a count aside"

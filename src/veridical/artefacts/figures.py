@@ -84,7 +84,7 @@ def _with_columns(frame: pd.DataFrame, columns: tuple[str, ...], name: str) -> p
 
 def _write(path: Path, frame: pd.DataFrame) -> None:
     with atomic_path(Path(path)) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g")
+        frame.to_csv(temporary, index=False, float_format="%.10g")
 
 
 def _read(path: Path, columns: tuple[str, ...], numeric: set[str]) -> pd.DataFrame:

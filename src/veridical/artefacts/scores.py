@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from veridical.artefacts.files import fingerprint, read_table, write_table
+from veridical.artefacts.manifest import SPLITS
 from veridical.errors import ArtefactError
 
 SCHEMA_VERSION = 1
@@ -72,6 +73,13 @@ class ScoreTable:
             raise ArtefactError(
                 f"score table: (video_id, start_s, condition) occurs twice, first {tuple(keys[twice].iloc[0])}"
             )
+        splits = set(self.table["split"].unique().to_pylist()) - {None, *SPLITS}
+        if splits:
+            raise ArtefactError(f"score table: split must be one of {', '.join(SPLITS)}, found {min(splits)!r}")
+        for name in ("label", "visual_label", "audio_label"):
+            found = set(self.table[name].unique().to_pylist()) - {None, 0, 1}
+            if found:
+                raise ArtefactError(f"score table: {name} must be 0 (real), 1 (fake) or empty, found {min(found)}")
         logits = self.table["logit"].drop_null().to_numpy()
         if not np.isfinite(logits).all():
             raise ArtefactError(

@@ -101,8 +101,12 @@ def _differences(first: Evaluation, second: Evaluation) -> list[tuple[str, str, 
         left, right = (_flat(side.facts[part], f"{part}.") for side in (first, second))
         for name in dict.fromkeys([*left, *right]):
             if left.get(name) != right.get(name):
-                found.append((name, str(left.get(name, "–")), str(right.get(name, "–"))))
+                found.append((name, _text(left.get(name, "–")), _text(right.get(name, "–"))))
     return found
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:

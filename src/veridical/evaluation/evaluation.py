@@ -62,7 +62,8 @@ class Evaluation:
     curves: Mapping[str, Any]
     """Points of the plots."""
     videos: pd.DataFrame
-    """A row per scored video: video_id, dataset, split, group, label (NaN unknown), logit, p_fake (NaN uncalibrated),
+    """A row per scored video: video_id, dataset, split, label (NaN unknown), group (what the bootstrap draws), logit,
+    p_fake (NaN uncalibrated),
     p_fake_in_use (for the stated share of fakes)."""
 
     @property
@@ -229,7 +230,8 @@ def _curves(
 def _videos(evidence: Evidence, selection: Selection, settings: EvaluationSettings) -> pd.DataFrame:
     logits = evidence.video_logits(evidence.primary, settings.aggregation, settings.top_k)
     scored = np.isfinite(logits)
-    found = evidence.videos.loc[scored, ["video_id", "dataset", "split", "group", "label"]].reset_index(drop=True)
+    found = evidence.videos.loc[scored, ["video_id", "dataset", "split", "label"]].reset_index(drop=True)
+    found["group"] = evidence.videos.loc[scored, "resampling_group"].to_numpy()
     temperature = selection.temperatures.get(evidence.primary)
     p_fake = temperature(logits[scored]) if temperature is not None else np.full(len(found), np.nan)
     p_in_use = selection.p_in_use(logits[scored], settings.prevalence)

@@ -77,13 +77,14 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
     frame = _read_csv(path)
     meaning = meaning or ColumnMeaning()
     if meaning.video_id not in frame:
-        raise UsageError(
-            f"{path}: no column {meaning.video_id!r}; found: {', '.join(frame.columns)}; name it with --id-column"
-        )
+        separated = "; columns must be separated by commas" if frame.shape[1] == 1 else "; name it with --id-column"
+        raise UsageError(f"{path}: no column {meaning.video_id!r}; found: {', '.join(frame.columns)}{separated}")
     column, higher_is, kind = _explained(path, frame, meaning)
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
     remarks = [f"{path.name}: {column!r} is a {kind}, higher means {higher_is}"]
     unreadable = int((~np.isfinite(values)).sum())
+    if unreadable == len(values):
+        raise UsageError(f"{path}: {column!r} holds no finite number (first {frame[column].iloc[0]!r})")
     if unreadable:
         remarks.append(f"{unreadable} of {len(values)} rows hold no finite score and count as not scored")
     if kind == "logit" and unreadable < len(values) and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
@@ -152,7 +153,7 @@ def _score_frame(
     table = pd.DataFrame({"video_id": frame[meaning.video_id].astype(str), "logit": logits})
     for fact in _FACTS:
         if fact in frame:
-            table[fact] = frame[fact].astype(str).where(frame[fact].notna()) if fact in _TEXT else frame[fact]
+            table[fact] = frame[fact].astype(str).where(frame[fact].notna()) if fact in _TEXT else _numbers(frame, fact)
     if meaning.time is not None:
         if meaning.time not in frame:
             raise unknown_name("column", meaning.time, map(str, frame.columns))
@@ -164,6 +165,20 @@ def _score_frame(
     elif "dataset" not in table:
         table["dataset"] = "scores"
     return table, remarks
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column as numbers.
+
+    Raises:
+        UsageError: when something else stands in it.
+    """
+    values = pd.to_numeric(frame[name], errors="coerce")
+    odd = frame[name][values.isna() & frame[name].notna()]
+    if len(odd):
+        expected = "0 (real) or 1 (fake)" if name.endswith("label") else "a number"
+        raise UsageError(f"column {name!r}: expected {expected}, found {odd.iloc[0]!r}")
+    return values
 
 
 def _numbered(table: pd.DataFrame) -> list[str]:

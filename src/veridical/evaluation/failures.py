@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
-from veridical.evaluation.slices import BANDS, Cell, banded, video_sample
+from veridical.evaluation.slices import BANDS, BOOKKEEPING, Cell, banded, video_sample
 
 MAX_TIMELINE = 240
 
@@ -84,7 +84,7 @@ def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: fl
         label=int(row["label"]),
         generator=str(row["generator"]),
         compression=str(row["compression"]),
-        attributes=dict(row["attributes"]),
+        attributes={name: value for name, value in row["attributes"].items() if name not in BOOKKEEPING},
         logit=logit,
         p_fake=float(1 / (1 + np.exp(-np.clip(logit / scale, -500, 500)))),
         num_clips=len(mine),

@@ -149,10 +149,13 @@ def slices(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> dict
     found = {**fake_slices(facts)}
     compression = facts["compression"].to_numpy()
     found |= _by_value("compression", compression, settings.max_slice_values)
+    label = np.nan_to_num(facts["label"].to_numpy(dtype=float), nan=-1)
     names = sorted({name for attributes in facts["attributes"] for name in attributes} - BOOKKEEPING)
     for name in names:
         values = np.array([attributes.get(name, "") for attributes in facts["attributes"]], dtype=object)
-        found |= _by_value(name, values, settings.max_slice_values)
+        masks = _by_value(name, values, settings.max_slice_values)
+        # What is known of one class only (how a fake was made) cannot be broken down by.
+        found |= masks if any(len(set(label[mask]) - {-1}) == 2 for mask in masks.values()) else {}
     heard = facts["has_audio"].to_numpy(dtype=float)
     found |= _by_value("sound", np.select([heard == 1, heard == 0], ["yes", "no"], "").astype(object), 2)
     for name in BANDS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.special
 import scipy.stats
 from numpy.typing import ArrayLike
 
@@ -89,7 +90,8 @@ def paired_group_bootstrap(
 ) -> Difference:
     """Compare the AUCs of two detectors on the same rows, drawing whole groups for both alike.
 
-    The p-value is twice the smaller share of replicates on either side of zero, (count + 1) / (B + 1), at most 1.
+    The p-value is that of the interval: the level at which it would just reach zero, from the smaller share of replicates on
+    either side of zero, (count + 1) / (B + 1), made larger for few groups as the interval is made wider.
 
     Raises:
         NotEvaluableError: one class only, scores that are not finite, or too few groups.
@@ -107,8 +109,9 @@ def paired_group_bootstrap(
     groups_behind = smaller_class_groups(bootstrap, label_array, rows)
     interval = bootstrap_interval(value, found, groups=groups_behind, share=False)
     defined = found[np.isfinite(found)]
-    sides = min((defined <= 0).sum(), (defined >= 0).sum())
-    return Difference(value, interval, float(min(1.0, 2 * (sides + 1) / (len(defined) + 1))))
+    share = (min((defined <= 0).sum(), (defined >= 0).sum()) + 1) / (len(defined) + 1)
+    deviate = scipy.special.ndtri(min(share, 0.5)) / np.sqrt(groups_behind / (groups_behind - 1))
+    return Difference(value, interval, float(2 * scipy.special.stdtr(groups_behind - 1, deviate)))
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

@@ -317,6 +317,9 @@ def calibration_table(source: Source) -> Table:
             chance = source.figure(dataset, split, "ece_by_chance", calibration=calibration)
             cells = [number(row) for row in figures.values()]
             rows.append([Cell(dataset, said), cells[0], number(chance), *cells[1:]])
+        in_use = source.figure(dataset, split, "ece_at_prevalence", calibration="beta")
+        said = f"beta, corrected to {source.facts['settings']['prevalence']:.2%} fakes"
+        rows.append([Cell(dataset, said), number(in_use), *[Cell("–", css="absent")] * 4])
     return Table(["Data set", "ECE", "ECE by chance", "Adaptive ECE", "Brier", "Log loss"], rows)
 
 

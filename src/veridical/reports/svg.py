@@ -158,7 +158,7 @@ def dot_plot(title: str, rows: Sequence[Dot], x: Axis, *, reference: float | Non
 def _dot_row(row: Dot, x: Axis, marks: str) -> str:
     if row.heading:
         return f'<p class="over">{escape(row.label)}</p>'
-    label = f'<span class="label">{escape(row.label)}</span>'
+    label = f'<span class="label">{escape(row.label).replace("_", "_<wbr>")}</span>'
     if row.value is None:
         return f'<div class="row">{label}<span class="why">{escape(row.note or "not evaluable")}</span></div>'
     shown, drawn = f"{row.value:.3f}", marks
@@ -172,7 +172,7 @@ def _dot_row(row: Dot, x: Axis, marks: str) -> str:
 
 def timeline_plot(title: str, points: Points, threshold: float = 0.5) -> str:
     """Return a small strip of p_fake over time: bars above and below the threshold."""
-    width, height, base = 240.0, 34.0, 30.0
+    width, height, base = 240.0, 74.0, 70.0
     if not points:
         return ""
     ordered = sorted(points)
