@@ -83,17 +83,23 @@ def _content(store: ClipStore, videos: object, clips_per_video: int) -> pd.DataF
 
 def _show(console: Console, result: AuditResult, proof: Proof) -> None:
     table = result.table
-    shown = Table("property", "label", "verdict", "AUC", "95 %", "p (Holm)", "worst generator", "do this")
+    shown = Table("property", "label", "verdict", "AUC (95 %)", "worst generator")
+    for column in shown.columns:
+        column.overflow = "fold"
     styles = {"leak": "bold red", "warns": "yellow", "accepted": "magenta", "ok": "green"}
     tried = table[table["verdict"] != "unknown"]
     for row in tried.to_dict(orient="records"):
         generator = f"{row['generator']} {row['generator_auc']:.2f}" if isinstance(row["generator"], str) else ""
-        shown.add_row(
-            row["property"], row["target"], f"[{styles[row['verdict']]}]{row['verdict']}[/]", f"{row['auc']:.3f}",
-            f"{row['low']:.2f}–{row['high']:.2f}", f"{row['p_adjusted']:.2g}", generator, row["advice"],
-        )  # fmt: skip
+        area = f"{row['auc']:.3f} ({row['low']:.2f}–{row['high']:.2f})"
+        verdict = f"[{styles[row['verdict']]}]{row['verdict']}[/]"
+        shown.add_row(row["property"], row["target"], verdict, area, generator)
     if len(tried):
         console.print(shown)
+    for name, rows in tried[tried["advice"] != ""].groupby("property", sort=False):
+        worst = rows["generator"].iloc[0]
+        where = f", most in {worst}" if isinstance(worst, str) else ""
+        line = f"  {rows['verdict'].iloc[0]}: {name}{where}: {rows['advice'].iloc[0]}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for reason, rows in table[table["verdict"] == "unknown"].groupby("reason", sort=False):
         line = f"  not judged: {', '.join(dict.fromkeys(rows['property']))} ({reason})"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
