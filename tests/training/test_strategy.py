@@ -1,0 +1,71 @@
+"""The pages that map the strategy to the code name only what exists, with the defaults it has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from veridical.cli.main import COMMANDS
+from veridical.clips import StoreSettings
+from veridical.evaluation.settings import EvaluationSettings
+from veridical.training import Recipe
+
+ROOT = Path(__file__).parents[2]
+WHERE = {"recipe": Recipe(), "prepare": StoreSettings(), "evaluation": EvaluationSettings()}
+
+
+def value_of(settings: BaseModel, name: str) -> Any:
+    value: Any = settings
+    for part in name.split("."):
+        if part not in type(value).model_fields:
+            raise KeyError(
+                f"{name}: {type(value).__name__} has no {part}; it has {', '.join(type(value).model_fields)}"
+            )
+        value = getattr(value, part)
+    return value
+
+
+def rows(page: str) -> list[list[str]]:
+    lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+    return [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in lines if line.startswith("| ")]
+
+
+def plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def test_decisions_are_settings_with_their_defaults() -> None:
+    found = [row for row in rows("decisions.md") if row[0].isdigit()]
+    assert [int(row[0]) for row in found] == list(range(1, 16))
+    for number, _, where, setting, default, why in found:
+        value = value_of(WHERE[where], setting.strip("`"))
+        if setting != "`stages`":
+            assert plain(value) == yaml.safe_load(default.strip("`")), f"decision {number}: {setting}"
+        assert len(why) > 80
+
+
+def test_an_unknown_setting_would_be_seen() -> None:
+    with pytest.raises(KeyError, match=r"losses\.tempral: LossSettings has no tempral"):
+        value_of(Recipe(), "losses.tempral")
+
+
+def test_every_line_of_the_strategy_names_what_exists() -> None:
+    found = [row for row in rows("strategy.md") if row[0] != "asked"]
+    assert len(found) > 45
+    for asked, command, settings, test, *_ in found:
+        names = re.findall(r"`veridical (\w+)", command)
+        assert names or not command, asked
+        assert set(names) <= set(COMMANDS), asked
+        for setting in re.findall(r"`([\w.]+)`", settings):
+            owners = [where for where in WHERE.values() if type(where).model_fields.get(setting.split(".")[0])]
+            assert owners, f"{asked}: {setting}"
+            value_of(owners[0], setting)
+        ((path, name),) = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", test)
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), (
+            f"{asked}: {path}::{name}"
+        )
