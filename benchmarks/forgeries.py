@@ -3,8 +3,9 @@
     python benchmarks/forgeries.py [--family a|b] [--seconds 3] [--slow] [--sheet sheet.jpg]
     python benchmarks/forgeries.py --clips target.mp4 same_person.mp4 other_person.mp4 --sheet sheet.jpg
 
-The sheet has a row per forgery of the picture: original, donor, severities 0, .5 and 1, and what was forged. The last line is
-one JSON object: CPU seconds per second of video, for reading (detection and landmarks), writing, and each forgery.
+The sheet has a row per forgery: original, donor, severities 0, .5 and 1, and what was forged at .5 (sound: level over time and
+frequency up to 8 kHz, and how much it changed). The last line is one JSON object: CPU seconds per second of video, for reading
+(detection and landmarks), writing, and each forgery.
 """
 
 from __future__ import annotations
@@ -70,8 +71,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[dict[str, floa
         start = time.process_time()
         made = [forgery.function(target, donor, severity, stream(0, name)) for severity in SEVERITIES]
         costs[name] = (time.process_time() - start) / len(made) / target.duration_s
-        if forgery.visual:
-            rows.append(row(name, target, donor, made))
+        rows.append((row if forgery.visual else sound_row)(name, target, donor, made))
     return {name: round(cost, 4) for name, cost in costs.items()}, rows
 
 
@@ -85,8 +85,36 @@ def row(name: str, target: Footage, donor: Footage | None, made: list[Forged]) -
     )
     tiles += [tile(target, n, forged.frames[n]) for forged in made]
     tiles.append(tile(target, n, np.repeat(made[1].mask[n][..., None] * 255, 3, axis=-1)))
-    cv2.putText(tiles[0], name, (4, TILE_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 3, cv2.LINE_AA)
-    cv2.putText(tiles[0], name, (4, TILE_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return labelled(name, tiles)
+
+
+def sound_row(name: str, target: Footage, donor: Footage | None, made: list[Forged]) -> np.ndarray:
+    """Return one line of the sheet for a forgery of the sound."""
+    own = level_db(target.samples)
+    tiles = [grey(own)]
+    tiles.append(np.full_like(tiles[0], 255) if donor is None else grey(level_db(donor.samples[: len(target.samples)])))
+    tiles += [grey(level_db(forged.samples)) for forged in made]
+    tiles.append(grey(np.abs(level_db(made[1].samples) - own) * 2 - 40))
+    return labelled(name, tiles)
+
+
+def level_db(samples: np.ndarray) -> np.ndarray:
+    """Return (F, T) levels of short stretches, high frequencies first."""
+    windows = np.lib.stride_tricks.sliding_window_view(samples, 400)[::160] * np.hanning(400)
+    return 20 * np.log10(np.abs(np.fft.rfft(windows, axis=1)).T[::-1] + 1e-3)
+
+
+def grey(levels_db: np.ndarray) -> np.ndarray:
+    """Return a tile: -40 dB is black, 30 dB white."""
+    picture = np.clip((levels_db + 40) / 70, 0, 1) * 255
+    shrunk = cv2.resize(picture.astype(np.uint8), (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)
+    return np.repeat(shrunk[..., None], 3, axis=2)
+
+
+def labelled(name: str, tiles: list[np.ndarray]) -> np.ndarray:
+    """Return the tiles side by side, the first with a name on it."""
+    for colour, thickness in (((255, 255, 255), 3), ((0, 0, 0), 1)):
+        cv2.putText(tiles[0], name, (4, TILE_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, thickness, cv2.LINE_AA)
     return np.hstack(tiles)
 
 
