@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[
         str,
-        typer.Argument(help="YAML file with the settings, or a packaged recipe: small (two CPU cores), contract-v1."),
+        typer.Argument(
+            help="YAML file with the settings, or a packaged recipe: contract-v1, joint, video-only, phase-2, phase-3, or for "
+            "two CPU cores small, small-joint, small-video-only, small-phase-2, small-phase-3."
+        ),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
     store: Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")] = None,
