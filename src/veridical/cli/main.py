@@ -27,6 +27,7 @@ COMMANDS = {
     "prepare": "Data",
     "preflight": "Detectors",
     "train": "Detectors",
+    "sweep": "Detectors",
     "score": "Detectors",
     "predict": "Detectors",
     "evaluate": "Judgement",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 from scipy.special import expit
 
 from veridical.artefacts import fingerprint
@@ -23,12 +25,11 @@ from veridical.training.validation import Validation
 LICENCE = "weights: as the training data and the pretrained weights allow; code: Apache-2.0"
 
 
-def finish_model(detector: Detector, found: Validation, data: TrainingData, recipe: Recipe, run: Run) -> None:
-    """Fit the temperature and the operating points on validation videos and write the model folder.
+def calibrate(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float64]) -> tuple[Calibration, dict[str, float]]:
+    """Return the temperature and the operating points (thresholds on the logit) for validation videos.
 
     Guo et al. 2017, arXiv:1706.04599: one temperature, here on the mean logit of each video, the level that is reported.
     """
-    labels, logits = found.videos["target"].to_numpy(), found.videos["logit"].to_numpy()
     temperature = fit_temperature(labels, logits).temperature
     calibration = Calibration(
         temperature=temperature,
@@ -37,6 +38,12 @@ def finish_model(detector: Detector, found: Validation, data: TrainingData, reci
         ece_before=ece(labels, expit(logits)),
         ece_after=ece(labels, expit(logits / temperature)),
     )
+    return calibration, {"eer": threshold_at_eer(labels, logits), "tpr95": threshold_at_tpr(labels, logits)}
+
+
+def finish_model(detector: Detector, found: Validation, data: TrainingData, recipe: Recipe, run: Run) -> None:
+    """Fit the temperature and the operating points on validation videos and write the model folder."""
+    calibration, points = calibrate(found.videos["target"].to_numpy(), found.videos["logit"].to_numpy())
     facts = ModelFacts(
         name=recipe.name,
         veridical_version=current_version(),
@@ -44,7 +51,7 @@ def finish_model(detector: Detector, found: Validation, data: TrainingData, reci
         preparation=data.store.settings,
         detector=recipe.model,
         calibration=calibration,
-        operating_points={"eer": threshold_at_eer(labels, logits), "tpr95": threshold_at_tpr(labels, logits)},
+        operating_points=points,
         fingerprints={
             "store": data.store.fingerprint,
             "manifest": data.manifest.fingerprint,

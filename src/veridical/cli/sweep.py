@@ -1,0 +1,81 @@
+"""`veridical sweep`: one recipe with settings varied, or with several seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from veridical.errors import UsageError
+
+if TYPE_CHECKING:
+    from veridical.training.sweep import Trial
+
+
+def sweep(
+    recipe: Annotated[str, typer.Argument(help="YAML file with the settings, or the name of a packaged recipe.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the sweep; the same command continues it.")],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A setting and its values, losses.temporal=.01,.05,.1,.2, or its range, optimiser.weight_decay=0.001..0.1,log"
+            " (may be repeated)."
+        ),
+    ] = None,
+    sampler: Annotated[
+        Literal["grid", "tpe", "random"],
+        typer.Option(help="grid: every combination of values; tpe: learns where to look; random: does not."),
+    ] = "grid",
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="How many runs; when not given, all of a grid, else 20.")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Then train the best settings (or, without --vary, the recipe) with so many seeds: OUTPUT/ensemble.",
+        ),
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Labels and splits; the store's own copy when not given (data.manifest).")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of all runs: a.b=c, for example seed=1.")
+    ] = None,
+) -> None:
+    """Train a recipe many times with settings varied; the best by validation AUC comes first. The test split is not looked at.
+
+    Each trial is a run. An ensemble scores like a run, `veridical score OUTPUT/ensemble …`: its verdict is the mean logit.
+    """
+    from veridical.training.sweep import assignments_of, ensemble, parse_choice
+    from veridical.training.sweep import sweep as run_sweep
+
+    if not vary and seeds is None:
+        raise UsageError("nothing to do: give --vary KEY=a,b,c, or --seeds N for an ensemble")
+    places = (("store", store), ("manifest", manifest))
+    shared = [*(assignments or []), *(f"data.{name}={path}" for name, path in places if path)]
+    console = Console()
+    if vary:
+        choices = [parse_choice(text) for text in vary]
+        found = run_sweep(recipe, shared, choices, output, sampler=sampler, num_trials=trials)
+        _show(found, output, console)
+        if found[0].auc is None:
+            raise UsageError(f"no trial ended well; the first: {found[0].reason}")
+        shared += assignments_of(found[0].settings)
+    if seeds is not None:
+        folder = ensemble(recipe, shared, output / "ensemble", seeds)
+        console.print(f"ensemble of {seeds} seeds: {folder}", highlight=False, soft_wrap=True)
+
+
+def _show(trials: list[Trial], folder: Path, console: Console) -> None:
+    table = Table(*trials[0].settings, "validation AUC (video level)", "validation loss", "run", title="Best first")
+    for trial in trials:
+        auc = "–" if trial.auc is None else f"{trial.auc:.3f}"
+        loss = trial.reason if trial.loss is None else f"{trial.loss:.3f}"
+        table.add_row(*(str(value) for value in trial.settings.values()), auc, loss, f"trial-{trial.number:03d}")
+    console.print(table)
+    console.print(f"runs: {folder}", highlight=False, soft_wrap=True)

@@ -1,0 +1,240 @@
+"""Sweeps: many runs of one recipe with settings varied, the best chosen on validation alone; and ensembles of seeds.
+
+Trials are kept by Optuna (Akiba et al. 2019, arXiv:1907.10902) in an SQLite file, so that a sweep which was interrupted goes on,
+also within the trial that was under way. Every trial is a run folder of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import yaml
+
+from veridical import progress
+from veridical.artefacts import read_json, write_json
+from veridical.errors import DivergedError, StageStoppedError, UsageError
+from veridical.inference.bundle import Bundle, load_bundle, save_bundle
+from veridical.inference.scoring import score_store
+from veridical.randomness import seed_from
+from veridical.training.calibration import calibrate
+from veridical.training.data import load_data
+from veridical.training.loop import train
+from veridical.training.recipe import Recipe, read_recipe
+from veridical.training.run import comparable
+
+Sampler = Literal["grid", "tpe", "random"]
+DATABASE_FILE, FACTS_FILE = "sweep.sqlite", "sweep.json"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting that is varied."""
+
+    key: str
+    """Dotted name, as in `--set`."""
+    values: tuple[Any, ...] = ()
+    """To choose from; empty for a range."""
+    low: float = 0.0
+    high: float = 0.0
+    logarithmic: bool = False
+
+    def suggest(self, trial: optuna.Trial) -> Any:
+        """Let a trial pick a value."""
+        if self.values:
+            return trial.suggest_categorical(self.key, list(self.values))
+        return trial.suggest_float(self.key, self.low, self.high, log=self.logarithmic)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep."""
+
+    number: int
+    """Its run is the folder `trial-<number, three digits>`."""
+    settings: dict[str, Any]
+    """What was varied."""
+    auc: float | None
+    """Best video-level validation AUC of the last stage; None where the run failed."""
+    loss: float | None
+    """Validation loss of that epoch; breaks ties."""
+    reason: str
+    """Why there is no AUC."""
+
+
+def parse_choice(text: str) -> Choice:
+    """Read `key=a,b,c` (a choice), `key=low..high` (a range), or `key=low..high,log`.
+
+    Raises:
+        UsageError: when it is neither.
+    """
+    key, separator, right = text.partition("=")
+    if not separator or not key.strip() or not right.strip():
+        raise UsageError(
+            f"--vary {text!r}: expected KEY=a,b,c or KEY=low..high, for example losses.temporal=.01,.05,.1"
+        )
+    if ".." not in right:
+        values = yaml.safe_load(f"[{right}]")
+        return Choice(key.strip(), tuple(json.dumps(value) if isinstance(value, list) else value for value in values))
+    bounds, *log = right.split(",")
+    try:
+        low, high = (float(part) for part in bounds.split(".."))
+    except ValueError:
+        raise UsageError(f"--vary {text!r}: a range is two numbers, low..high") from None
+    if not low < high or log not in ([], ["log"]) or (log and low <= 0):
+        raise UsageError(f"--vary {text!r}: expected low < high, and after it nothing or `,log` (then low above 0)")
+    return Choice(key.strip(), low=low, high=high, logarithmic=bool(log))
+
+
+def sweep(
+    source: str | Path,
+    overrides: Sequence[str],
+    choices: Sequence[Choice],
+    folder: Path,
+    *,
+    sampler: Sampler = "grid",
+    num_trials: int | None = None,
+) -> list[Trial]:
+    """Run the trials that are left, and return all, best first.
+
+    Args:
+        source: The recipe, as for `read_recipe`.
+        overrides: Settings that all trials share.
+        choices: What is varied.
+        folder: Of the sweep; continued when it holds the same one.
+        sampler: `grid` tries every combination (values only), `tpe` learns where to look, `random` does not.
+        num_trials: How many in all; with a grid every combination, else 20, when not given.
+
+    Raises:
+        UsageError: when the choices do not fit the recipe or the sampler, or the folder holds another sweep.
+    """
+    base = _checked(source, overrides, choices, sampler)
+    _begin(folder, base, choices, sampler)
+    study = _study(folder, sampler, base.seed)
+    if sampler == "grid":
+        combinations = list(itertools.product(*(choice.values for choice in choices)))
+        num_trials = min(num_trials or len(combinations), len(combinations))
+        for values in combinations:
+            study.enqueue_trial(dict(zip((choice.key for choice in choices), values, strict=True)), skip_if_exists=True)
+    total = num_trials or 20
+    for kept in study.get_trials(
+        states=(optuna.trial.TrialState.RUNNING,)
+    ):  # a process was killed or interrupted in it
+        _run_trial(study, optuna.Trial(study, kept._trial_id), choices, source, overrides, folder)
+    while (left := total - sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))) > 0:
+        progress.say(f"{left} of {total} trials to go")
+        _run_trial(study, study.ask(), choices, source, overrides, folder)
+    found = [_plain(trial) for trial in study.get_trials() if trial.state.is_finished()]
+    return sorted(found, key=lambda trial: (trial.auc is None, -(trial.auc or 0), trial.loss or 0, trial.number))
+
+
+def assignments_of(settings: dict[str, Any]) -> list[str]:
+    """Return varied settings as `--set` takes them."""
+    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
+
+
+def _checked(source: str | Path, overrides: Sequence[str], choices: Sequence[Choice], sampler: Sampler) -> Recipe:
+    """Refuse what cannot work before anything runs."""
+    if not choices:
+        raise UsageError("nothing to vary: give --vary KEY=a,b,c, or --seeds N for an ensemble")
+    if sampler == "grid" and not all(choice.values for choice in choices):
+        raise UsageError("a grid needs values for every setting (KEY=a,b,c); ranges go with --sampler tpe or random")
+    for choice in choices:
+        for value in choice.values or (choice.low, choice.high):
+            read_recipe(source, [*overrides, *assignments_of({choice.key: value})])
+    return read_recipe(source, overrides)
+
+
+def _begin(folder: Path, base: Recipe, choices: Sequence[Choice], sampler: Sampler) -> None:
+    """Make the folder, or check that it holds this sweep."""
+    facts = {
+        "kind": "sweep",
+        "sampler": sampler,
+        "vary": [{**vars(choice), "values": list(choice.values)} for choice in choices],
+        "recipe": comparable(base),
+    }
+    path = folder / FACTS_FILE
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, facts)
+    elif read_json(path) != json.loads(json.dumps(facts)):
+        raise UsageError(f"{folder}: holds another sweep (see {path}); choose another folder")
+
+
+def _study(folder: Path, sampler: Sampler, seed: int) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        study_name="sweep", storage=f"sqlite:///{folder / DATABASE_FILE}", direction="maximize", load_if_exists=True
+    )
+    drawn = seed_from(seed, "sweep", len(study.get_trials(deepcopy=False))) % 2**32  # not the same draws once more
+    study.sampler = (
+        optuna.samplers.RandomSampler(drawn) if sampler == "random" else optuna.samplers.TPESampler(seed=drawn)
+    )
+    return study
+
+
+def _run_trial(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    choices: Sequence[Choice],
+    source: str | Path,
+    overrides: Sequence[str],
+    folder: Path,
+) -> None:
+    """Train one trial, or what is left of it, and tell the study what validation says."""
+    assignments = assignments_of({choice.key: choice.suggest(trial) for choice in choices})
+    progress.say(f"trial {trial.number}: {', '.join(assignments)}")
+    try:
+        summary = train(
+            read_recipe(source, [*overrides, *assignments]), folder / f"trial-{trial.number:03d}", resume=True
+        )
+    except (DivergedError, StageStoppedError) as error:
+        trial.set_user_attr("reason", str(error))
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return
+    last = summary.stages[-1]
+    rows = [row for row in summary.history if row["stage"] == last.name]
+    trial.set_user_attr("loss", rows[last.best_epoch]["val_loss"])
+    study.tell(trial, last.best_auc)
+
+
+def _plain(trial: optuna.trial.FrozenTrial) -> Trial:
+    attributes = trial.user_attrs
+    return Trial(trial.number, dict(trial.params), trial.value, attributes.get("loss"), attributes.get("reason", ""))
+
+
+def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: int) -> Path:
+    """Train one recipe with several seeds and put the detectors together: their mean logit is the verdict.
+
+    Args:
+        source: The recipe, as for `read_recipe`; its seed is the first one.
+        overrides: Settings.
+        folder: Gets a run per seed, and `model`, calibrated anew on validation.
+        seeds: How many, at least 2.
+
+    Returns:
+        The folder, which scores like a run.
+    """
+    if seeds < 2:
+        raise UsageError(f"an ensemble needs at least 2 seeds, got {seeds}")
+    base = read_recipe(source, overrides)
+    bundles = []
+    for number in range(base.seed, base.seed + seeds):
+        progress.say(f"seed {number}")
+        run = train(read_recipe(source, [*overrides, f"seed={number}"]), folder / f"seed-{number}", resume=True).run
+        bundles.append(load_bundle(run))
+    whole = Bundle(bundles[0].detector, bundles[0].facts, tuple(bundle.detector for bundle in bundles[1:]))
+    data = load_data(base.data, base.inputs)
+    scores = score_store(whole, data.store, data.manifest, splits=["val"], conditions=("joint",)).frame()
+    videos = scores.dropna(subset=["label"]).groupby("video_id").agg(logit=("logit", "mean"), label=("label", "max"))
+    calibration, points = calibrate(videos["label"].to_numpy(int), videos["logit"].to_numpy())
+    facts = whole.facts.model_copy(
+        update={"name": f"{base.name}, {seeds} seeds", "calibration": calibration, "operating_points": points}
+    )
+    save_bundle(folder / "model", Bundle(whole.detector, facts, whole.others))
+    return folder
