@@ -85,6 +85,21 @@ def test_options_of_probe_are_refused_without_it(option: list[str], folder: Path
     assert "add --probe" in str(wrong.exception)
 
 
+def test_wrong_files_are_named_with_what_to_do(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,label\n")
+    (tmp_path / "folder").mkdir()
+    scanned = run("scan", "folder", folder, "-o", tmp_path / "folder", "--probe")
+    assert "expected the name of a file to write" in str(scanned.exception)
+    for command in ("stats", "audit"):
+        assert "scan csv" in str(run(command, tmp_path / "list.csv").exception)
+        assert "not a clip store (no store.json)" in str(run(command, tmp_path / "folder").exception)
+        assert "no such manifest or clip store" in str(run(command, tmp_path / "nothing").exception)
+    Manifest.from_videos([Video("w", "w/1", "v.mp4", 0)]).write(tmp_path / "folder/m.parquet")
+    assert "m.parquet" in str(run("stats", tmp_path / "folder").exception)
+    assert "expected a manifest file; in it: m.parquet" in str(run("split", tmp_path / "folder", "-o", "x").exception)
+    assert "unknown split 'tets'" in str(run("stats", tmp_path / "folder/m.parquet", "--split", "tets").exception)
+
+
 def test_a_scan_without_probe_leaves_the_journal_of_an_interrupted_one(folder: Path, tmp_path: Path) -> None:
     journal = tmp_path / "m.parquet.probe.jsonl"
     journal.write_text("{}\n")

@@ -21,7 +21,13 @@ from veridical.errors import ArtefactError
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path]:
-    """Yield a temporary name beside `path`; it is renamed to `path` when the block ends well, deleted otherwise."""
+    """Yield a temporary name beside `path`; it is renamed to `path` when the block ends well, deleted otherwise.
+
+    Raises:
+        ArtefactError: when `path` is a folder.
+    """
+    if path.is_dir():
+        raise ArtefactError(f"{path}: is a folder, expected the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -129,12 +135,17 @@ def read_table(path: Path, kind: str, version: int) -> pa.Table:
     Raises:
         ArtefactError: when it is missing, damaged, of another kind, or of another schema version.
     """
+    if path.is_dir():
+        inside = sorted(file.name for file in path.glob("*.parquet"))
+        hint = f"; in it: {', '.join(inside[:3])}" if inside else ""
+        raise ArtefactError(f"{path}: is a folder, expected a {kind} file{hint}")
     if not path.is_file():
         raise ArtefactError(f"{path}: no such {kind} file")
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise ArtefactError(f"{path}: is damaged or not a parquet file ({str(error).splitlines()[0]})") from None
+        hint = "; a csv of videos becomes a manifest with `veridical scan csv`" if path.suffix == ".csv" else ""
+        raise ArtefactError(f"{path}: is damaged or not a parquet file ({str(error).splitlines()[0]}){hint}") from None
     metadata = table.schema.metadata or {}
     found_kind = metadata.get(b"veridical.kind", b"unknown").decode()
     found_version = metadata.get(b"veridical.schema_version", b"none").decode()

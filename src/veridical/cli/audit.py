@@ -54,7 +54,7 @@ def audit(
     result = corpora.audit(videos, clips, accept=accepted, seed=seed)
     proof = corpora.prove(videos, [link for link in corpora.LINKS if link not in (accept_leak or ())])
     if json:
-        typer.echo(json_module.dumps({**result.to_json(), "splits": proof.to_json()}, indent=2))
+        typer.echo(json_module.dumps({**result.to_json(), "splits": proof.to_json()}, indent=2, ensure_ascii=False))
     else:
         _show(Console(), result, proof)
     if result.leaks or not proof.clean:

@@ -104,6 +104,14 @@ def scan(
         raise typer.Exit(1)
 
 
+def _check_output(output: Path) -> None:
+    """Refuse before anything is opened what could not be written at the end."""
+    from veridical.errors import UsageError
+
+    if output.is_dir():
+        raise UsageError(f"--output {output}: is a folder, expected the name of a file to write")
+
+
 def _check_probe_options(probe: bool, given: Mapping[str, object]) -> None:
     from veridical.errors import UsageError
 

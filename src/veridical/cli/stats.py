@@ -37,7 +37,7 @@ def stats(
         frames = store.settings.num_frames
         found = corpora.statistics(videos, store.index(), ledger=store.ledger(), frames_per_clip=frames, split=split)
     if json:
-        typer.echo(json_module.dumps(found.to_json(), indent=2))
+        typer.echo(json_module.dumps(found.to_json(), indent=2, ensure_ascii=False))
         return
     console = Console()
     for table in found.tables():

@@ -69,7 +69,8 @@ def read(root: Path, options: FaceForensicsOptions, notes: Notes) -> Iterator[Vi
     files = list_files(root)
     places = _tree_places(files, options, notes) or _flat_places(files, options, notes)
     if not places:
-        raise UsageError(f"{root}: no FaceForensics++ videos among {len(files)} video files; expected {LAYOUT}")
+        level = f" of compression {options.compression}" if options.compression else ""
+        raise UsageError(f"{root}: no FaceForensics++ videos{level} among {len(files)} video files; expected {LAYOUT}")
     masks = {path for path in files if "/masks/" in path}
     sounds = set(list_files(root, frozenset({".wav"})))
     lists = _Lists.read(root, options.lists, notes)

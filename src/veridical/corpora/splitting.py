@@ -123,7 +123,7 @@ def split(
 
 def _stratified(wish: _Wish) -> Sides:
     sides = _partition(wish, wish.fractions)
-    _check_generators(wish.manifest, sides.side, wish.fractions)
+    _check_generators(wish.manifest, sides, wish.fractions)
     return sides
 
 
@@ -166,7 +166,7 @@ def _kfold(wish: _Wish) -> Sides:
     k, n = wish.fold
     parts = _partition(wish, (1 / n,) * n)
     names = {index: f"fold {index + 1}" for index in range(n)}
-    _check_generators(wish.manifest, parts.side, (1 / n,) * n, names)
+    _check_generators(wish.manifest, parts, (1 / n,) * n, names)
     side = np.full(len(parts.side), TRAIN, dtype=np.int64)
     side[parts.side == k - 1] = TEST
     if n > 2:
@@ -237,11 +237,12 @@ def _strata(manifest: Manifest) -> Ints:
 
 
 def _check_generators(
-    manifest: Manifest, side: Ints, fractions: Sequence[float], names: dict[int, str] | None = None
+    manifest: Manifest, sides: Sides, fractions: Sequence[float], names: dict[int, str] | None = None
 ) -> None:
     """Raise when a generator, or the reals, are missing from a split that should have some."""
     names = names or dict(enumerate(SPLITS))
-    kinds = generators(manifest)
+    side, kinds = sides.side, generators(manifest)
+    groups = 0 if sides.group is None else len(np.unique(sides.group[sides.group >= 0]))
     for code, kind in enumerate(kinds.categories):
         rows = np.asarray(kinds.codes == code)
         if kind in ("unlabelled", "unknown") or not rows.any():
@@ -251,15 +252,16 @@ def _check_generators(
         lacking = [name for name, count in counts.items() if not count]
         if lacking:
             raise UsageError(
-                f"the {int(rows.sum())} videos of {kind!r} cannot be in every split: {', '.join(lacking)} would "
-                "have none "
-                f"({_text(counts)}, left out {int((rows & (side < 0)).sum())}); there are too few leak groups: ask for "
-                "fewer splits (--fractions 0.8,0,0.2), try --group-by target, or add videos"
+                f"the {int(rows.sum())} videos of {kind!r} cannot be in every split: {_listed(lacking)} would have none "
+                f"({_listed([f'{name} {count}' for name, count in counts.items()])}; left out "
+                f"{int((rows & (side < 0)).sum())}); there are too few leak groups ({groups}): ask for larger or fewer splits "
+                "(--fractions 0.8,0,0.2), try --group-by target, or add videos"
             )
 
 
-def _text(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
+def _listed(items: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
 
 
 def _result(manifest: Manifest, scheme: str, sides: Sides) -> SplitResult:
