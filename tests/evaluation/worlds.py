@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.stats
 
 from veridical.artefacts import Manifest, ScoreTable, Video
+
+CONTROLS = ("shuffle", "swap_sound", "shift_sound:0.2")
 
 
 def shift_for(auc: float) -> float:
@@ -45,6 +49,14 @@ class World:
     """Share of fakes without a score."""
     leaking_groups: int = 0
     """Test groups that take the name of a validation group."""
+    probed: bool = False
+    """Whether files were probed and clips looked at."""
+    equal_files: int = 0
+    """Test reals that are the same file as a validation real (and look like it)."""
+    revealing: str = ""
+    """What tells fakes: fps (files), speech_onset_s, box_size_px, brightness, detector_score (clips); '' nothing."""
+    idle_control: str = ""
+    """A control that costs nothing, although it destroys a cue; the others cost all. '' : none was scored."""
 
     def videos(self, rng: np.random.Generator) -> list[Video]:
         """Return the manifest's rows."""
@@ -64,29 +76,59 @@ class World:
                 for generator in ("", *self.auc):
                     heard = self.sound == "both" or (self.sound == "fakes_only" and bool(generator))
                     forged = generator in self.forged_sound
+                    copied = split == "test" and not generator and number < self.equal_files
+                    content = f"{self.dataset}-0000{number + 1}-real" if copied else f"{name}-{generator or 'real'}"
+                    file = self._file(content, bool(generator), rng)
+                    common["attributes"] = {**common["attributes"], **file.pop("attributes", {})}
                     found.append(
                         Video(
                             video_id=f"{name}-{generator or 'real'}", path=f"{name}/{generator or 'real'}.mp4",
                             label=int(bool(generator)), visual_label=int(bool(generator) and not forged),
                             audio_label=int(forged) if heard else None, generator=generator or None,
-                            has_audio=heard, **common,
+                            has_audio=heard, **common, **file,
                         )
                     )  # fmt: skip
         return found
+
+    def _file(self, content: str, fake: bool, rng: np.random.Generator) -> dict[str, Any]:
+        """Return what a probe would say of the file."""
+        if not self.probed:
+            return {}
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        fps = 30.0 if self.revealing == "fps" and fake and rng.random() < 0.9 else float(rng.choice([25.0, 30.0]))
+        return {"attributes": {"perceptual_hash": digest[:16]}, "sha256": digest, "fps": fps, "codec": "h264"}
+
+    def content(self, manifest: Manifest, seed: int = 0) -> pd.DataFrame:
+        """Return the content properties of a clip of each video, one of them telling fakes where that is planted."""
+        rng = np.random.default_rng([seed, 7])
+        names = ("speech_onset_s", "box_size_px", "brightness", "detector_score", "loudness_dbfs", "sharpness")
+        table = pd.DataFrame({name: rng.normal(0, 1, len(manifest)) for name in names})
+        if self.revealing in names:
+            table[self.revealing] += 2.0 * manifest.frame(["label"])["label"].to_numpy(dtype=float)
+        return table.assign(video_id=manifest.table["video_id"].to_pylist(), start_s=0.0)
 
     def build(self, seed: int = 0) -> tuple[ScoreTable, Manifest]:
         """Return the scores (joint, audio_masked, video_masked) and the manifest."""
         rng = np.random.default_rng(seed)
         videos = self.videos(rng)
-        rows = []
+        rows: list[dict[str, object]] = []
+        joint: list[dict[str, Any]] = []
         for video in videos:
             if video.label and rng.random() < self.unscored_fakes:
                 continue
-            for condition in ("joint", "audio_masked", "video_masked"):
+            for condition in ("joint", "audio_masked", "video_masked", *self._controls()):
                 if condition == "video_masked" and not video.has_audio:
                     continue
-                rows += self._rows(video, condition, rng)
+                if condition == f"control:{self.idle_control}":
+                    rows += [{**row, "condition": condition, "logit": row["logit"] + rng.normal(0, 0.05)} for row in joint]
+                    continue
+                found = self._rows(video, condition, rng)
+                joint = found if condition == "joint" else joint
+                rows += found
         return ScoreTable.from_frame(pd.DataFrame(rows)), Manifest.from_videos(videos)
+
+    def _controls(self) -> tuple[str, ...]:
+        return tuple(f"control:{name}" for name in CONTROLS) if self.idle_control else ()
 
     def _rows(self, video: Video, condition: str, rng: np.random.Generator) -> list[dict[str, object]]:
         shift = shift_for(self._auc(video, condition)) if video.label else 0.0
@@ -108,6 +150,8 @@ class World:
 
     def _auc(self, video: Video, condition: str) -> float:
         forged_sound = video.generator in self.forged_sound
+        if condition.startswith("control:"):
+            return 0.5
         if condition == "video_masked":
             return self.sound_auc if forged_sound else self.genuine_sound_auc
         if condition == "audio_masked" and forged_sound:
