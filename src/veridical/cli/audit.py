@@ -12,9 +12,6 @@ from rich.table import Table
 from veridical.cli.proof import proof_lines
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from veridical.clips import ClipStore
     from veridical.corpora import AuditResult, Proof
 
 
@@ -49,7 +46,11 @@ def audit(
 
     everything, store = open_source(source, manifest, split)
     videos = everything.select(split=split)
-    clips = None if store is None else _content(store, videos, clips_per_video)
+    clips = None
+    if store is not None:
+        from veridical.clips.facts import content_facts
+
+        clips = content_facts(store, set(videos.table["video_id"].to_pylist()), clips_per_video)
     accepted = [name for name in accept_leak or () if name not in corpora.LINKS]
     result = corpora.audit(videos, clips, accept=accepted, seed=seed)
     proof = corpora.prove(videos, [link for link in corpora.LINKS if link not in (accept_leak or ())])
@@ -59,26 +60,6 @@ def audit(
         _show(Console(), result, proof)
     if result.leaks or not proof.clean:
         raise typer.Exit(1)
-
-
-def _content(store: ClipStore, videos: object, clips_per_video: int) -> pd.DataFrame:
-    """Decode the first clips of each video and return their content properties."""
-    import pandas as pd
-
-    from veridical.artefacts import Manifest
-    from veridical.corpora import clip_facts
-    from veridical.progress import track
-
-    assert isinstance(videos, Manifest)
-    index = store.index()
-    index = index[index["video_id"].isin(set(videos.table["video_id"].to_pylist()))]
-    rows = index.groupby("video_id", sort=False).head(clips_per_video)["row"].to_numpy()
-    found = []
-    for start in track(range(0, len(rows), 64), "audit", unit="batch"):
-        for clip in store.take(rows[start : start + 64]):
-            facts = clip_facts(clip.frames, clip.boxes, clip.detector_score, clip.samples, clip.speech, clip.start_s)
-            found.append({"video_id": clip.video_id, "start_s": clip.start_s, **facts})
-    return pd.DataFrame(found) if found else pd.DataFrame({"video_id": []})
 
 
 def _show(console: Console, result: AuditResult, proof: Proof) -> None:
