@@ -188,7 +188,7 @@ def test_create_and_open_say_what_is_wrong(tmp_path):
     store = make_store(path, {"a": 1})
     assert store.facts["schema_version"] == 1
     assert store.manifest().fingerprint == store.facts["manifest_fingerprint"]
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="is a clip store already"):
         ClipStore.create(path, SMALL, make_manifest("a"))
     facts = read_json(path / "store.json")
     write_json(path / "store.json", {**facts, "schema_version": 0})

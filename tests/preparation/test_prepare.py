@@ -150,6 +150,18 @@ def test_a_second_run_is_refused(tmp_path, videos):
         run(manifest_of(*videos), tmp_path / "s")
 
 
+def test_what_is_no_store_is_left_alone(tmp_path, videos):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_text("x")
+    with pytest.raises(UsageError, match=r"holds files and is not a clip store \(no store.json\)"):
+        run(manifest_of(videos[0]), tmp_path / "photos")
+    with pytest.raises(UsageError, match="is a file, and a clip store is a folder"):
+        run(manifest_of(videos[0]), tmp_path / "photos" / "a.jpg")
+    with pytest.raises(ArtefactError, match=r"is not a clip store \(no store.json\)"):
+        ClipStore.open(tmp_path / "photos")
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["a.jpg"]
+
+
 @pytest.mark.parametrize("table", ["clips.lance", "ledger.lance"])
 def test_full_disk_when_committing(tmp_path, videos, whole, monkeypatch, table):
     path, real_append, left = tmp_path / "s", writer_file._append, [2]

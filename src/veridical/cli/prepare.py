@@ -38,6 +38,17 @@ def prepare(
             "--set", metavar="KEY=VALUE", help="Change what a clip is, for example fps=25 or face_policy=single."
         ),
     ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="local: processes of this machine. ray: a Ray cluster (extra [ray]).")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="Ray cluster, or auto; when not given, Ray is started on this machine.",
+        ),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Afterwards decode every clip and compare the store with its ledger.")
     ] = False,
@@ -59,6 +70,8 @@ def prepare(
         limit=limit,
         only_status=only or [],
         timeout_s=timeout,
+        engine=engine,
+        address=address,
     )
     console = Console()
     _print_summary(console, summary)

@@ -69,8 +69,14 @@ class ClipStore:
             UsageError: when something is at that path already.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"{path}: exists already; choose another name, or prepare into it to continue it")
+        if (path / FACTS_FILE).exists():
+            raise UsageError(f"{path}: is a clip store already; prepare into it to continue it, or choose another name")
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path}: is a file, and a clip store is a folder; choose another name")
+        if path.exists() and any(path.iterdir()):
+            raise UsageError(
+                f"{path}: holds files and is not a clip store (no {FACTS_FILE}); choose a new or empty folder"
+            )
         with atomic_folder(path) as folder:
             lance.write_dataset(clip_schema(settings).empty_table(), str(folder / CLIPS_TABLE))
             lance.write_dataset(LEDGER_SCHEMA.empty_table(), str(folder / LEDGER_TABLE))
@@ -88,6 +94,10 @@ class ClipStore:
         path = Path(path)
         if not path.is_dir():
             raise ArtefactError(f"{path}: no such clip store; make one with `veridical prepare MANIFEST -o {path}`")
+        if not (path / FACTS_FILE).is_file():
+            raise ArtefactError(
+                f"{path}: is not a clip store (no {FACTS_FILE}); `veridical prepare MANIFEST -o FOLDER` makes one"
+            )
         facts = read_json(path / FACTS_FILE)
         if not isinstance(facts, dict) or facts.get("kind") != "clip store":
             raise ArtefactError(f"{path / FACTS_FILE}: expected the facts of a clip store")

@@ -142,22 +142,27 @@ def read_spool(path: Path) -> pa.Table:
 
 def _write_spool(path: Path, clips: Iterator[EncodedClip], settings: StoreSettings) -> None:
     """Encode clips a few at a time into an Arrow file."""
-    with _no_fault_of_the_video(path):
+    with blaming_no_video(path):
         sink = pa.OSFile(str(path), "wb")
         writer = pa.ipc.new_file(sink, clip_schema(settings))
     try:
         while some := list(itertools.islice(clips, CLIPS_AT_ONCE)):
             table = encode_clips(some, settings)
-            with _no_fault_of_the_video(path):
+            with blaming_no_video(path):
                 writer.write_table(table)
     finally:
-        with _no_fault_of_the_video(path):
+        with blaming_no_video(path):
             writer.close()
             sink.close()
 
 
 @contextmanager
-def _no_fault_of_the_video(path: Path) -> Generator[None]:
+def blaming_no_video(path: Path) -> Generator[None]:
+    """Turn a failure to write a file of clips into the error that ends the run.
+
+    Raises:
+        WorkerFailedError: for any OSError inside.
+    """
     try:
         yield
     except OSError as error:

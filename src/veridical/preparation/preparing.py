@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +22,10 @@ from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
+from veridical.preparation.engines import ENGINES
 from veridical.preparation.jobs import SOUND_BESIDE, Job, Outcome, Setup, read_spool
 from veridical.preparation.tools import Tools
-from veridical.workers import Lost, run_jobs
+from veridical.workers import Lost
 
 INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0
@@ -81,6 +82,8 @@ def prepare(
     only_status: Sequence[str] = (),
     timeout_s: float = DEFAULT_TIMEOUT_S,
     commit_seconds: float = COMMIT_SECONDS,
+    engine: str = "local",
+    address: str | None = None,
     make_tools: Callable[[StoreSettings], Tools] = Tools,
 ) -> PrepareSummary:
     """Prepare the videos of a manifest that a store does not have yet; the store is made if it is not there.
@@ -89,11 +92,13 @@ def prepare(
         manifest: The videos; the store keeps a copy, which replaces the copy of earlier runs.
         store_path: Folder of the store.
         settings: What a clip is; None takes those of the store, or the defaults for a new one.
-        workers: Processes; None for one per core, 0 to work in this process (no time limit, for debugging).
+        workers: Processes; None for one per core, 0 to work in this process (no time limit, for debugging, local only).
         limit: Prepare at most so many videos now.
         only_status: Instead of pending videos, do those again whose ledger status is one of these.
         timeout_s: Time limit of one video in seconds (status timeout).
         commit_seconds: What was done longer ago than this is safe from any interruption.
+        engine: One of `ENGINES`: `local` processes, or `ray`.
+        address: Of the Ray cluster (`host:port`, or `auto`); None starts Ray on this machine.
         make_tools: Makes the detectors, in each worker; picklable.
 
     Returns:
@@ -104,7 +109,7 @@ def prepare(
         ArtefactError: when the store cannot be written; run again to continue.
         MissingWeightsError: when a detector cannot be loaded.
     """
-    _check_arguments(workers, limit, only_status, timeout_s)
+    _check_arguments(workers, limit, only_status, timeout_s, engine, address)
     store_path = Path(store_path)
     if not (store_path / "store.json").exists():
         ClipStore.create(store_path, settings or StoreSettings(), manifest)
@@ -120,7 +125,8 @@ def prepare(
         if jobs:
             with _incoming(store_path) as folder:
                 setup = Setup(store.settings, folder, make_tools)
-                _run(jobs, setup, writer, _num_workers(workers, len(jobs)), timeout_s)
+                done = ENGINES[engine](jobs, setup, workers=workers, timeout_s=timeout_s, address=address)
+                _collect(done, len(jobs), writer)
             writer.commit()
             _compact(writer)
     return _summary(manifest, store_path, len(jobs))
@@ -136,9 +142,20 @@ def _say_who_leaves(store: ClipStore, manifest: Manifest) -> None:
         )
 
 
-def _check_arguments(workers: int | None, limit: int | None, only_status: Sequence[str], timeout_s: float) -> None:
-    if workers is not None and workers < 0:
-        raise UsageError(f"workers: expected 0 or more, got {workers}")
+def _check_arguments(
+    workers: int | None,
+    limit: int | None,
+    only_status: Sequence[str],
+    timeout_s: float,
+    engine: str,
+    address: str | None,
+) -> None:
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    if address is not None and engine == "local":
+        raise UsageError(f"--address {address} is for --engine ray; the local engine has none")
+    if workers is not None and workers < (engine != "local"):
+        raise UsageError(f"workers: expected {int(engine != 'local')} or more, got {workers}")
     if limit is not None and limit < 1:
         raise UsageError(f"limit: expected 1 or more videos, got {limit}")
     if not timeout_s > 0:
@@ -199,15 +216,10 @@ def _is_another(kept: str, job: Job) -> bool:
     return bool(found) and found != kept
 
 
-def _num_workers(workers: int | None, num_jobs: int) -> int:
-    wanted = len(os.sched_getaffinity(0)) if workers is None else workers
-    return min(wanted, num_jobs)
-
-
-def _run(jobs: list[Job], setup: Setup, writer: ClipWriter, workers: int, timeout_s: float) -> None:
+def _collect(done: Iterator[tuple[Job, Outcome | Lost]], total: int, writer: ClipWriter) -> None:
     failed = clips = 0
-    with progress.task("prepare", total=len(jobs), unit="video") as running:
-        for job, result in run_jobs(jobs, setup, workers=workers, timeout_s=timeout_s):
+    with progress.task("prepare", total=total, unit="video") as running:
+        for job, result in done:
             outcome = Outcome(_lost_entry(job, result), None) if isinstance(result, Lost) else result
             entry = replace(outcome.entry, source=_stamp(job))
             writer.add_table(entry, read_spool(outcome.spool) if outcome.spool else None)

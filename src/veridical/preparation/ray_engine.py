@@ -1,0 +1,256 @@
+"""Preparation on a Ray cluster: an actor per core prepares one video at a time, and this process alone writes the store.
+
+Videos must have the same path on every machine; clips come back through Ray's object store, so the store need not. A worker or a
+machine that is lost costs a second try of the videos it had in hand; a video that loses its worker twice is given up.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import time
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from veridical.clips import LedgerEntry
+from veridical.errors import UsageError, VeridicalError
+from veridical.preparation.jobs import Job, Outcome, Setup, blaming_no_video
+from veridical.workers import MAX_DEATHS_IN_A_ROW, ONE_THREAD, Lost, WorkerFailedError
+
+START_TIMEOUT_S = 300.0
+"""Without any worker for longer than this, the run ends."""
+CONNECT_TIMEOUT_S = 10.0
+POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What an actor sends back."""
+
+    entry: LedgerEntry | None = None
+    clips: bytes | None = None
+    """Arrow file with the encoded clips."""
+    failure: str = ""
+    """Why no job can succeed on that machine."""
+
+
+class RayWorker:
+    """Prepares videos on whatever machine Ray puts it; becomes an actor when it is used."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="veridical-")
+        self._setup = replace(setup, folder=Path(self._folder.name))
+
+    def start(self) -> _Sent:
+        """Load the detectors; their weights are looked for, or fetched, on this machine."""
+        try:
+            self._work = self._setup()
+        except VeridicalError as error:
+            return _Sent(failure=str(error))
+        return _Sent()
+
+    def prepare(self, job: Job) -> _Sent:
+        """Return the ledger entry and the encoded clips of one video."""
+        try:
+            outcome = self._work(job)
+        except WorkerFailedError as error:
+            return _Sent(failure=str(error))
+        if outcome.spool is None:
+            return _Sent(outcome.entry)
+        clips = outcome.spool.read_bytes()
+        outcome.spool.unlink()
+        return _Sent(outcome.entry, clips)
+
+
+@dataclass
+class _Task:
+    """What an actor is busy with."""
+
+    actor: Any
+    job: Job | None
+    """None while it starts."""
+    tries: int
+    since: float
+
+
+def run_on_ray(
+    jobs: Sequence[Job], setup: Setup, *, workers: int | None, timeout_s: float, address: str | None
+) -> Iterator[tuple[Job, Outcome | Lost]]:
+    """Yield each job with its outcome as it is done, in no particular order.
+
+    Args:
+        jobs: The videos.
+        setup: Makes the worker, on each machine; its folder receives the clips on this one.
+        workers: Actors; None for as many as the cluster has cores.
+        timeout_s: Time limit of one video.
+        address: Of the cluster (`host:port`, or `auto`); None starts Ray on this machine for this run.
+
+    Raises:
+        UsageError: when Ray is not installed or the cluster cannot be reached.
+        WorkerFailedError: when a worker says that no job can succeed, or workers only die, or none can be started.
+    """
+    ray = _ray()
+    with _connected(ray, address):
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        crew = _Crew(ray, setup, timeout_s, [_absolute(job) for job in jobs])
+        try:
+            crew.hire(min(max(workers or cores, 1), len(jobs)))
+            own = {job.number: job for job in jobs}
+            for job, result in crew.results():
+                yield own[job.number], result
+        finally:
+            crew.dismiss()
+
+
+class _Crew:
+    """Actors and the jobs they have, as seen from this process."""
+
+    def __init__(self, ray: Any, setup: Setup, timeout_s: float, jobs: Sequence[Job]) -> None:
+        self._ray, self._setup, self._timeout_s = ray, setup, timeout_s
+        self._remote = ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
+        self._waiting = deque((job, 0) for job in jobs)
+        self._busy: dict[Any, _Task] = {}
+        self._deaths = 0
+        self._worked = time.monotonic()
+
+    def hire(self, number: int) -> None:
+        """Start actors."""
+        for _ in range(number):
+            actor = self._remote.remote(self._setup)
+            self._busy[actor.start.remote()] = _Task(actor, None, 0, time.monotonic())
+
+    def dismiss(self) -> None:
+        """End all actors."""
+        for task in self._busy.values():
+            self._ray.kill(task.actor)
+
+    def results(self) -> Iterator[tuple[Job, Outcome | Lost]]:
+        """Hand out the jobs until all are done."""
+        while self._waiting or any(task.job for task in self._busy.values()):
+            done, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=POLL_S)
+            for reference in done:
+                yield from self._received(reference, self._busy.pop(reference))
+            yield from self._too_slow()
+            if any(task.job for task in self._busy.values()):
+                self._worked = time.monotonic()
+            elif time.monotonic() - self._worked > START_TIMEOUT_S:
+                raise WorkerFailedError(
+                    f"no worker started within {START_TIMEOUT_S:.0f} s; does the cluster have a free core?"
+                )
+
+    def _received(self, reference: Any, task: _Task) -> Iterator[tuple[Job, Outcome | Lost]]:
+        try:
+            sent: _Sent = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            yield from self._died(task, error)
+            return
+        if sent.failure:
+            raise WorkerFailedError(sent.failure)
+        self._deaths = 0
+        self._next(task.actor)
+        if task.job is not None and sent.entry is not None:
+            yield task.job, Outcome(sent.entry, self._spool(task.job, sent.clips))
+
+    def _died(self, task: _Task, error: Exception) -> Iterator[tuple[Job, Outcome | Lost]]:
+        """Try a job again whose worker or result was lost, once; and replace the worker."""
+        self._deaths += 1
+        cause = " ".join(str(error).split())[:200]
+        if self._deaths > MAX_DEATHS_IN_A_ROW:
+            raise WorkerFailedError(f"workers cannot be kept alive: {cause}")
+        self._ray.kill(task.actor)
+        if task.job is not None and task.tries == 0:
+            self._waiting.append((task.job, 1))
+        elif task.job is not None:
+            reason = "the worker was lost twice (a crash in a codec, no memory left, or its machine gone)"
+            yield task.job, Lost("died", reason, time.monotonic() - task.since)
+        self._replace()
+
+    def _too_slow(self) -> Iterator[tuple[Job, Outcome | Lost]]:
+        now = time.monotonic()
+        for reference, task in list(self._busy.items()):
+            if task.job is not None and now - task.since > self._timeout_s:
+                del self._busy[reference]
+                self._ray.kill(task.actor)
+                self._replace()
+                yield task.job, Lost("timeout", f"not done after {self._timeout_s:g} s", now - task.since)
+
+    def _replace(self) -> None:
+        if len(self._busy) < len(self._waiting) + sum(task.job is not None for task in self._busy.values()):
+            self.hire(1)
+
+    def _next(self, actor: Any) -> None:
+        """Give an actor its next job, or end it."""
+        if not self._waiting:
+            self._ray.kill(actor)
+            return
+        job, tries = self._waiting.popleft()
+        self._busy[actor.prepare.remote(job)] = _Task(actor, job, tries, time.monotonic())
+
+    def _spool(self, job: Job, clips: bytes | None) -> Path | None:
+        if clips is None:
+            return None
+        path = self._setup.folder / f"{job.number}.arrow"
+        with blaming_no_video(path):
+            path.write_bytes(clips)
+        return path
+
+
+def _absolute(job: Job) -> Job:
+    """Return a job whose paths hold in any working folder."""
+    path, audio, mask = (
+        None if p is None else str(Path(p).absolute()) for p in (job.path, job.audio_path, job.mask_path)
+    )
+    return replace(job, path=path or job.path, audio_path=audio, mask_path=mask)
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--engine ray needs Ray, which is not installed: pip install 'veridical[ray]'") from None
+    return ray
+
+
+def _refuse_nobody(address: str | None) -> None:
+    """Try the port of an address: Ray itself waits for minutes where nobody listens."""
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
+        except OSError as error:
+            raise _unreachable(address, error) from None
+
+
+def _unreachable(address: str | None, error: Exception) -> UsageError:
+    cause = " ".join(str(error).split())[:200]
+    return UsageError(
+        f"--address {address}: no Ray cluster can be reached there ({cause}); start one with `ray start --head`"
+    )
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None) -> Generator[None]:
+    """Be connected to a cluster; one that was connected before stays so."""
+    if ray.is_initialized():
+        yield
+        return
+    _refuse_nobody(address)
+    quiet = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": {"env_vars": ONE_THREAD}}
+    where = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="lance is not fork-safe")  # Ray's processes are new programs
+            ray.init(**where, **quiet)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise _unreachable(address, error) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
