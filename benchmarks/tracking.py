@@ -22,6 +22,7 @@ import numpy as np
 
 from veridical.faces import Face, FaceDetector, FaceTrack, select_track, track_faces
 from veridical.faces.detect import overlap
+from veridical.faces.track import MIN_LIKENESS_ELSEWHERE, appearance
 from veridical.media import video_frames
 from veridical.preparation.motion import MOUTH_FPS, mouth_places
 from veridical.puppets import FAMILIES, FPS, Renderer, Scene, render_puppet, sample_person
@@ -110,9 +111,26 @@ def mouth_errors(whole: FaceTrack, sparse: FaceTrack) -> np.ndarray:
     return np.linalg.norm((one - other)[:, 3:].mean(axis=1), axis=1) / width
 
 
+def likeness(folders: list[Path], limit: float = MIN_LIKENESS_ELSEWHERE) -> dict[str, float]:
+    """Return how many pairs of one person (two videos of one folder) and of two people look as much alike as `limit`."""
+    detector, looks, people = FaceDetector(), [], []
+    for path in (file for folder in folders for file in sorted(folder.rglob("*.mp[g4]"))):
+        image = next(video_frames(path, fps=1, start_s=1.0)).image
+        for face in sorted(detector.detect(image), key=lambda face: -face.area)[:1]:
+            looks.append(appearance(image, face))
+            people.append(path.parent)
+    alike, pairs = np.stack(looks) @ np.stack(looks).T, np.triu_indices(len(looks), 1)
+    same = np.array([[one == other for other in people] for one in people])[pairs]
+    reached = alike[pairs] >= limit
+    return {"one_person": float(reached[same].mean()), "two_people": float(reached[~same].mean()), "pairs": len(same)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, nargs="*", default=[], help="folders of videos of talking people")
+    parser.add_argument(
+        "--people", type=Path, nargs="*", default=[], help="folders with a folder of videos for each person"
+    )
     parser.add_argument("--limit", type=int, default=12, help="videos")
     parser.add_argument("--puppets", type=int, default=8, help="synthetic clips of 3 s")
     arguments = parser.parse_args()
@@ -144,7 +162,11 @@ def main() -> None:
     mouth = {kind: [float(np.mean(values)), float(np.quantile(values, 0.95))] for kind, values in mouths.items()}
     for kind in steady:
         print(f"{kind:>24}: jitter {steady[kind]:.4f}; mouth mean {mouth[kind][0]:.4f}, 95 % {mouth[kind][1]:.4f}")
-    print(json.dumps({"rows": rows, "jitter": steady, "mouth": mouth, "milliseconds": 1e3 * seconds / pictures_seen}))
+    alike = likeness(arguments.people) if arguments.people else {}
+    for name in ("one_person", "two_people") if alike else ():
+        print(f"{name}: {alike[name]:.4f} of the pairs look alike by {MIN_LIKENESS_ELSEWHERE} or more")
+    cost = 1e3 * seconds / pictures_seen
+    print(json.dumps({"rows": rows, "jitter": steady, "mouth": mouth, "alike": alike, "milliseconds": cost}))
 
 
 if __name__ == "__main__":

@@ -126,6 +126,23 @@ def test_another_person_in_the_same_place_after_a_cut_is_another_track(other: in
     assert [len(track.times) for track in track_faces(frames, told)] == [5, 5]
 
 
+@pytest.mark.parametrize(("other", "lengths"), [(1, [10]), (TWIN, [5, 5]), (2, [5, 5])])
+def test_after_a_cut_a_person_is_known_by_looks_wherever_they_are(other: int, lengths: list[int]) -> None:
+    there = {n: [(1, 60) if n < 5 else (other, 180)] for n in range(10)}
+    frames, told = film(there, 10, background=lambda n: 100 if n < 5 else 180)
+    tracks = track_faces(frames, told)
+    assert [len(track.times) for track in tracks] == lengths
+    still, told = film(there, 10)
+    assert [len(track.times) for track in track_faces(still, told)] == [5, 5]
+
+
+def test_nothing_is_averaged_over_a_jump() -> None:
+    there = {n: [(1, 60 if n < 5 else 180)] for n in range(10)}
+    frames, told = film(there, 10, step_s=0.04, background=lambda n: 100 if n < 5 else 180)
+    (track,) = track_faces(frames, told)
+    np.testing.assert_allclose(track.smoothed_landmarks, track.landmarks, atol=1e-3)
+
+
 def test_the_same_person_after_a_cut_goes_on() -> None:
     frames, told = film(
         {n: [(1, 60 if n < 5 else 64)] for n in range(10)}, 10, background=lambda n: 100 if n < 5 else 180

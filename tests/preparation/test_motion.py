@@ -110,6 +110,18 @@ def test_the_mouth_is_in_the_middle_while_the_face_moves():
         assert 48 < width < 52
 
 
+def test_mouths_do_not_drift_over_a_cut():
+    track = still_track(shift=(0.0, 0.0))
+    moved = track.boxes.copy(), track.landmarks.copy()
+    moved[0][2:] += 200
+    moved[1][2:] += 200
+    track = FaceTrack(track.times, moved[0], moved[1], track.scores, moved[1])
+    places = motion.mouth_places(track, 20)
+    np.testing.assert_allclose(places[:7], np.tile(moved[1][:1], (7, 1, 1)), atol=1e-3)
+    np.testing.assert_allclose(places[8:], np.tile(moved[1][2:3], (13, 1, 1)), atol=1e-3)
+    assert len(places) == 21
+
+
 def test_flow_says_where_the_face_went():
     rng = stream(0, "flow")
     smooth = cv2.GaussianBlur(rng.normal(size=(128, 128)), (0, 0), 3)

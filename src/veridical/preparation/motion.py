@@ -27,7 +27,7 @@ from veridical.clips import MOUTH_FPS, MOUTH_SIZE, StoreSettings
 from veridical.clips.contents import FLOW_REGIONS
 from veridical.clips.encoding import encode_grey
 from veridical.faces.align import TEMPLATE_SIZE, Matrix, similarity, template, warp
-from veridical.faces.track import smoothed
+from veridical.faces.track import smoothed, steady_parts
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -144,14 +144,25 @@ class _Reader:
 
 
 def mouth_places(track: faces.FaceTrack, last: int) -> Floats:
-    """Return (last + 1, 5, 2) landmarks at 25 pictures a second, smoothed in time; at the ends the face is taken to move on."""
-    margin = math.ceil(3 * MOUTH_SMOOTHING_S * MOUTH_FPS)
-    points = track.landmarks.reshape(len(track.times), -1)
+    """Return (last + 1, 5, 2) landmarks at 25 pictures a second, smoothed in time but not over a jump of the face."""
     times = np.arange(last + 1) / MOUTH_FPS
-    dense = np.stack([np.interp(times, track.times, column) for column in points.T], axis=1).astype(np.float32)
+    parts = steady_parts(track.boxes)
+    ends = [float(track.times[part.start - 1 : part.start + 1].mean()) for part in parts[1:]]
+    of_part = np.searchsorted(ends, times, side="right")
+    places = [_smooth_places(track, part, times[of_part == number]) for number, part in enumerate(parts)]
+    return np.concatenate(places).reshape(-1, 5, 2)
+
+
+def _smooth_places(track: faces.FaceTrack, part: slice, times: npt.NDArray[np.float64]) -> Floats:
+    """Return (N, 10) smoothed landmarks at N times near one part of a track; at its ends the face is taken to move on."""
+    points = track.landmarks[part].reshape(-1, 10)
+    dense = np.stack([np.interp(times, track.times[part], column) for column in points.T], axis=1).astype(np.float32)
+    if not len(dense):
+        return dense
+    margin = math.ceil(3 * MOUTH_SMOOTHING_S * MOUTH_FPS)
     dense = np.pad(dense, ((margin, margin), (0, 0)), "reflect", reflect_type="odd")
     places = smoothed(np.arange(len(dense)) / MOUTH_FPS, dense, MOUTH_SMOOTHING_S)
-    return places[margin : margin + last + 1].reshape(-1, 5, 2)
+    return places[margin : len(dense) - margin]
 
 
 def _mouth_view(landmarks: Floats) -> Matrix:
