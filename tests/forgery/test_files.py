@@ -86,6 +86,7 @@ def test_reals_and_fakes_are_encoded_alike(world, tmp_path):
     for video in report.manifest.videos():
         found = probe(Path(video.path))
         assert found.codec == video.codec
+        assert found.container == video.attributes["container"]
         assert found.width == video.width
         assert video.compression == "c28"
         alike = (found.codec, found.pixel_format, found.fps, found.width, found.height, found.audio_codec)

@@ -149,8 +149,10 @@ def _written(
     if job.output.masks and made is not None:
         np.savez_compressed(path.with_suffix(".mask.npz"), bits=np.packbits(made.mask), shape=made.mask.shape)
     facts = asdict(probe(path))
-    facts.pop("container")
-    video = replace(_at_level(video, level, job.output.levels), path=str(path), sha256=None, **facts)
+    container = facts.pop("container")
+    video = _at_level(video, level, job.output.levels)
+    attributes = {**video.attributes, "container": container}
+    video = replace(video, path=str(path), sha256=None, attributes=attributes, **facts)
     write_json(path.with_suffix(".json"), {"made_from": _made_from(job, level), "video": video.to_row()})
     return video
 
