@@ -96,7 +96,7 @@ def test_a_clean_world_is_quiet_about_every_one_of_them() -> None:
 
 @pytest.mark.slow
 def test_over_seeds_faults_are_found_and_clean_worlds_are_left_alone() -> None:
-    seeds = range(1, 5)
+    seeds = range(1, 4)
     quiet = [[verdicts(worlds, seed) for seed in seeds] for worlds in ((CLEAN, ELSEWHERE), DATA_CLEAN)]
     for risk, worlds in {**FAULTS, **DATA_FAULTS}.items():
         clean = quiet[risk in DATA_FAULTS]
@@ -104,7 +104,7 @@ def test_over_seeds_faults_are_found_and_clean_worlds_are_left_alone() -> None:
         assert sum(row["verdict"] == "FLAG" for row in found) == len(found), risk
         false_alarms = sum(rows.loc[risk, "verdict"] == "FLAG" for rows in clean)
         certain = sum(rows.loc[risk, "verdict"] == "FLAG" and rows.loc[risk, "certain"] for rows in clean)
-        assert false_alarms <= 2, risk
+        assert false_alarms <= 1, risk
         assert certain == 0, risk
 
 

@@ -120,7 +120,9 @@ class World:
                 if condition == "video_masked" and not video.has_audio:
                     continue
                 if condition == f"control:{self.idle_control}":
-                    rows += [{**row, "condition": condition, "logit": row["logit"] + rng.normal(0, 0.05)} for row in joint]
+                    rows += [
+                        {**row, "condition": condition, "logit": row["logit"] + rng.normal(0, 0.05)} for row in joint
+                    ]
                     continue
                 found = self._rows(video, condition, rng)
                 joint = found if condition == "joint" else joint

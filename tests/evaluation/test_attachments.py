@@ -1,0 +1,93 @@
+"""A foreign detector judged on a store from the command line: figures, pictures of the worst videos, what the data hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from veridical.artefacts import Manifest, Video
+from veridical.cli.main import build_app
+from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "wrap_python.py"
+SIZE = 64
+
+
+def clip(video: Video, second: int) -> Clip:
+    """A face of noise; smoother for fakes, as the example detector supposes."""
+    rng = np.random.default_rng([second, sum(map(ord, video.video_id))])
+    frames = rng.integers(0, 256, (5, SIZE, SIZE, 3), dtype=np.uint8)
+    if video.label:
+        frames = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in frames])
+    box = np.tile(np.array([[10, 10, 90, 90]], np.float32), (5, 1))
+    sound = rng.normal(0, 3000, 16000).astype(np.int16)
+    return Clip(
+        video.video_id, float(second), frames, box, np.zeros((5, 5, 2), np.float32), np.ones(5, np.float32), sound,
+        np.ones(50, bool),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    videos = [
+        Video("d", f"{person:02d}-{kind}", "x", label=int(kind == "fake"), visual_label=int(kind == "fake"), audio_label=0,
+              generator="Blur" if kind == "fake" else None, identities=(str(person),), group=str(person), has_audio=True,
+              compression="c23", split="val" if person < 4 else "test")
+        for person in range(16) for kind in ("real", "fake")
+    ]  # fmt: skip
+    path = tmp_path_factory.mktemp("s") / "store"
+    ClipStore.create(path, StoreSettings(crop_size=SIZE), Manifest.from_videos(videos))
+    with ClipWriter(path) as writer:
+        for video in videos[:-1]:
+            writer.add(LedgerEntry(video.video_id, "ok", num_clips=2), [clip(video, second) for second in range(2)])
+        writer.add(LedgerEntry(videos[-1].video_id, "no_face", reason="no face in 10 pictures"), [])
+    return path
+
+
+def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "verdict"
+    arguments = ["evaluate", "--detector", f"{EXAMPLE}:score", "--on", str(store), "-o", str(out), "--replicates", "50"]
+    result = CliRunner().invoke(build_app(), [*arguments, "--control", "reverse", "--prevalence", "0.1"])
+    assert result.exit_code == 0, result.output
+    metrics = pd.read_csv(out / "metrics.csv", keep_default_na=False)
+    auc = metrics.query("metric == 'auc' and split == 'test' and level == 'video' and slice == ''")
+    assert float(auc[auc["condition"] == "joint"]["value"].iloc[0]) == 1.0
+    risks = pd.read_csv(out / "risks.csv").set_index("risk")
+    assert risks.loc["light, blur and loudness (d)", "verdict"] == "FLAG", "blur is all that tells these fakes"
+    assert risks.loc["frame order ignored: reverse (d)", "verdict"] == "FLAG"
+    assert risks.loc["leading silence (d)", "verdict"] == "PASS"
+    facts = json.loads((out / "evaluation.json").read_text())
+    assert next(item for item in facts["coverage"] if item["split"] == "test")["fake_without_score"] == 1
+    pictures = json.loads((out / "thumbnails.json").read_text())
+    worst = facts["failures"][0]["video_id"]
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(pictures[worst]), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (112, 112, 3)
+    page = (out / "report.html").read_text()
+    assert pictures[worst] in page
+    assert "What the data hold" in page
+    assert "Blur" in page
+    held = json.loads((out / "statistics.json").read_text())
+    assert [entry["name"] for entry in held] == ["d"]
+    assert facts["settings"]["prevalence"] == 0.1
+    videos = pd.read_parquet(out / "videos.parquet")
+    assert videos["p_fake_in_use"].between(0, 1).all()
+
+
+def test_a_csv_judged_with_its_store_has_pictures_too(store: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    videos = ClipStore.open(store).manifest().frame(["video_id"])
+    videos.assign(logit=rng.normal(size=len(videos))).to_csv(tmp_path / "theirs.csv", index=False)
+    arguments = ["evaluate", "--scores", str(tmp_path / "theirs.csv"), "--on", str(store), "-o", str(tmp_path / "v")]
+    result = CliRunner().invoke(build_app(), [*arguments, "--replicates", "50"])
+    assert result.exit_code == 0, result.output
+    assert len(json.loads((tmp_path / "v" / "thumbnails.json").read_text())) >= 9
+    result = CliRunner().invoke(build_app(), [*arguments, "--control", "shuffle"])
+    assert result.exit_code == 2
+    assert "--control goes with a run or --detector" in result.output
