@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from veridical import progress
 from veridical import weights as packaged
@@ -24,7 +24,7 @@ def weights(
     """
     console = Console()
     if action == "list":
-        table = Table("name", "purpose", "comes from", "licence", "in cache")
+        table = Table(Column("name", no_wrap=True), "purpose", "comes from", "licence", "in cache")
         for name, source in packaged.WEIGHTS.items():
             cached = "yes" if packaged.is_cached(name) else "no"
             table.add_row(name, source.purpose, source.source, source.licence, cached)
