@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from veridical.errors import NotEvaluableError
-from veridical.metrics.localisation import Segments, average_precision_at_iou, average_recall, temporal_iou
+from veridical.metrics.localisation import (
+    Segments,
+    average_precision_at_iou,
+    average_precision_of,
+    average_recall,
+    ranked_hits,
+    temporal_iou,
+)
 
 
 def made(*rows: tuple[float, float, float]) -> Segments:
@@ -88,3 +95,27 @@ def test_nothing_to_find_is_not_a_number() -> None:
         made((3, 2, 0.1))
     with pytest.raises(ValueError, match="n scores"):
         Segments(np.zeros((2, 2)), np.zeros(3))
+
+
+def test_weights_count_like_repetition() -> None:
+    """A video that a bootstrap draws three times counts like three videos."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        truths = {str(n): np.array([[0.0, 1.0], [3.0, 4.0]])[: rng.integers(0, 3)] for n in range(6)}
+        truths["0"] = np.array([[0.0, 1.0]])
+        predictions = {
+            name: made(*((float(start), start + 1.0, float(rng.normal())) for start in rng.choice(5, 3, replace=False)))
+            for name in truths
+        }
+        times = rng.integers(0, 4, len(truths))
+        times[0] = 1
+        correct, video = ranked_hits(predictions, truths, 0.5)
+        total = sum(count * len(stretches) for count, stretches in zip(times, truths.values(), strict=True))
+        weighted = average_precision_of(correct, times[video][:, None].astype(float), np.array([float(total)]))[0]
+        names = [(name, copy) for name, count in zip(truths, times, strict=True) for copy in range(count)]
+        repeated = average_precision_at_iou(
+            {f"{name}-{copy}": predictions[name] for name, copy in names},
+            {f"{name}-{copy}": truths[name] for name, copy in names},
+            0.5,
+        )
+        assert weighted == pytest.approx(repeated)

@@ -227,6 +227,8 @@ def show(console: Console, result: Evaluation) -> None:
     console.print(table)
     for _, gap in result.metrics[result.metrics["metric"] == "auc_gap"].iterrows():
         console.print(f"loss of AUC {escape(gap['dataset'])}: {_figure(gap)}", highlight=False)
+    for line in _in_use(result):
+        console.print(line, highlight=False, soft_wrap=True)
     verdicts = list(result.risks["verdict"])
     told = ", ".join(f"[{style}]{verdicts.count(name)} {name.lower()}[/]" for name, style in VERDICT_STYLE.items())
     console.print(f"risks: {told}", highlight=False)
@@ -239,6 +241,31 @@ def show(console: Console, result: Evaluation) -> None:
     console.print(f"ready for the next phase: [bold]{result.ready}[/]", highlight=False)
     for reason in result.facts["decision"]["reasons"]:
         console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
+
+
+def _in_use(result: Evaluation) -> list[str]:
+    """Return what a detector comes to that may say "cannot tell", and its precision at the stated share of fakes."""
+    settings, found = result.facts["settings"], []
+    rate, prevalence = settings["error_rate"], settings["prevalence"]
+    wanted = {
+        "abstained": f"conformal_{rate:g}",
+        "error_if_decided": f"conformal_{rate:g}",
+        "precision_at_prevalence": "val_eer",
+    }
+    rows = result.metrics
+    rows = rows[(rows["level"] == "video") & (rows["slice"] == "") & rows["value"].notna()]
+    for (dataset, split), part in rows.groupby(["dataset", "split"], sort=False):
+        values = {
+            name: part[(part["metric"] == name) & (part["operating_point"] == point)]["value"]
+            for name, point in wanted.items()
+        }
+        if len(values["error_if_decided"]) and len(values["precision_at_prevalence"]):
+            abstained, wrong, precision = (values[name].iloc[0] for name in wanted)
+            found.append(
+                f"{escape(f'{dataset} {split}'.strip())}: says “cannot tell” of {abstained:.0%}, is wrong of {wrong:.0%} of the"
+                f" others; of what it calls fake {precision:.1%} would be, where {prevalence:.1%} of all are fake"
+            )
+    return found
 
 
 def _figure(row: pd.Series, digits: int = 3) -> str:
