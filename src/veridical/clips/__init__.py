@@ -3,6 +3,7 @@
 from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip
 from veridical.clips.contents import CONTENTS, FLOW_STATISTICS, MOUTH_FPS, MOUTH_SIZE, Content
 from veridical.clips.ledger import STATUSES, LedgerEntry, Status
+from veridical.clips.remote import copy_store
 from veridical.clips.settings import StoreSettings
 from veridical.clips.store import ClipStore
 from veridical.clips.verify import verify
@@ -23,5 +24,6 @@ __all__ = [
     "LedgerEntry",
     "Status",
     "StoreSettings",
+    "copy_store",
     "verify",
 ]

@@ -27,13 +27,13 @@ class JoinedStores(ClipStore):
     def __init__(self, stores: Sequence[ClipStore]) -> None:
         first = stores[0]
         self.stores = tuple(stores)
-        self.path, self.facts = first.path, first.facts
+        self.path, self.location, self.facts = first.path, first.location, first.facts
         shared: dict[str, bool] = {name: all(getattr(store.settings, name) for store in stores) for name in CONTENTS}
         self.settings = first.settings.model_copy(update=shared)
         self._starts = np.cumsum([0, *(len(store) for store in stores)])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return join_stores, ([store.path for store in self.stores],)
+        return join_stores, ([store.location for store in self.stores],)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -81,7 +81,7 @@ class JoinedStores(ClipStore):
         return pd.concat([store.ledger() for store in self.stores], ignore_index=True)
 
 
-def join_stores(paths: Sequence[Path]) -> ClipStore:
+def join_stores(paths: Sequence[Path | str]) -> ClipStore:
     """Open stores as one; a single one is opened as it is.
 
     Raises:

@@ -28,6 +28,7 @@ from veridical.clips.clip import Clip
 from veridical.clips.contents import Content
 from veridical.clips.encoding import INDEX_COLUMNS, PAYLOAD_COLUMNS, clip_schema, decode_clips
 from veridical.clips.ledger import LEDGER_SCHEMA
+from veridical.clips.remote import fetch, first_cause, remote_uri
 from veridical.clips.settings import StoreSettings
 from veridical.errors import ArtefactError, UsageError
 from veridical.settings import parse_settings
@@ -44,19 +45,23 @@ Rows = Sequence[int] | npt.NDArray[np.int64]
 class ClipStore:
     """A clip store opened for reading. Make one with `ClipStore.create` or `ClipStore.open`."""
 
-    def __init__(self, path: Path, settings: StoreSettings, facts: dict[str, Any]) -> None:
+    def __init__(self, path: Path, settings: StoreSettings, facts: dict[str, Any], uri: str | None = None) -> None:
         self.path = path
+        """Folder of the store; of a store on object storage, the folder of what is kept of it here."""
+        self.location = uri or str(path)
+        """Where the tables are."""
         self.settings = settings
         self.facts = facts
         """What `store.json` says."""
-        self._clips = _open_table(path / CLIPS_TABLE)
-        self._ledger = _open_table(path / LEDGER_TABLE)
+        self._uri = uri
+        self._clips = _open_table(f"{self.location}/{CLIPS_TABLE}")
+        self._ledger = _open_table(f"{self.location}/{LEDGER_TABLE}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ClipStore.open, (self.path,)
+        return ClipStore.open, (self._uri or self.path,)
 
     def __repr__(self) -> str:
-        return f"ClipStore({str(self.path)!r}, {len(self)} clips)"
+        return f"ClipStore({self.location!r}, {len(self)} clips)"
 
     def __len__(self) -> int:
         return int(self._clips.count_rows())
@@ -68,6 +73,10 @@ class ClipStore:
         Raises:
             UsageError: when something is at that path already.
         """
+        if uri := remote_uri(path):
+            raise UsageError(
+                f"{uri}: stores are written on disks; prepare into a folder, and copy it with clips.copy_store"
+            )
         path = Path(path)
         if (path / FACTS_FILE).exists():
             raise UsageError(f"{path}: is a clip store already; prepare into it to continue it, or choose another name")
@@ -85,13 +94,18 @@ class ClipStore:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> ClipStore:
+    def open(cls, path: Path | str) -> ClipStore:
         """Open a store as it is now.
+
+        Args:
+            path: Its folder, or an address on object storage (`s3://bucket/folder`; see `clips.remote`).
 
         Raises:
             ArtefactError: when it is missing, damaged, or of another schema version.
         """
-        path = Path(path)
+        uri = remote_uri(path)
+        path = Path(path) if uri is None else fetch(uri, FACTS_FILE).parent
+        where = uri or path
         if not path.is_dir():
             raise ArtefactError(f"{path}: no such clip store; make one with `veridical prepare MANIFEST -o {path}`")
         if not (path / FACTS_FILE).is_file():
@@ -100,17 +114,17 @@ class ClipStore:
             )
         facts = read_json(path / FACTS_FILE)
         if not isinstance(facts, dict) or facts.get("kind") != "clip store":
-            raise ArtefactError(f"{path / FACTS_FILE}: expected the facts of a clip store")
+            raise ArtefactError(f"{where}/{FACTS_FILE}: expected the facts of a clip store")
         if facts.get("schema_version") != SCHEMA_VERSION:
             raise ArtefactError(
-                f"{path}: schema version {facts.get('schema_version')} of clip store, "
+                f"{where}: schema version {facts.get('schema_version')} of clip store, "
                 f"this release reads {SCHEMA_VERSION}; prepare it again"
             )
-        return cls(path, parse_settings(StoreSettings, facts["settings"], str(path / FACTS_FILE)), facts)
+        return cls(path, parse_settings(StoreSettings, facts["settings"], f"{where}/{FACTS_FILE}"), facts, uri)
 
     def manifest(self) -> Manifest:
         """Return the copy of the manifest that the store was last prepared from."""
-        return Manifest.read(self.path / MANIFEST_FILE)
+        return Manifest.read(self.path / MANIFEST_FILE if self._uri is None else fetch(self._uri, MANIFEST_FILE))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -191,8 +205,8 @@ def write_facts(folder: Path, settings: StoreSettings, manifest: Manifest) -> No
     )
 
 
-def _open_table(path: Path) -> Any:
+def _open_table(location: str) -> Any:
     try:
-        return lance.dataset(str(path))
+        return lance.dataset(location)
     except (ValueError, OSError) as error:
-        raise ArtefactError(f"{path}: is missing or damaged ({str(error).split(', /')[0]})") from None
+        raise ArtefactError(f"{location}: is missing or damaged ({first_cause(error)})") from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ from veridical.artefacts import Manifest
 from veridical.clips.clip import Clip
 from veridical.clips.encoding import content_digest, encode_clips
 from veridical.clips.ledger import LEDGER_SCHEMA, LedgerEntry
+from veridical.clips.remote import first_cause
 from veridical.clips.store import CLIPS_TABLE, LEDGER_TABLE, MANIFEST_FILE, ClipStore, write_facts
 from veridical.errors import ArtefactError, UsageError
 
@@ -111,7 +111,7 @@ class ClipWriter:
             _append(pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA), self.path / LEDGER_TABLE)
         except OSError as error:
             raise ArtefactError(
-                f"{self.path}: cannot be written ({_cause(error)}); make room and run the same "
+                f"{self.path}: cannot be written ({first_cause(error)}); make room and run the same "
                 f"command again, the videos committed before are kept"
             ) from error
         self._tables, self._entries, self._since = [], [], time.monotonic()
@@ -146,11 +146,6 @@ class ClipWriter:
         orphans = {video_id for video_id in ids if video_id not in known}
         _delete(self.path / CLIPS_TABLE, sorted(orphans))
         return sum(video_id in orphans for video_id in ids) if orphans else 0
-
-
-def _cause(error: OSError) -> str:
-    """Return the message without the place in Lance's source code."""
-    return re.split(r", /\S+\.rs:", str(error).splitlines()[0])[0]
 
 
 def _lock(path: Path) -> int:
