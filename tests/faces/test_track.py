@@ -161,8 +161,17 @@ def test_every_nth_picture_is_looked_at() -> None:
     (track,) = track_faces(frames, told, every=3)
     assert told.asked == [0, 3, 6, 9]
     assert len(track.times) == 10
-    assert track.num_detections == 4
+    assert track.num_detections == 10
     np.testing.assert_allclose(track.boxes[:, 0], 40 + np.arange(10), atol=1e-4)
+
+
+def test_the_last_picture_is_looked_at_and_misses_stay_misses() -> None:
+    frames, told = film({n: [(1, 60)] for n in range(12) if n != 6}, 12)
+    told.faces[3] = [face_at(60, score=0.6)]
+    (track,) = track_faces(frames, told, every=3)
+    assert told.asked == [0, 3, 6, 9, 11]
+    expected = [0.9, 0.6, 0.6, 0.6, 0, 0, 0, 0, 0, 0.9, 0.9, 0.9]
+    np.testing.assert_allclose(track.scores, np.array(expected, np.float32))
 
 
 def test_pictures_are_not_kept() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.preparation.making import FPS, SMALL, MarkerTools, manifest_of, number_of, write_marked
+from tests.preparation.making import FPS, SMALL, MarkerDetector, MarkerTools, manifest_of, number_of, write_marked
 
 from veridical import faces, media
 from veridical.clips import ClipStore, StoreSettings
@@ -150,6 +150,27 @@ def test_only_the_part_around_a_face_is_cut():
         np.testing.assert_allclose(crop.matrix, matrix, atol=1e-5)
         error = np.abs(decode_frames([crop.jpeg])[0].astype(int) - whole.astype(int))
         assert error.mean() < 2.5, side
+
+
+@pytest.mark.parametrize(("every", "budget"), [(2, None), (3, 96 * 96 * 3)])
+def test_faces_searched_in_every_nth_picture(tmp_path, monkeypatch, every, budget):
+    """Pictures are those of their time whether searched or not; a face missed in a search is missing until the next one."""
+    settings = SMALL.model_copy(update={"fps": 25.0, "max_missing_faces": 6, "detect_every": every})
+    path = write_marked(tmp_path / "v.mp4", 50, faces=lambda t: "none" if round(t * FPS) == 6 * every else "one")
+    searched = []
+    real = MarkerDetector.detect
+    monkeypatch.setattr(MarkerDetector, "detect", lambda self, image: searched.append(1) or real(self, image))
+    if budget:
+        monkeypatch.setattr(crops, "PICTURE_BYTES", budget)
+    clips = run(path, settings).clips
+    assert len(searched) == len({*range(0, 50, every), 49})
+    assert [clip.start_s for clip in clips] == [0, 1]
+    for clip in clips:
+        numbers = [number_of(frame) for frame in clip.frames]
+        np.testing.assert_allclose(numbers, FPS * clip.start_s + np.arange(25), atol=0.6)
+    missing = np.flatnonzero(clips[0].detector_score == 0)
+    assert list(missing) == [number for number in range(5 * every + 1, 7 * every) if number < 25]
+    assert (clips[1].detector_score > 0).all()
 
 
 def test_overlapping_windows(tmp_path):

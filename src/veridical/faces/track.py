@@ -65,13 +65,13 @@ class FaceTrack:
     landmarks: Floats
     """(N, 5, 2) as in `Face`, as detected; linear between detections where the face was not found."""
     scores: Floats
-    """(N,) of the detector; 0 where the face was not found or not looked for."""
+    """(N,) of the detector; 0 where the face was not found; where it was not looked for, the smaller one of those around."""
     smoothed_landmarks: Floats
     """(N, 5, 2) `landmarks` averaged over some 50 ms: for alignment without jitter."""
 
     @property
     def num_detections(self) -> int:
-        """Frames in which the face was found."""
+        """Frames in which the face was found, or would have been by all that is known of the frames around."""
         return int((self.scores > 0).sum())
 
     def nearest(self, time_s: float) -> int:
@@ -115,7 +115,7 @@ def track_faces(
     Args:
         frames: (time in seconds, (H, W, 3) RGB picture), times rising; taken one at a time and not kept.
         detector: Finds faces in one picture.
-        every: Look for faces in every n-th frame only; the others are interpolated and have score 0.
+        every: Look for faces in every n-th frame and in the last one only; in the others places are interpolated.
         max_gap_s: A face that was away longer than this starts a new track.
         smoothing_s: Standard deviation of the Gaussian in time for `smoothed_landmarks`; 0 for none.
 
@@ -126,13 +126,16 @@ def track_faces(
         raise UsageError(f"every: expected 1 or more, got {every}")
     times: list[float] = []
     linker = _Linker(max_gap_s)
+    index, image = -1, None
     for index, (time_s, image) in enumerate(frames):
         if times and time_s <= times[-1]:
             raise UsageError(f"frames: expected rising times, got {time_s} after {times[-1]}")
         times.append(float(time_s))
         if index % every == 0:
             linker.look(index, float(time_s), image, detector.detect(image))
-    return [_finished(track, np.array(times), smoothing_s) for track in linker.tracks]
+    if index % every and image is not None:
+        linker.look(index, times[-1], image, detector.detect(image))
+    return [_finished(track, np.array(times), smoothing_s, every) for track in linker.tracks]
 
 
 def select_track(tracks: Sequence[FaceTrack], policy: Policy = "dominant") -> FaceTrack:
@@ -236,7 +239,7 @@ def _thumbnail(image: Picture) -> Floats:
     return np.asarray(small.mean(axis=2) / 255, np.float32)
 
 
-def _finished(track: _Growing, times: Seconds, smoothing_s: float) -> FaceTrack:
+def _finished(track: _Growing, times: Seconds, smoothing_s: float, every: int) -> FaceTrack:
     start, stop = track.indices[0], track.indices[-1] + 1
     own_times = times[start:stop]
     known = np.array(track.indices) - start
@@ -244,6 +247,9 @@ def _finished(track: _Growing, times: Seconds, smoothing_s: float) -> FaceTrack:
     landmarks = _interpolated(own_times, known, np.array([face.landmarks.ravel() for face in track.faces]))
     scores = np.zeros(stop - start, np.float32)
     scores[known] = [face.score for face in track.faces]
+    for before, after in itertools.pairwise(known):
+        if after - before <= every:
+            scores[before + 1 : after] = min(scores[before], scores[after])
     smooth = np.concatenate([smoothed(own_times[part], landmarks[part], smoothing_s) for part in steady_parts(boxes)])
     return FaceTrack(own_times, boxes, landmarks.reshape(-1, 5, 2), scores, smooth.reshape(-1, 5, 2))
 

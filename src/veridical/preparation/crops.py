@@ -2,8 +2,8 @@
 
 Which face will be followed is known only at the end of a video. Until then the encoded crops of all faces wait in a file
 that moves from memory to disk when it grows. A crop can be used when the track's landmarks are those of the detection; where
-they are not (a face interpolated over a picture in which it was not found, or landmarks smoothed over time at high frame
-rates), the picture is needed again: some are kept for this within a budget, the others are decoded a second time.
+they are not (a face interpolated over a picture in which it was not found or not looked for, or landmarks smoothed over
+time at high frame rates), the picture is needed again: some are kept for this within a budget, the others decoded once more.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class CropKeeper:
         self._num_faces = 0
         self._picture: Picture | None = None
         self._scale = np.ones(2, np.float32)
-        self._smooths = settings.fps * 3 * SMOOTHING_S > 1
+        self._needs_again = settings.fps * 3 * SMOOTHING_S > 1 or settings.detect_every > 1
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 (closed by `close`)
 
     def close(self) -> None:
@@ -88,6 +88,9 @@ class CropKeeper:
         height, width = picture.shape[:2]
         share = self._settings.detection_size / max(height, width)
         self._picture = picture
+        self.num_pictures += 1
+        if self._needs_again:
+            self._keep_picture(picture)
         if share >= 1:
             self._scale = np.ones(2, np.float32)
             return picture
@@ -100,13 +103,12 @@ class CropKeeper:
         """Return the faces in the view of the picture taken last, in pixels of the view."""
         assert self._picture is not None
         found = self._detector.detect(image)
-        if self._smooths or len(found) < max(self._num_faces, 1):
-            self._keep_picture(self._picture)
-        if not self._smooths:
+        if not self._needs_again:
+            if len(found) < max(self._num_faces, 1):
+                self._keep_picture(self._picture)
             largest = sorted(found, key=lambda face: -face.area)[:MAX_FACES]
-            self._kept[self.num_pictures] = [self._keep(self._picture, face) for face in largest]
+            self._kept[self.num_pictures - 1] = [self._keep(self._picture, face) for face in largest]
         self._num_faces = len(found)
-        self.num_pictures += 1
         return found
 
     def in_picture(self, points: Floats) -> Floats:
@@ -158,7 +160,7 @@ class CropKeeper:
     def _keep_picture(self, image: Picture) -> None:
         if image.nbytes <= self._room:
             self._room -= image.nbytes
-            self._pictures[self.num_pictures] = image
+            self._pictures[self.num_pictures - 1] = image
 
 
 def cut_crop(image: Picture, landmarks: Floats, settings: StoreSettings) -> Crop:

@@ -131,7 +131,7 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
     crops = CropKeeper(tools.detector_for_video(), settings)
     try:
         frames = media.video_frames(path, fps=settings.fps)
-        tracks = faces.track_faces(_views(frames, settings, crops), crops)
+        tracks = faces.track_faces(_views(frames, settings, crops), crops, every=settings.detect_every)
         duration_s = frames.end_s or 0.0
         whole = _whole_windows(duration_s, 1 / facts.fps, crops.num_pictures, settings)
         track = _chosen([crops.track_in_picture(track) for track in tracks], source, facts, settings)
