@@ -38,8 +38,8 @@ def manifest(people: np.ndarray, donors: np.ndarray, generator: np.ndarray, comp
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     place = np.array(["train", "val", "test"])[np.random.default_rng(1).choice(3, size=count, p=(0.8, 0.1, 0.1))]
     attributes = pa.MapArray.from_arrays(
-        np.arange(0, 2 * count + 1, 2, dtype=np.int32), pa.array(np.tile(["target", "official_split"], count)),
-        pa.array(np.stack([names[:, 0], place], axis=1).ravel()),
+        np.arange(0, 2 * count + 1, 2, dtype=np.int32), pa.array(["target", "official_split"] * count),
+        pa.array(np.stack([names[:, 0], place], axis=1).ravel().tolist()),
     )  # fmt: skip
     columns = {
         "dataset": pa.array(np.full(count, "bench")),
