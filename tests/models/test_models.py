@@ -283,24 +283,51 @@ def test_a_sync_profile_finds_the_shift_that_was_planted() -> None:
         assert (sync_score(profile).item() > 0) == (shift == 0)
 
 
+def talk(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mouths that open and shut at random, and a spectrum that is louder in some bands when they are open."""
+    opening = torch.rand(8, 25, generator=torch.manual_seed(seed))
+    mouths = (opening[:, :, None, None] * 200 * torch.ones(48, 48)).to(torch.uint8)
+    mouths[..., :20, :] = 90
+    return mouths, opening.repeat_interleave(4, 1)[..., None] * torch.linspace(-1, 1, 40)
+
+
 def test_the_lip_sync_branch_learns_to_tell_shifted_sound() -> None:
     torch.manual_seed(0)
-    branch = LipSync(8, LipSyncSettings(width=16, channels=4, max_shift=3))
+    branch = LipSync(LipSyncSettings(width=16, channels=4, max_shift=3))
     optimiser = torch.optim.AdamW(branch.parameters(), lr=3e-3)
-    middle = torch.full((8,), 3)
+    middle, every = torch.full((8,), 3), torch.ones(8, dtype=torch.bool)
     for step in range(60):
-        opening = torch.rand(8, 25, generator=torch.manual_seed(step))
-        mouths = (opening[:, :, None, None] * 200 * torch.ones(48, 48)).to(torch.uint8)
-        mouths[..., :20, :] = 90
-        audio = opening.repeat_interleave(2, 1)[..., None] * torch.linspace(-1, 1, 8)
-        profile, _ = branch(mouths, audio, torch.ones(8, dtype=torch.bool))
+        profile, _ = branch(*talk(step), every)
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(profile, middle).backward()
         optimiser.step()
     with torch.no_grad():
-        late, _ = branch(mouths, audio.roll(4, 1), torch.ones(8, dtype=torch.bool))
-        assert (branch(mouths, audio, torch.ones(8, dtype=torch.bool))[0].argmax(1) == 3).float().mean() > 0.8
+        mouths, mel = talk(99)
+        assert (branch(mouths, mel, every)[0].argmax(1) == 3).float().mean() > 0.8
+        late, _ = branch(mouths, mel.roll(8, 1), every)
         assert (late.argmax(1) == 5).float().mean() > 0.8, "sound that comes two crops later fits two crops later"
+
+
+def test_the_lip_sync_branch_does_not_know_where_in_the_clip_it_is() -> None:
+    """Otherwise it would find the right shift without looking or listening."""
+    torch.manual_seed(0)
+    branch = LipSync(LipSyncSettings(width=16, channels=4)).eval()
+    mouths, mel = talk(0)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            branch._lips(mouths.roll(-1, 1))[:, :-1], branch._lips(mouths)[:, 1:], rtol=1e-4, atol=1e-5
+        )
+        torch.testing.assert_close(
+            branch._sound(mel.roll(-4, 1))[:, :-1], branch._sound(mel)[:, 1:], rtol=1e-4, atol=1e-5
+        )
+        samples = torch.randn(2, 16000, generator=torch.manual_seed(1)) * 0.1
+        moved = branch._sound(branch.log_mel(samples.roll(-640, 1)))[:, :-1]
+        torch.testing.assert_close(moved, branch._sound(branch.log_mel(samples))[:, 1:], rtol=0.05, atol=0.02)
+        noise = torch.randint(0, 256, (200, 25, 32, 32), dtype=torch.uint8, generator=torch.manual_seed(2))
+        mel = branch.log_mel(torch.randn(200, 16000, generator=torch.manual_seed(3)) * 0.1)
+        profile, _ = branch(noise, mel, torch.ones(200, dtype=torch.bool))
+    shares = torch.bincount(profile.argmax(1), minlength=11) / 200
+    assert shares[5] < 0.3, "noise fits noise nowhere in particular"
 
 
 @pytest.mark.parametrize("kind", list(TEMPORAL_BODIES))

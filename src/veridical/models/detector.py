@@ -56,6 +56,8 @@ class Features(NamedTuple):
     """(B,) bool; False masks the sound: missing, near-silent, or too little speech."""
     mouths: Tensor | None = None
     """(B, M, H, W) uint8 grey mouth crops, for the lip-sync branch."""
+    mel: Tensor | None = None
+    """(B, A, N) spectrum of the sound, for the lip-sync branch."""
     flow: Tensor | None = None
     """(B, T, N) float32 movement statistics."""
 
@@ -113,7 +115,7 @@ class Detector(nn.Module):
         self.video_head = _head(settings.temporal.output, settings)
         self.audio_head = _head(settings.audio_width, settings)
         self.frame_head = nn.Linear(settings.temporal.width, 1) if settings.frame_head else None
-        self.lip_sync = LipSync(settings.audio_width, settings.lip_sync) if settings.lip_sync else None
+        self.lip_sync = LipSync(settings.lip_sync) if settings.lip_sync else None
         sync_width = settings.lip_sync.width if settings.lip_sync else 0
         self.head = _head(settings.temporal.output + settings.fusion.width + sync_width, settings)
 
@@ -152,7 +154,9 @@ class Detector(nn.Module):
         nothing = samples_BS.new_zeros(len(samples_BS), 0, 0)
         video = nothing if only == "audio" else self.video(frames_BTCHW)
         audio = nothing if only == "video" else self._hidden_audio(samples_BS, has_audio_B)
-        return Features(video, audio, has_video_B, has_audio_B, mouths if self.lip_sync else None, flow)
+        if self.lip_sync is None:
+            return Features(video, audio, has_video_B, has_audio_B, flow=flow)
+        return Features(video, audio, has_video_B, has_audio_B, mouths, self.lip_sync.log_mel(samples_BS), flow)
 
     def _hidden_audio(self, samples_BS: Tensor, has_audio_B: Tensor) -> Tensor:
         """Encode the clips with sound; the others get zeros, which are masked later."""
@@ -187,7 +191,7 @@ class Detector(nn.Module):
         joint = self.fusion(frames_BTD, clip_BP, audio_BAE, features.has_video, features.has_audio)
         profile = None
         if self.lip_sync is not None:
-            profile, in_step = self.lip_sync(features.mouths, audio_BAE, features.has_video & features.has_audio)
+            profile, in_step = self.lip_sync(features.mouths, features.mel, features.has_video & features.has_audio)
             joint = torch.cat([joint, in_step], 1)
         verdicts = self._verdicts(clip_BP, audio_BAE.mean(1))
         video_logit, audio_logit = self._verdicts(clip_BP.detach(), audio_BAE.mean(1).detach()) if follow else verdicts

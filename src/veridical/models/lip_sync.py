@@ -1,9 +1,11 @@
-"""Lip-sync branch: do the lips move with the sound? Mouth crops at 25 a second against the speech encoder's steps.
+"""Lip-sync branch: do the lips move with the sound? Mouth crops at 25 a second against the sound's spectrum.
 
-Both are embedded at 25 steps a second and compared at several time shifts, as in SyncNet (Chung and Zisserman 2016, "Out of time:
-automated lip sync in the wild"). Five faces a second cannot see a shift of .2 s; this branch is what can. Departures: sound comes
-from the detector's own speech encoder; the other shifts of the same clip are the negatives, so no speaker or room can help; what
-is handed on is the whole profile over shifts and not one distance.
+Both are embedded in windows of five crops, .2 s, and compared at several time shifts, as in SyncNet (Chung and Zisserman
+2016, "Out of time: automated lip sync in the wild"). Five faces a second cannot see a shift of .2 s; this branch is what can.
+Departures: the other shifts of the same clip are the negatives, so no speaker or room can help; what is handed on is the
+whole profile over shifts and not one distance. Neither side may know where in the clip it is, or the shifts could be told by
+that alone: convolutions are without padding, and the sound comes as a spectrum of its own, not from a speech encoder with
+positions.
 """
 
 from __future__ import annotations
@@ -14,7 +16,12 @@ from torch import Tensor, nn
 
 from veridical.settings import Settings
 
-# B clips, M mouth crops, A audio steps, D features, L time shifts, E audio width, F output width
+# B clips, M mouth crops, A spectrum steps (4 a crop), N mel bands, S samples, D features, L time shifts, F output width
+
+MEL_BANDS = 40
+WINDOW = 5
+"""Crops that an embedding sees."""
+STEPS_PER_CROP = 4
 
 
 class LipSyncSettings(Settings):
@@ -34,34 +41,50 @@ class LipSyncSettings(Settings):
 
 
 class LipSync(nn.Module):
-    """Mouth crops and audio steps to a profile over time shifts and a vector for the head."""
+    """Mouth crops and a spectrum to a profile over time shifts and a vector for the head."""
 
-    def __init__(self, audio_width: int, settings: LipSyncSettings) -> None:
+    filters: Tensor
+    taper: Tensor
+
+    def __init__(self, settings: LipSyncSettings) -> None:
         super().__init__()
+        from transformers.audio_utils import mel_filter_bank
+
         self.max_shift = settings.max_shift
         c, d = settings.channels, settings.width
         self.mouth = nn.Sequential(
-            nn.Conv3d(1, c, (5, 7, 7), stride=(1, 4, 4), padding=(2, 3, 3)),
-            nn.GroupNorm(1, c),
+            nn.Conv3d(1, c, (WINDOW, 7, 7), stride=(1, 4, 4), padding=(0, 3, 3)),
             nn.GELU(),
             nn.Conv3d(c, 2 * c, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
-            nn.GroupNorm(1, 2 * c),
             nn.GELU(),
             nn.Conv3d(2 * c, 4 * c, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
             nn.GELU(),
         )
         self.mouth_out = nn.Linear(4 * c * 3 * 3, d)
-        self.sound = nn.Sequential(nn.Conv1d(audio_width, d, 5, padding=2), nn.GELU(), nn.Conv1d(d, d, 1))
+        self.sound = nn.Sequential(
+            nn.Conv1d(MEL_BANDS, 2 * d, WINDOW * STEPS_PER_CROP, stride=STEPS_PER_CROP),
+            nn.GELU(),
+            nn.Conv1d(2 * d, d, 1),
+        )
         self.log_scale = nn.Parameter(torch.tensor(2.0))
         self.out = nn.Linear(settings.num_shifts + d, d)
         self.null = nn.Parameter(torch.randn(1, d) * 0.02)
+        filters = mel_filter_bank(201, MEL_BANDS, 60.0, 7600.0, 16000, norm="slaney", mel_scale="slaney")
+        self.register_buffer("filters", torch.tensor(filters, dtype=torch.float32), persistent=False)
+        self.register_buffer("taper", torch.hann_window(400), persistent=False)
 
-    def forward(self, mouths_BMHW: Tensor, audio_BAE: Tensor, applies_B: Tensor) -> tuple[Tensor, Tensor]:
+    def log_mel(self, samples_BS: Tensor) -> Tensor:
+        """Return the log-mel spectrum (B, A, N) in steps of 10 ms, of zero mean and unit deviation in each clip."""
+        spectrum = torch.stft(samples_BS.float(), 400, 160, window=self.taper, return_complex=True)[..., :-1]
+        mel_BAN = torch.einsum("bfa,fn->ban", spectrum.abs() ** 2, self.filters).clamp_min(1e-10).log10()
+        return (mel_BAN - mel_BAN.mean((1, 2), keepdim=True)) / (mel_BAN.std((1, 2), keepdim=True) + 1e-3)
+
+    def forward(self, mouths_BMHW: Tensor, mel_BAN: Tensor, applies_B: Tensor) -> tuple[Tensor, Tensor]:
         """Compare lips and sound.
 
         Args:
             mouths_BMHW: uint8 grey crops, 25 a second.
-            audio_BAE: Steps of the speech encoder over the same window.
+            mel_BAN: What `log_mel` gave of the same window.
             applies_B: False where picture or sound is hidden; the vector is then a learned null.
 
         Returns:
@@ -69,10 +92,7 @@ class LipSync(nn.Module):
             vector (B, F).
         """
         lips_BMD = nn.functional.normalize(self._lips(mouths_BMHW), dim=-1)
-        sound_BDM = nn.functional.interpolate(
-            self.sound(audio_BAE.transpose(1, 2)), size=lips_BMD.shape[1], mode="linear", align_corners=False
-        )
-        sound_BMD = nn.functional.normalize(sound_BDM.transpose(1, 2), dim=-1)
+        sound_BMD = nn.functional.normalize(self._sound(mel_BAN), dim=-1)
         similar_BMM = lips_BMD @ sound_BMD.transpose(1, 2)
         shifts = range(-self.max_shift, self.max_shift + 1)
         profile_BL = torch.stack([similar_BMM.diagonal(shift, 1, 2).mean(-1) for shift in shifts], 1)
@@ -80,14 +100,19 @@ class LipSync(nn.Module):
         vector_BF = self.out(torch.cat([profile_BL, (lips_BMD * sound_BMD).mean(1)], 1))
         return profile_BL, torch.where(applies_B[:, None], nn.functional.gelu(vector_BF), self.null)
 
+    def _sound(self, mel_BAN: Tensor) -> Tensor:
+        """Embed each .2 s of sound (B, M - 6, D); the outermost are left out, the edge of the spectrum shows in them."""
+        embedded: Tensor = self.sound(mel_BAN.transpose(1, 2)).transpose(1, 2)
+        return embedded[:, 1:-1]
+
     def _lips(self, mouths_BMHW: Tensor) -> Tensor:
-        """Embed each crop with its neighbours in time (B, M, D); light and contrast of a clip are evened out."""
+        """Embed each five crops (B, M - 6, D), without the outermost; light and contrast of a clip are evened out."""
         x = mouths_BMHW.to(self.log_scale.dtype)
         x = (x - x.mean((1, 2, 3), keepdim=True)) / (x.std((1, 2, 3), keepdim=True) + 1.0)
         maps_BCMHW = self.mouth(x[:, None])
         places = nn.functional.adaptive_avg_pool3d(maps_BCMHW, (maps_BCMHW.shape[2], 3, 3))
         embedded: Tensor = self.mouth_out(places.permute(0, 2, 1, 3, 4).flatten(2))
-        return embedded
+        return embedded[:, 1:-1]
 
 
 def sync_score(profile_BL: Tensor) -> Tensor:

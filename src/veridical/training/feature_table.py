@@ -23,8 +23,8 @@ Rows = npt.NDArray[np.int64]
 MIDDLE = -1
 """Number of the view that is not varied: the middle crop of validation."""
 _UNREAD: dict[Modality | None, tuple[str, ...]] = {
-    "video": ("audio", "mouths"),
-    "audio": ("video", "mouths", "flow"),
+    "video": ("audio", "mouths", "mel"),
+    "audio": ("video", "mouths", "mel", "flow"),
     None: (),
 }
 

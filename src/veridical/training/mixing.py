@@ -18,6 +18,8 @@ from veridical.training.targets import ClipFacts
 
 # B clips
 
+MIXED = ("video", "audio", "flow", "mouths", "mel")
+
 
 def mixed(features: Features, facts: ClipFacts, settings: MixingSettings) -> tuple[Features, ClipFacts]:
     """Mix clips, or do not, as torch's generator decides.
@@ -38,10 +40,7 @@ def mixed(features: Features, facts: ClipFacts, settings: MixingSettings) -> tup
         changed = _blended(features, other_B, share)
     else:
         changed, share = _spliced(features, other_B, share)
-    kept = {
-        name: _where(alike_B, getattr(changed, name), getattr(features, name))
-        for name in ("video", "audio", "flow", "mouths")
-    }
+    kept = {name: _where(alike_B, getattr(changed, name), getattr(features, name)) for name in MIXED}
     labels = {
         name: torch.where(alike_B, _blend(value, value[other_B], share), value)
         for name, value in (("label", facts.label), ("visual", facts.visual), ("audio", facts.audio))
@@ -60,13 +59,14 @@ def _where(picked_B: Tensor, new: Tensor | None, old: Tensor | None) -> Tensor |
 
 
 def _blended(features: Features, other_B: Tensor, share: float) -> Features:
-    """Return clips with a share of others; mouth crops are pictures, of which the larger share is kept."""
-    mouths = features.mouths
+    """Return clips with a share of others; of what the lip-sync branch compares the larger share is kept whole."""
+    theirs = share >= 0.5
     return features._replace(
         video=_blend(features.video, features.video[other_B], share),
         audio=_blend(features.audio, features.audio[other_B], share),
         flow=None if features.flow is None else _blend(features.flow, features.flow[other_B], share),
-        mouths=mouths if mouths is None or share < 0.5 else mouths[other_B],
+        mouths=features.mouths[other_B] if theirs and features.mouths is not None else features.mouths,
+        mel=features.mel[other_B] if theirs and features.mel is not None else features.mel,
     )
 
 
@@ -85,5 +85,5 @@ def _spliced(features: Features, other_B: Tensor, share: float) -> tuple[Feature
         result[:, start:end] = value[other_B, start:end]
         return result
 
-    parts = {name: splice(getattr(features, name)) for name in ("video", "audio", "flow", "mouths")}
+    parts = {name: splice(getattr(features, name)) for name in MIXED}
     return features._replace(**parts), length / num_frames  # type: ignore[arg-type]
