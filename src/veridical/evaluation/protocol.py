@@ -230,8 +230,10 @@ class Judge:
             if prefix in ("forged", "sound"):
                 continue
             parts = self.table.slices(self._key("auc", condition=condition), prefix)
+            # One person alone is no group: what has no interval says nothing about a difference between groups.
+            parts = {value: part for value, part in parts.items() if np.isfinite(part.low)}
             if len(parts) < 2:
-                figure = Figure(reason=f"fewer than two values of {prefix} can be judged")
+                figure = Figure(reason=f"fewer than two values of {prefix} can be judged with an interval")
             else:
                 figure = spread(parts.values(), self.settings.confidence)
             self.table.add(self._key("auc_spread", condition=condition, slice=prefix), figure)

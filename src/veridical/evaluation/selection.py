@@ -198,6 +198,8 @@ def _temperatures(
 ) -> tuple[dict[str, Temperature], list[str]]:
     found, warnings = {}, []
     for condition in evidence.clips:
+        if ":" in condition:
+            continue  # controls, degradations and attacks are judged as they rank
         scores = validation_scores(evidence, dataset, condition, "video", settings)
         try:
             found[condition] = fit_temperature(scores.labels, scores.logits)
