@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veridical.training.batches import count_paired, epoch_batches
+from veridical.training.batches import class_weights, count_paired, epoch_batches
 from veridical.training.recipe import BatchSettings
 
 
@@ -77,3 +79,57 @@ def test_pairs_stand_in_one_batch_where_the_original_is_known() -> None:
 def test_pairs_without_balance_are_refused() -> None:
     with pytest.raises(ValueError, match="balanced=true"):
         BatchSettings(pairs=True, balanced=False)
+
+
+def duplicates(index: pd.DataFrame, batches: list[Any], clips: int = 4) -> int:
+    names = index.set_index("row")["video_id"]
+    videos = [names.loc[batch].to_numpy()[::clips] for batch in batches]
+    return sum(len(part) - len(set(part)) for part in videos)
+
+
+@given(people=st.integers(4, 9), methods=st.integers(1, 4), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_no_video_stands_twice_in_a_batch_where_that_can_be_avoided(people: int, methods: int, seed: int) -> None:
+    names = "abcd"[:methods]
+    index = fabricate_index(people, dict.fromkeys(names, people), 4)
+    index["origin"] = [
+        f"real{video[1:]}" if video[0] in names and not video.startswith("real") else None
+        for video in index["video_id"]
+    ]
+    for pairs in (False, True):
+        batches = epoch_batches(index, BatchSettings(pairs=pairs), seed, "joint", 0)
+        # At the end of an epoch little is left to choose from.
+        assert duplicates(index, batches[:-1]) == 0
+    unbalanced = epoch_batches(index, BatchSettings(balanced=False), seed, "joint", 0)
+    assert duplicates(index, unbalanced[:-1]) == 0
+
+
+def test_pairs_of_one_original_repeat_it() -> None:
+    index = fabricate_index(1, {"a": 8}, 4)
+    index["origin"] = "real0"
+    for batch in epoch_batches(index, BatchSettings(pairs=True), 0, "joint", 0):
+        assert (index.set_index("row")["video_id"].loc[batch] == "real0").sum() == 16
+
+
+def test_hard_videos_come_more_often() -> None:
+    index = fabricate_index(20, {"a": 40}, 4)
+    hardness = {"a0": 20.0, **{f"a{i}": 0.1 for i in range(1, 40)}}
+    names = index.set_index("row")["video_id"]
+
+    def count(share: float, known: dict[str, float] | None) -> float:
+        choice = BatchSettings(hard_examples=share)
+        drawn = [np.concatenate(epoch_batches(index, choice, seed, "joint", 1, known)).tolist() for seed in range(15)]
+        return float(np.mean([(names.loc[rows] == "a0").sum() / 4 for rows in drawn]))
+
+    assert count(0.0, hardness) == count(0.5, {}) == count(0.5, None)
+    assert count(0.3, hardness) > 3 * count(0.0, hardness)
+    assert count(0.8, hardness) > count(0.3, hardness)
+
+
+def test_class_weights_by_hand() -> None:
+    index = fabricate_index(2, {"a": 6}, 4)
+    real, fake = class_weights(index)
+    assert (real, fake) == (2.0, pytest.approx(2 / 3))
+    assert (index["target"].map({0: real, 1: fake})).mean() == pytest.approx(1)
+    with pytest.raises(ValueError, match="balanced=false"):
+        BatchSettings(class_weights=True)
