@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from veridical.errors import UsageError
+from veridical.errors import UsageError, unknown_name
 
 
 class Settings(BaseModel):
@@ -41,8 +41,27 @@ def parse_settings(
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "(top level)"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        if first["type"] == "extra_forbidden":
+            unknown = unknown_name("setting", str(first["loc"][-1]), _names_at(model, first["loc"][:-1]))
+            raise UsageError(f"{_blamed(where, source, assignments)}: {unknown}{more}") from None
         found = "" if isinstance(first.get("input"), Mapping) else f", found {first.get('input')!r}"
         raise UsageError(f"{_blamed(where, source, assignments)}: {where}: {first['msg']}{found}{more}") from None
+
+
+def _names_at(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
+    """Return the names of the settings below a place in a model; of lists and unions, those of the first model in them."""
+    for part in place:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            model = next(_models_in(field.annotation), model)
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def _blamed(where: str, source: str, assignments: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ def test_a_name_like_nothing_gets_the_plain_list() -> None:
     ("values", "message"),
     [
         ({"inner": {"size": "many"}}, r"f\.yaml: inner\.size: .*integer.*found 'many'"),
-        ({"inner": {"siez": 3}}, r"f\.yaml: inner\.siez: Extra inputs"),
+        ({"inner": {"siez": 3}}, r"f\.yaml: unknown setting 'siez'; did you mean 'size'"),
         ({"outer": 1, "b": 2}, r"and 1 more"),
     ],
 )

@@ -96,7 +96,7 @@ def test_declared_meaning_is_taken_at_its_word(store: ClipStore, tmp_path: Path)
         ({"output": "z"}, "no output 'z'; its outputs are y"),
         ({"picture_input": "pixels"}, r"its inputs are x; the settings feed pixels"),
         ({"layout": "NTCHW"}, "layout NTCHW does not go with takes: frame"),
-        ({"sizes": 3}, "sizes: Extra inputs are not permitted"),
+        ({"sizes": 3}, "unknown setting 'sizes'"),
         ({"kind": "tensorflow"}, "unknown kind .* Valid: huggingface, onnx"),
         ({"file": "other.onnx"}, "cannot be loaded as ONNX"),
     ],

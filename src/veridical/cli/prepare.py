@@ -35,7 +35,9 @@ def prepare(
     setting: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change what a clip is, for example fps=25 or face_policy=single."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change what a clip is, for example fps=25, face_policy=mask or mouths=true.",
         ),
     ] = None,
     engine: Annotated[
