@@ -4,9 +4,11 @@
 (b) PyAV decodes every frame, the same detector searches each sampled frame at the size `veridical prepare` uses, a JPEG per face;
 (c) `veridical prepare`: the same and tracking, alignment, sound, speech detection, and clips encoded for the store.
 
-    python benchmarks/prepare.py FOLDER [--limit N]
+    python benchmarks/prepare.py FOLDER [--limit N] [--h264 1920x1080]
 
-The last line is one JSON object: CPU seconds per video, ratios, and the share of sampled pictures with a face.
+With --h264 the videos are not those of the folder, but one film of ten seconds of that size, H.264 at crf 23: the first video
+forth and back. The last line is one JSON object: CPU seconds per video, ratios, the share of sampled pictures with a face, and
+what ten million such videos need.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import numpy as np
 from veridical.clips import StoreSettings
 from veridical.clips.encoding import decode_clips
 from veridical.faces import Face, FaceDetector
+from veridical.media import audio_samples, video_frames, write_video
 from veridical.preparation.jobs import Job, Setup, Worker, read_spool
 
 SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"}
@@ -90,13 +93,34 @@ def plain_pyav(path: Path, detector: FaceDetector) -> tuple[int, int]:
     return pictures, with_face
 
 
-def ours(path: Path, worker: Worker) -> tuple[int, int]:
+def ours(path: Path, worker: Worker, stored: dict[Path, int]) -> tuple[int, int]:
     outcome = worker(Job(0, path.stem, str(path)))
     if outcome.spool is None:
         return outcome.entry.num_dropped_windows * SETTINGS.num_frames, 0
+    stored[path] = outcome.spool.stat().st_size
     clips = decode_clips(read_spool(outcome.spool))
     windows = len(clips) + outcome.entry.num_dropped_windows
     return windows * SETTINGS.num_frames, sum(int((clip.detector_score > 0).sum()) for clip in clips)
+
+
+def film(source: Path, size: tuple[int, int], path: Path) -> Path:
+    """Write ten seconds of a video, forth and back, cut to the shape and brought to the size."""
+    pictures = [frame.image for frame in video_frames(source)]
+    height, width = pictures[0].shape[:2]
+    high, wide = min(height, width * size[1] // size[0]), min(width, height * size[0] // size[1])
+    top, left = (height - high) // 2, (width - wide) // 2
+    order = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
+    parts = (pictures[order[n % len(order)]][top : top + high, left : left + wide] for n in range(250))
+    large = (cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in parts)
+    samples = audio_samples(source, rate_hz=44_100)
+    sound = None if samples is None else np.resize(samples, 441_000)
+    write_video(path, large, fps=25, samples=sound, sample_rate_hz=44_100, crf=23)
+    return path
+
+
+def ten_million(cpu_s: float, stored_bytes: float) -> dict[str, float]:
+    """What ten million videos of this cost need, at one worker per core."""
+    return {"core_hours": round(cpu_s * 1e7 / 3600), "terabytes": round(stored_bytes * 1e7 / 1e12, 2)}
 
 
 def around(picture: np.ndarray, face: Face) -> np.ndarray:
@@ -112,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--limit", type=int, default=20)
+    parser.add_argument("--h264", metavar="WIDTHxHEIGHT")
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.folder.rglob("*") if path.suffix.lower() in SUFFIXES)[: arguments.limit]
     if not paths:
@@ -120,13 +145,17 @@ def main() -> None:
     tallies = {name: Tally() for name in ("usual_script", "plain_pyav", "prepare")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if arguments.h264:
+            width, height = (int(side) for side in arguments.h264.split("x"))
+            paths = [film(paths[0], (width, height), folder / "film.mp4")]
+        stored: dict[Path, int] = {}
         detectors: dict[int, FaceDetector] = {}
         detector = FaceDetector(SETTINGS.detector_threshold, detection_size=SETTINGS.detection_size)
         worker = Setup(SETTINGS, folder)()
         methods: dict[str, Callable[[Path], tuple[int, int]]] = {
             "usual_script": lambda path: usual_script(path, folder, detectors),
             "plain_pyav": lambda path: plain_pyav(path, detector),
-            "prepare": lambda path: ours(path, worker),
+            "prepare": lambda path: ours(path, worker, stored),
         }
         for method in methods.values():
             method(paths[0])
@@ -144,6 +173,7 @@ def main() -> None:
         "share_of_pictures_with_face": {
             key: round(tally.with_face / max(tally.pictures, 1), 4) for key, tally in tallies.items()
         },
+        "ten_million_videos": ten_million(cost["prepare"], sum(stored.values()) / len(paths)),
     }
     print(json.dumps(report))
 
