@@ -14,7 +14,7 @@ from veridical.training.mixing import mixed
 from veridical.training.recipe import LossSettings, MixingSettings, StageSettings
 from veridical.training.stages import drop_modalities
 from veridical.training.steps import batch_loss
-from veridical.training.targets import ClipFacts, clip_facts, target_of
+from veridical.training.targets import ClipFacts, clip_facts, says_which, target_of
 
 KINDS = {  # label, visual, audio
     "real": (0, 0, 0),
@@ -32,7 +32,7 @@ def facts_of(kinds: list[str], sound: bool = True) -> ClipFacts:
         "Int8"
     )
     rows["video_id"] = [f"v{i // 2}" for i in range(len(kinds))]
-    rows["usable_sound"] = sound
+    rows["usable_sound"], rows["says_which"] = sound, True
     rows["target"] = rows["label"]
     return clip_facts(rows, (1.0, 1.0), CPU)
 
@@ -78,10 +78,28 @@ def test_single_modalities_learn_their_own_label() -> None:
 
 def test_modality_dropout_hides_one_and_never_both() -> None:
     torch.manual_seed(0)
-    dropped = drop_modalities(features_of(4000), 0.2)
+    dropped = drop_modalities(features_of(4000), 0.2, torch.ones(4000, dtype=torch.bool))
     assert (dropped.has_video | dropped.has_audio).all()
     assert (~dropped.has_video).float().mean().item() == pytest.approx(0.1, abs=0.02)
     assert (~dropped.has_audio).float().mean().item() == pytest.approx(0.1, abs=0.02)
+
+
+def test_nothing_is_hidden_where_the_corpus_does_not_say_which_modality_is_forged() -> None:
+    """Only its real videos would be, and a missing modality would come to mean real."""
+    kinds = {
+        "tells": ["real", "face", "voice"],
+        "mute": ["real", "unknown parts", "unknown parts"],
+        "real only": ["real"],
+    }
+    rows = pd.DataFrame(
+        [(dataset, *KINDS[kind]) for dataset, found in kinds.items() for kind in found],
+        columns=["dataset", "label", "visual_label", "audio_label"],
+    ).astype(dict.fromkeys(("label", "visual_label", "audio_label"), "Int8"))
+    allowed = says_which(rows)
+    assert allowed.tolist() == [True] * 3 + [False] * 4
+    torch.manual_seed(0)
+    dropped = drop_modalities(features_of(7), 0.99, torch.tensor(allowed.to_numpy()))
+    assert (dropped.has_video & dropped.has_audio).tolist() == [False] * 3 + [True] * 4
 
 
 def stage(**changes: Any) -> StageSettings:

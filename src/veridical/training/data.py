@@ -16,6 +16,7 @@ from veridical.clips.joined import JoinedStores, join_stores
 from veridical.clips.labels import label_clips
 from veridical.errors import UsageError
 from veridical.training.recipe import DataSettings, Objective
+from veridical.training.targets import says_which
 
 TARGETS: dict[Objective, str] = {"video": "visual_label", "audio": "audio_label", "joint": "label"}
 _MANIFEST_COLUMNS = ("dataset", "split", "generator", "group", "attributes")
@@ -129,6 +130,7 @@ def join_labels(store: ClipStore, manifest: Manifest, inputs: InputSettings) -> 
     clips["usable_sound"] = (
         clips["has_audio"].astype(bool) & loud & (clips["speech_share"].fillna(0) >= inputs.min_speech_share)
     )
+    clips["says_which"] = says_which(clips)
     return clips
 
 

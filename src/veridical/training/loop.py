@@ -281,7 +281,7 @@ class _Trainer:
         only = ONLY[stage.objective]
         known = clip_facts(facts, weights, self.fabric.device)
         features, known = mixed(learning.source.batch(rows, view, only), known, self.recipe.mixing)
-        features = drop_modalities(features, stage.modality_dropout)
+        features = drop_modalities(features, stage.modality_dropout, known.says_which)
         output = learning.model(features, follow=stage.objective == "joint", only=only)
         learned = batch_loss(output, features, known, stage, self.recipe.losses)
         values = self._over_processes(learned)

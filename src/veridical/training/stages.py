@@ -81,12 +81,12 @@ def objective_logit(output: DetectorOutput, objective: Objective) -> Tensor:
     return {"video": output.video_logit, "audio": output.audio_logit, "joint": output.logit}[objective]
 
 
-def drop_modalities(features: Features, probability: float) -> Features:
-    """Hide picture or sound, either alike, of clips that have both; never both."""
+def drop_modalities(features: Features, probability: float, allowed_B: Tensor) -> Features:
+    """Hide picture or sound, either alike, of clips that have both and are `allowed`; never both."""
     if probability == 0:
         return features
     drawn_B = torch.rand(len(features.has_audio), device=features.has_audio.device)
-    both_B = features.has_video & features.has_audio
+    both_B = features.has_video & features.has_audio & allowed_B
     return features.masked(video=both_B & (drawn_B < probability / 2), audio=both_B & (drawn_B > 1 - probability / 2))
 
 

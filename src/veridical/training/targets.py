@@ -4,6 +4,9 @@ A clip's label speaks of picture and sound together. Where one of them is hidden
 what is left takes its place: a fake whose forged voice is hidden shows a genuine face, and calling that face fake would teach to
 see what is not there. Where neither modality is forged by itself (a genuine voice over a genuine face that it does not belong
 to), half of the clip holds no evidence either way, and the clip is left out.
+
+A corpus that does not say which modality of its fakes is forged (DFDC) has no label for half a fake, though it has one for half a
+real video. Nothing of it is hidden: otherwise only real videos would be, and a missing modality would come to mean real.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ class ClipFacts:
     audio: Tensor
     usable_sound: Tensor
     """bool; False where the clip has no sound that could be hidden."""
+    says_which: Tensor
+    """bool; False where the corpus does not say which modality of its fakes is forged."""
     video: Tensor
     """Number of each clip's video within the batch."""
     weight: Tensor
@@ -42,7 +47,7 @@ def clip_facts(rows: pd.DataFrame, class_weights: tuple[float, float], device: t
     """Return what the data say of the clips of a batch.
 
     Args:
-        rows: A row per clip: video_id, usable_sound, target, and the three labels.
+        rows: A row per clip: video_id, usable_sound, says_which, target, and the three labels.
         class_weights: Of real and of fake clips.
         device: Where the tensors go.
     """
@@ -55,6 +60,7 @@ def clip_facts(rows: pd.DataFrame, class_weights: tuple[float, float], device: t
         visual=column("visual_label"),
         audio=column("audio_label"),
         usable_sound=torch.tensor(rows["usable_sound"].to_numpy(bool), device=device),
+        says_which=torch.tensor(rows["says_which"].to_numpy(bool), device=device),
         video=torch.tensor(pd.factorize(rows["video_id"])[0], device=device),
         weight=torch.where(column("target") > 0.5, class_weights[1], class_weights[0]),
         mixed=torch.zeros(len(rows), dtype=torch.bool, device=device),
@@ -74,12 +80,23 @@ def target_of(facts: ClipFacts, features: Features, objective: Objective) -> Ten
 def seen_label(facts: ClipFacts, features: Features) -> Tensor:
     """Return the label of what is not hidden (B,), NaN where it is unknown or holds no evidence.
 
-    Where the label of what is left is unknown, the clip's own serves if it is real, or if nothing was taken away that it had.
+    Where the label of what is left is unknown, the clip's own serves if nothing was taken away that the clip had.
     """
     whole_B = features.has_video & features.has_audio
     own_B = torch.where(features.has_video, facts.visual, facts.audio)
     hidden_B = ~features.has_video | (facts.usable_sound & ~features.has_audio)
-    fallback_B = torch.where(hidden_B & (facts.label > 0), float("nan"), facts.label)
+    fallback_B = torch.where(hidden_B, float("nan"), facts.label)
     part_B = torch.where(own_B.isnan(), fallback_B, own_B)
     only_together_B = facts.label > torch.maximum(facts.visual, facts.audio)
     return torch.where(whole_B, facts.label, torch.where(only_together_B, float("nan"), part_B))
+
+
+def says_which(clips: pd.DataFrame) -> pd.Series:
+    """Return for each clip whether most fakes of its dataset have a label for picture and sound apart (bool).
+
+    Args:
+        clips: A row per clip: dataset, and the three labels.
+    """
+    known = clips["visual_label"].notna() & clips["audio_label"].notna()
+    shares = known[(clips["label"] == 1).fillna(False).astype(bool)].groupby(clips["dataset"]).mean()
+    return clips["dataset"].map(shares).fillna(0.0) > 0.5
