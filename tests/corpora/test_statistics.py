@@ -86,6 +86,7 @@ def test_nothing_known_is_said_and_json_round_trips(manifest: Manifest, clips: p
         again = Statistics.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
         assert again == found
         for table in again.tables():
+            assert table.rows
             assert all(len(row) == len(table.headers) for row in table.rows)
             assert all(isinstance(cell, str) for row in table.rows for cell in row)
     shown = {row[0]: row[1] for row in statistics(manifest).tables()[0].rows}

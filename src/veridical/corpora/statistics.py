@@ -22,6 +22,7 @@ from veridical.corpora.texttable import (
     generators_table,
     lost_table,
     matrix_table,
+    notes_table,
     official_table,
     splits_table,
     totals_table,
@@ -75,7 +76,9 @@ class Statistics:
         found += [clips_table(self.generators)] if self.totals["clips"] is not None else []
         found.append(splits_table(self.splits))
         found += [lost_table(self.lost)] if self.lost else []
-        return (*found, official_table(self.official, "; ".join(self.notes)))
+        found += [official_table(self.official)] if self.official else []
+        found += [notes_table(self.notes)] if self.notes else []
+        return tuple(found)
 
 
 def statistics(

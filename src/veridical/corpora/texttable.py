@@ -84,10 +84,15 @@ def lost_table(lost: Mapping[str, int]) -> TextTable:
     return TextTable("Videos without clips", ("why", "videos"), rows)
 
 
-def official_table(counts: Sequence[OfficialCount], note: str) -> TextTable:
+def official_table(counts: Sequence[OfficialCount]) -> TextTable:
     """Return the official numbers beside those found."""
     rows = tuple((count.name, f"{count.expected:,}", f"{count.found:,}", count.verdict) for count in counts)
-    return TextTable("Against the official numbers", ("kind", "published", "here", "verdict"), rows, note)
+    return TextTable("Against the official numbers", ("kind", "published", "here", "verdict"), rows)
+
+
+def notes_table(notes: Sequence[str]) -> TextTable:
+    """Return what could not be counted or compared."""
+    return TextTable("Not known", ("what, and why",), tuple((note,) for note in notes))
 
 
 def _known_columns(
