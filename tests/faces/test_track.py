@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from veridical import puppets
 from veridical.errors import UsageError
 from veridical.faces import POLICIES, Face, FaceDetector, FaceTrack, select_track, track_faces
 from veridical.faces.align import template
@@ -277,3 +278,16 @@ def test_a_cut_between_real_people_in_one_studio_is_seen(real_clips) -> None:
     joined = [(0.2 * n, np.ascontiguousarray(image)) for n, image in enumerate(images[0] + images[1])]
     tracks = track_faces(joined, FaceDetector())
     assert [round(float(track.times[0]) / 0.2) for track in tracks] == [0, len(images[0])]
+
+
+@pytest.mark.slow
+def test_puppets_are_followed_through_cuts() -> None:
+    """The framing jumps in the middle: nearer, and to the other side of the picture."""
+    tracks = []
+    for number in range(8):
+        person = puppets.sample_person("cuts", number, list(puppets.FAMILIES)[number % len(puppets.FAMILIES)], 1)
+        clip = puppets.render_puppet(puppets.Renderer(person), number, 2.0, puppets.Scene(cut=True))
+        frames = ((index / 25, clip.frames[index]) for index in range(0, 50, 5))
+        tracks.append(track_faces(frames, FaceDetector()))
+    whole = [len(found) == 1 and found[0].num_detections == 10 for found in tracks]
+    assert sum(whole) >= 7

@@ -103,7 +103,10 @@ def clip_inputs(clips: Sequence[Clip], settings: InputSettings) -> ClipInputs:
 def view_inputs(
     clips: Sequence[Clip], settings: InputSettings, augmentation: Augmentation, seed: int, view: int
 ) -> ClipInputs:
-    """Prepare the `view`-th fixed variant of each clip for training; the same whatever the batch or the worker."""
+    """Prepare the `view`-th fixed variant of each clip for training; the same whatever the batch or the worker.
+
+    Mouth crops and flow are taken as they are kept: only frames and sound are varied.
+    """
     pictures, sounds = [], []
     for clip in clips:
         randomness = stream(seed, "view", view, clip.video_id, f"{clip.start_s:.3f}")
