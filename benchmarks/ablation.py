@@ -55,7 +55,7 @@ ARMS: dict[str, list[str]] = {
     "cutmix": ["mixing.cutmix=0.5"],
     "joint": [],
 }
-CHEAP = ["model.audio.trainable_blocks=0", "augmentation.views=2", "data.clips_per_video=2", "runtime.threads=1"]
+CHEAP = ["model.audio.trainable_blocks=0", "augmentation.views=1", "data.clips_per_video=2", "runtime.threads=1"]
 FIRST = [
     {"name": "video", "objective": "video", "train": ["temporal", "video_head"], "epochs": 10, "lr": 1e-3},
     {"name": "audio", "objective": "audio", "train": ["audio_projection", "audio_head"], "epochs": 8, "lr": 1e-3},
