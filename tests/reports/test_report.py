@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -200,3 +202,12 @@ def test_the_model_card_says_the_figures_the_flags_and_what_was_not_judged(folde
         assert section.count("\n- ") == (risks["verdict"] == verdict).sum()
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines[:3]}) == 1
+
+
+def test_an_evaluation_of_another_schema_version_is_refused(folder: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    facts = json.loads((old / "evaluation.json").read_text())
+    (old / "evaluation.json").write_text(json.dumps({**facts, "schema_version": 1}))
+    with pytest.raises(ArtefactError, match="schema version 1, this release reads 2; evaluate again"):
+        page(old, tmp_path)

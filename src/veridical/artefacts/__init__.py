@@ -1,8 +1,10 @@
 """The seams: the tables and folders that pass between rooms, each with a schema version, a validator and a fingerprint."""
 
 from veridical.artefacts.figures import (
+    EVALUATION_VERSION,
     METRIC_COLUMNS,
     RISK_COLUMNS,
+    read_evaluation_facts,
     read_figures,
     read_risks,
     write_figures,
@@ -13,6 +15,7 @@ from veridical.artefacts.manifest import FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
 __all__ = [
+    "EVALUATION_VERSION",
     "METRIC_COLUMNS",
     "RISK_COLUMNS",
     "FakeSegment",
@@ -22,6 +25,7 @@ __all__ = [
     "atomic_folder",
     "atomic_path",
     "fingerprint",
+    "read_evaluation_facts",
     "read_figures",
     "read_json",
     "read_risks",

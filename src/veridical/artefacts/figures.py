@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from veridical.artefacts.files import atomic_path
+from veridical.artefacts.files import atomic_path, read_json
 from veridical.errors import ArtefactError
 
+EVALUATION_VERSION = 2
+"""Schema version of an evaluation folder."""
 METRIC_COLUMNS = (
     "dataset", "split", "level", "aggregation", "condition", "slice", "calibration", "operating_point",
     "metric", "value", "low", "high", "n_real", "n_fake", "reason",
@@ -19,6 +22,24 @@ METRIC_COLUMNS = (
 RISK_COLUMNS = ("risk", "figure", "low", "high", "threshold", "verdict", "certain", "reason", "mitigation")
 VERDICTS = ("PASS", "FLAG", "NOT EVALUABLE")
 LEVELS = ("clip", "video")
+
+
+def read_evaluation_facts(folder: Path) -> dict[str, Any]:
+    """Read evaluation.json of an evaluation folder.
+
+    Raises:
+        ArtefactError: when the folder is no evaluation, is unfinished, or of another schema version.
+    """
+    path = Path(folder) / "evaluation.json"
+    if not path.is_file():
+        raise ArtefactError(f"{folder}: is not an evaluation (no evaluation.json); make one with `veridical evaluate`")
+    facts = read_json(path)
+    found = facts.get("schema_version") if isinstance(facts, dict) else None
+    if found != EVALUATION_VERSION:
+        raise ArtefactError(
+            f"{folder}: evaluation of schema version {found}, this release reads {EVALUATION_VERSION}; evaluate again"
+        )
+    return dict(facts)
 
 
 def write_figures(path: Path, metrics: pd.DataFrame) -> None:

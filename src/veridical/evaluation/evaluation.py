@@ -21,9 +21,11 @@ import pyarrow as pa
 
 from veridical import __version__
 from veridical.artefacts import (
+    EVALUATION_VERSION,
     Manifest,
     ScoreTable,
     atomic_path,
+    read_evaluation_facts,
     read_figures,
     read_json,
     read_risks,
@@ -32,7 +34,6 @@ from veridical.artefacts import (
     write_risks,
 )  # fmt: skip
 from veridical.corpora import audit
-from veridical.errors import ArtefactError
 from veridical.evaluation.coverage import coverage
 from veridical.evaluation.curves import curves
 from veridical.evaluation.evidence import Evidence, gather
@@ -45,8 +46,6 @@ from veridical.evaluation.selection import Selection, select
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
 from veridical.evaluation.slices import Cell, cells
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,14 +110,7 @@ class Evaluation:
             ArtefactError: when it is missing, unfinished, or of another schema version.
         """
         folder = Path(folder)
-        if not (folder / "evaluation.json").is_file():
-            raise ArtefactError(
-                f"{folder}: is not an evaluation (no evaluation.json); make one with `veridical evaluate`"
-            )
-        facts = read_json(folder / "evaluation.json")
-        if facts.get("schema_version") != SCHEMA_VERSION:
-            found = facts.get("schema_version")
-            raise ArtefactError(f"{folder}: evaluation of schema version {found}, this release reads {SCHEMA_VERSION}")
+        facts = read_evaluation_facts(folder)
         tables = read_figures(folder / "metrics.csv"), read_risks(folder / "risks.csv")
         return cls(*tables, facts, read_json(folder / "curves.json"), pd.read_parquet(folder / "videos.parquet"))
 
@@ -160,7 +152,7 @@ def evaluate(
     findings = Findings(evidence, parts, selection, settings, table, covered, seen, manifest, audits)
     risks = risk_register(findings)
     facts = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": EVALUATION_VERSION,
         "title": title,
         "decision": asdict(decide(findings, risks)),
         "outcomes": [asdict(outcome) for outcome in outcomes(findings)],

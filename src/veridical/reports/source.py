@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from veridical.artefacts import read_figures, read_json, read_risks
-from veridical.errors import ArtefactError
+from veridical.artefacts import read_evaluation_facts, read_figures, read_json, read_risks
 
 CONDITION_NAMES = {
     "joint": "sound and picture",
@@ -96,9 +95,7 @@ def read_source(folder: Path) -> Source:
         ArtefactError: when it is missing or unfinished.
     """
     folder = Path(folder)
-    if not (folder / "evaluation.json").is_file():
-        raise ArtefactError(f"{folder}: is not an evaluation (no evaluation.json); make one with `veridical evaluate`")
-    facts = read_json(folder / "evaluation.json")
+    facts = read_evaluation_facts(folder)
     name = str(facts.get("title") or folder.resolve().name)
     tables = read_figures(folder / "metrics.csv"), read_risks(folder / "risks.csv")
     beside = {
