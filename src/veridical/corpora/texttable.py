@@ -23,16 +23,19 @@ class TextTable:
 
 
 def totals_table(totals: Mapping[str, Any]) -> TextTable:
-    """Return a row per figure, quartiles in one row; what is not known says so."""
-    rows = []
+    """Return a row per figure, quartiles in one row; the note says what is not known."""
+    rows: list[tuple[str, str]] = []
+    unknown: list[str] = []
     for name, value in totals.items():
         stem, _, share = name.rpartition("_")
         if share in ("50", "75"):
             continue
         known = _range(totals, stem, ",.1f") if share == "25" else f"{value:,}" if value is not None else UNKNOWN
         label = _QUARTILE_NAMES[stem] if share == "25" else _words(name)
-        rows.append((label, "not known" if known == UNKNOWN else known))
-    return TextTable("In all", ("figure", "value"), tuple(rows))
+        unknown += [label] if known == UNKNOWN else []
+        rows += [] if known == UNKNOWN else [(label, known)]
+    note = f"not known: {', '.join(unknown)}" if unknown else ""
+    return TextTable("In all", ("figure", "value"), tuple(rows), note)
 
 
 def matrix_table(matrix: Mapping[str, Mapping[str, int]]) -> TextTable:
