@@ -95,21 +95,13 @@ def evaluate(
     from veridical.settings import parse_settings
 
     console = Console()
-    if [run, scores, detector].count(None) != 2:
-        raise UsageError("give either a run with --on STORE, --detector with --on STORE, or --scores FILE")
+    _check_use(run, scores, detector, on, control, output)
     meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
     _check_meaning(meaning, scores)
-    if scores is not None and control:
-        raise UsageError("--control goes with a run or --detector; --scores FILE holds its scores already")
     stores = [ClipStore.open(path) for path in on or []]
-    if scores is None and not stores:
-        raise UsageError("say what to score with --on STORE")
-    if output is None and run is None:
-        raise UsageError("say where to write with -o DIR")
     folder = output or (run or Path()) / "evaluation" / "default"
-    labels = Manifest.concat([Manifest.read(path) for path in manifest]) if manifest else None
-    if labels is None and stores:
-        labels = Manifest.concat([store.manifest() for store in stores])
+    manifests = [Manifest.read(path) for path in manifest] if manifest else [store.manifest() for store in stores]
+    labels = Manifest.concat(manifests) if manifests else None
     values = {
         "reference": reference, "aggregation": aggregation, "replicates": replicates, "prevalence": prevalence,
         "error_rate": error_rate, **({"window_s": stores[0].settings.window_s} if stores else {}),
@@ -150,6 +142,25 @@ def _write(
     attach(folder, result, stores, labels)
     write_report(folder, folder / "report.html", extras=training_extras(run))
     write_model_card(folder, folder / "model_card.md")
+
+
+def _check_use(
+    run: Path | None,
+    scores: Path | None,
+    detector: str | None,
+    on: list[Path] | None,
+    control: list[str] | None,
+    output: Path | None,
+) -> None:
+    """Refuse options that do not go together."""
+    if [run, scores, detector].count(None) != 2:
+        raise UsageError("give either a run with --on STORE, --detector with --on STORE, or --scores FILE")
+    if scores is not None and control:
+        raise UsageError("--control goes with a run or --detector; --scores FILE holds its scores already")
+    if scores is None and not on:
+        raise UsageError("say what to score with --on STORE")
+    if output is None and run is None:
+        raise UsageError("say where to write with -o DIR")
 
 
 def _check_meaning(meaning: ColumnMeaning, scores: Path | None) -> None:
