@@ -103,8 +103,15 @@ def test_a_call_without_workers_is_an_error(manifest: Manifest) -> None:
 
 def test_copies_are_one_group(manifest: Manifest, tmp_path: Path) -> None:
     (tmp_path / "mute.mp4").write_text("a.mp4")
-    groups = leak_groups(probe_media(manifest, Probe()).manifest).table["group"].to_pylist()
+    probed = probe_media(manifest, Probe())
+    groups = leak_groups(probed.manifest).table["group"].to_pylist()
     assert groups[0] == groups[3] != groups[1]
+    assert [(n.reason, n.count) for n in probed.copies] == [("the same file as another; both are in one leak group", 2)]
+    contradictory = probe_media(manifest.with_column("label", [0, 0, 0, 1]), Probe())
+    assert [(n.reason[:43], n.count) for n in contradictory.copies] == [
+        ("the same file as another, with another labe", 2)
+    ]
+    assert not probe_media(manifest, Probe(), content_hash=False).copies
 
 
 def test_perceptual_hash_survives_size_and_noise_and_tells_pictures_apart() -> None:

@@ -106,6 +106,7 @@ def test_official_numbers_stand_beside_those_found(tmp_path: Path, touch: Touch)
     assert official_counts(result.manifest) == ()
     named = statistics(scan("celebdf", tmp_path, version="v2").manifest)
     assert [count.verdict for count in named.official][1] == "300 missing"
+    assert named.notes[0] == "scan found no official split lists of celebdf"
 
 
 def test_faceforensics_is_compared_at_each_compression(tmp_path: Path, touch: Touch) -> None:

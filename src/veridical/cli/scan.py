@@ -88,10 +88,11 @@ def scan(
         corpus, root, dataset=dataset, compression=compression, lists=lists, version=version,
         all_real=all_real or None, identity_pattern=identity_pattern, fakes=fakes,
     )  # fmt: skip
-    manifest, notices = found.manifest, found.notices
+    manifest, notices, num_unreadable = found.manifest, found.notices, 0
     if probe:
         probed = _probed(manifest, output, workers or 2, content_hash is not False, picture_hash)
-        manifest, notices = probed.manifest, (*notices, *probed.unreadable)
+        manifest, num_unreadable = probed.manifest, sum(notice.count for notice in probed.unreadable)
+        notices = (*notices, *probed.unreadable, *probed.copies)
     manifest.write(output)
     if probe:
         _journal(output).unlink(missing_ok=True)
@@ -100,7 +101,7 @@ def scan(
     for line in [*(count.line for count in found.counts), *(notice.line for notice in notices)]:
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{len(manifest)} videos: {output}", highlight=False, markup=False, soft_wrap=True)
-    if strict and (len(notices) > len(found.notices) or not found.complete):
+    if strict and (num_unreadable or not found.complete):
         raise typer.Exit(1)
 
 

@@ -92,6 +92,11 @@ EXPECTED: dict[str, tuple[Expected, ...]] = {
 """Dataset, by the name that `scan` gives it → what it should hold; in FaceForensics++, at each compression."""
 
 
+def publishes_split(dataset: str) -> bool:
+    """Say whether parts of the dataset's official split are among its official numbers."""
+    return any("official_split" in item.where for item in EXPECTED.get(dataset, ()))
+
+
 def official_counts(manifest: Manifest, releases: Mapping[str, str] | None = None) -> tuple[OfficialCount, ...]:
     """Put the official numbers beside those of a manifest, for every dataset of which they are known.
 

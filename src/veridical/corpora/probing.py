@@ -56,6 +56,8 @@ class ProbeResult:
     manifest: Manifest
     unreadable: tuple[Notice, ...]
     """Why some videos could not be opened, counted; their facts stay null."""
+    copies: tuple[Notice, ...] = ()
+    """Videos that are the same file as another, with the same label and with another one."""
 
 
 def probe_media(
@@ -101,7 +103,23 @@ def probe_media(
     for path in paths:
         if "error" in done[path]:
             notes.warn(f"cannot be read: {done[path]['error']}", path)
-    return ProbeResult(_filled(manifest, [done[path] for path in paths]), notes.notices)
+    filled = _filled(manifest, [done[path] for path in paths])
+    return ProbeResult(filled, notes.notices, _copies(filled))
+
+
+def _copies(manifest: Manifest) -> tuple[Notice, ...]:
+    """Count the files that are in a corpus twice; a file that is called real and fake is worth a look at its source."""
+    videos = manifest.frame(["path", "sha256", "label"]).dropna(subset=["sha256"])
+    videos = videos[videos.duplicated("sha256", keep=False)]
+    labels = videos.groupby("sha256")["label"].transform("nunique")
+    reasons = {
+        "the same file as another, with another label: one of the two is wrong": labels > 1,
+        "the same file as another; both are in one leak group": labels <= 1,
+    }
+    notes = Notes()
+    for reason, chosen in reasons.items():
+        notes.rest(reason, videos.loc[chosen, "path"].tolist())
+    return notes.notices
 
 
 def _is_done(path: str, entry: Mapping[str, Any] | None, needed: Sequence[str]) -> bool:

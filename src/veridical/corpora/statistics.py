@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from veridical.artefacts import Manifest
 from veridical.artefacts.manifest import SPLITS
 from veridical.corpora.adapter import OfficialCount
-from veridical.corpora.expected import official_counts
+from veridical.corpora.expected import official_counts, publishes_split
 from veridical.corpora.groups import attribute_column
 from veridical.corpora.proof import generators
 from veridical.corpora.texttable import (
@@ -122,7 +122,7 @@ def statistics(
         splits=tuple(_split(name, rows) for name, rows in _by_split(videos)),
         lost={} if ledger is None else _lost(videos, ledger),
         official=official,
-        notes=_notes(manifest, videos, official, split),
+        notes=_notes(videos, official, split),
     )
 
 
@@ -237,16 +237,16 @@ def _lost(videos: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, int]:
     return {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
 
 
-def _notes(
-    manifest: Manifest, videos: pd.DataFrame, official: Sequence[OfficialCount], split: str | None
-) -> tuple[str, ...]:
+def _notes(videos: pd.DataFrame, official: Sequence[OfficialCount], split: str | None) -> tuple[str, ...]:
     found = []
+    listed = videos.groupby("dataset")["listed_official"].any()
+    unlisted = listed.index[~listed]
     if split is not None:
         found.append(f"only split {split}: official numbers are of whole corpora and were not compared")
     elif not official:
         found.append(f"no official numbers are known of {', '.join(sorted(videos['dataset'].unique()))}")
-    elif not videos["listed_official"].any() and any(count.name.startswith("youtube") for count in official):
-        found.append("the official split lists were not found by scan")
+    elif lacking := sorted(filter(publishes_split, set(unlisted))):
+        found.append(f"scan found no official split lists of {', '.join(lacking)}")
     if videos["duration_s"].isna().all():
         found.append("durations, frames and sound are not known: scan --probe fills them in")
     return tuple(found)
