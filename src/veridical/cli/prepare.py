@@ -105,9 +105,7 @@ def _print_summary(console: Console, summary: PrepareSummary) -> None:
         table.add_row(status, str(count), str(clips), str(dropped), most)
     console.print(table)
     if summary.num_with_sound_beside:
-        console.print(
-            f"{summary.num_with_sound_beside} videos have their sound from a file beside them", highlight=False
-        )
+        console.print(f"sound from a file beside the video: {summary.num_with_sound_beside} videos", highlight=False)
     failures = summary.failures
     for row in failures.head(SHOWN_FAILURES).itertuples(index=False):
         console.print(f"{row.video_id}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
