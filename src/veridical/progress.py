@@ -64,6 +64,13 @@ def listening(listener: Listener) -> Generator[None]:
 
 
 @contextmanager
+def silently() -> Generator[None]:
+    """Show nothing of what is reported inside the block."""
+    with listening(_SilentListener()):
+        yield
+
+
+@contextmanager
 def task(description: str, total: float | None = None, unit: str = "") -> Generator[Task]:
     """Report one task; call `advance` on what this yields."""
     listener = _listener.get()

@@ -57,8 +57,9 @@ def train(
         return
     if output is None:
         raise UsageError("say where the run goes with -o RUN")
-    _say_failures(training.preflight(settings, quick=True), Console())
-    _show(training.train(settings, output, resume=resume), Console())
+    console = Console(quiet=not training.is_first_process())
+    _say_failures(training.preflight(settings, quick=True), console)
+    _show(training.train(settings, output, resume=resume), console)
 
 
 def _say_failures(rows: list[Check], console: Console) -> None:

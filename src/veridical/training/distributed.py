@@ -94,6 +94,11 @@ def _layout(settings: RuntimeSettings) -> tuple[int, int]:
     return settings.devices, settings.nodes
 
 
+def is_first_process() -> bool:
+    """Return whether this is the process that speaks for all; known before the processes have found each other."""
+    return not any(int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
 def share_of_batch(rows: npt.NDArray[np.int64], clips: int) -> npt.NDArray[np.int64]:
     """Return this process's clips of a batch in which every `clips` neighbours are one video: whole videos.
 

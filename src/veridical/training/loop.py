@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,11 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
         KeyboardInterrupt: when asked to stop by Ctrl-C or SIGTERM; the run can be resumed.
     """
     fabric = start_fabric(recipe.runtime)
+    with nullcontext() if fabric.is_global_zero else progress.silently():
+        return _train(fabric, recipe, run_path, resume)
+
+
+def _train(fabric: Any, recipe: Recipe, run_path: Path, resume: bool) -> TrainSummary:
     data, run = load_data(recipe.data, recipe.inputs), Run(Path(run_path))
     if not run.state_folder.exists():
         refuse_leaks(data, recipe.data.accept_leaks)
@@ -279,8 +285,9 @@ class _Trainer:
     ) -> dict[str, float]:
         """Learn from one batch; return the terms of its loss."""
         only = ONLY[stage.objective]
-        known = clip_facts(facts, weights, self.fabric.device)
-        features, known = mixed(learning.source.batch(rows, view, only), known, self.recipe.mixing)
+        features = learning.source.batch(rows, view, only)
+        known = clip_facts(facts, weights, features.has_audio)
+        features, known = mixed(features, known, self.recipe.mixing)
         features = drop_modalities(features, stage.modality_dropout, known.says_which)
         output = learning.model(features, follow=stage.objective == "joint", only=only)
         learned = batch_loss(output, features, known, stage, self.recipe.losses)

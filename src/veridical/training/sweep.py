@@ -24,6 +24,7 @@ from veridical.inference.scoring import score_store
 from veridical.randomness import seed_from
 from veridical.training.calibration import calibrate
 from veridical.training.data import load_data
+from veridical.training.distributed import is_first_process
 from veridical.training.loop import train
 from veridical.training.recipe import Recipe, read_recipe
 from veridical.training.run import comparable
@@ -142,12 +143,20 @@ def _checked(source: str | Path, overrides: Sequence[str], choices: Sequence[Cho
     """Refuse what cannot work before anything runs."""
     if not choices:
         raise UsageError("nothing to vary: give --vary KEY=a,b,c, or --seeds N for an ensemble")
+    _refuse_processes(read_recipe(source, overrides))
     if sampler == "grid" and not all(choice.values for choice in choices):
         raise UsageError("a grid needs values for every setting (KEY=a,b,c); ranges go with --sampler tpe or random")
     for choice in choices:
         for value in choice.values or (choice.low, choice.high):
             read_recipe(source, [*overrides, *assignments_of({choice.key: value})])
     return read_recipe(source, overrides)
+
+
+def _refuse_processes(recipe: Recipe) -> None:
+    if recipe.runtime.devices > 1 or recipe.runtime.nodes > 1 or not is_first_process():
+        raise UsageError(
+            "sweeps and ensembles run in one process: leave runtime.devices and nodes at 1, without torchrun"
+        )
 
 
 def _begin(folder: Path, base: Recipe, choices: Sequence[Choice], sampler: Sampler) -> None:
@@ -223,6 +232,7 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
     if seeds < 2:
         raise UsageError(f"an ensemble needs at least 2 seeds, got {seeds}")
     base = read_recipe(source, overrides)
+    _refuse_processes(base)
     bundles = []
     for number in range(base.seed, base.seed + seeds):
         progress.say(f"seed {number}")

@@ -43,14 +43,15 @@ class ClipFacts:
     """bool; True where a clip holds parts of another one: it is then no longer of one video."""
 
 
-def clip_facts(rows: pd.DataFrame, class_weights: tuple[float, float], device: torch.device) -> ClipFacts:
+def clip_facts(rows: pd.DataFrame, class_weights: tuple[float, float], usable_sound_B: Tensor) -> ClipFacts:
     """Return what the data say of the clips of a batch.
 
     Args:
-        rows: A row per clip: video_id, usable_sound, says_which, target, and the three labels.
+        rows: A row per clip: video_id, says_which, target, and the three labels.
         class_weights: Of real and of fake clips.
-        device: Where the tensors go.
+        usable_sound_B: Which clips have sound that the model can hear.
     """
+    device = usable_sound_B.device
 
     def column(name: str) -> Tensor:
         return torch.tensor(rows[name].astype("Float32").to_numpy(np.float32, na_value=np.nan), device=device)
@@ -59,7 +60,7 @@ def clip_facts(rows: pd.DataFrame, class_weights: tuple[float, float], device: t
         label=column("label"),
         visual=column("visual_label"),
         audio=column("audio_label"),
-        usable_sound=torch.tensor(rows["usable_sound"].to_numpy(bool), device=device),
+        usable_sound=usable_sound_B,
         says_which=torch.tensor(rows["says_which"].to_numpy(bool), device=device),
         video=torch.tensor(pd.factorize(rows["video_id"])[0], device=device),
         weight=torch.where(column("target") > 0.5, class_weights[1], class_weights[0]),
