@@ -1,11 +1,12 @@
 """What is left of a detector on a family of forgeries that it has not seen: the small recipe, leaving out one family at a time.
 
-    python benchmarks/leave_one_out.py FOLDER [--people 50] [--seconds 2] [--families swap mouth …]
+    python benchmarks/leave_one_out.py FOLDER [--people 50] [--seconds 2] [--families swap mouth …] [--clips-per-video 1]
 
-One world of synthetic people, split by person before anything is forged; every family of `FORGERIES` but partial fakes. The
-recipe is trained once on all families and once without each (its fakes leave training and validation; the real videos stay).
-All are judged on the same test videos: unseen people, the reals against the fakes of that family. Frozen features are computed
-once, all runs share them. Run it again after an interruption: finished steps are kept. The last line is one JSON object.
+One world of synthetic people, split by person before anything is forged, with the families named. The recipe is trained once
+on all of them and once without each (its fakes leave training and validation; the real videos stay). All are judged on the same
+test videos: unseen people, the reals against the fakes of that family. Frozen features are computed once, all runs share them.
+Without a family that forges the sound the recipe's audio stage is left out: it would have nothing to learn. Run it again after
+an interruption: finished steps are kept. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import torch
 
 from veridical import corpora, forgery, inference, preparation, progress, puppets, training
 from veridical.artefacts import Manifest
 from veridical.clips import ClipStore
+from veridical.inference.conditions import condition_logits
 from veridical.metrics import group_bootstrap_auc, paired_group_bootstrap
+from veridical.training.features import feature_source
 
 METHODS = {
     "swap": ("face_swap", "face_swap_poisson"),
@@ -40,6 +45,8 @@ METHODS = {
 """Family → its forgeries; each real video gets one of them, in turn."""
 EVERY = {"voice": 2, "vocoder": 2, "splice": 2, "desync": 2, "autoencoder": 3}
 """Families that only every n-th person gets, to save time."""
+SOUND = {"voice", "vocoder", "splice"}
+"""Families that forge the sound."""
 
 
 def main() -> None:
@@ -48,28 +55,32 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--clips-per-video", type=int, help="windows of each training video; default all")
     parser.add_argument(
         "--accept-leak", nargs="*", default=[], help="properties that the audit may find, see veridical audit"
     )
     parser.add_argument("--families", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--prepare-only", action="store_true", help="stop when the clips are prepared")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     manifest = world(folder, arguments)
     summary = preparation.prepare(manifest, folder / "store", workers=arguments.workers)
     print(f"prepared: {dict(summary.counts)}", flush=True)
-    everything = scores(folder, manifest, None, arguments.accept_leak)
+    if arguments.prepare_only:
+        return
+    everything = scores(folder, manifest, None, arguments)
     rows = []
     for family in arguments.families:
-        rows.append(compared(family, everything, scores(folder, manifest, family, arguments.accept_leak)))
+        rows.append(compared(family, everything, scores(folder, manifest, family, arguments)))
         print(line(rows[-1]), flush=True)
     print(json.dumps({row["family"]: row for row in rows}))
 
 
 def world(folder: Path, arguments: argparse.Namespace) -> Manifest:
     """Render, split by person, forge every family within each split."""
-    path = folder / "manifest.parquet"
-    if path.exists():
-        return Manifest.read(path)
+    kept = folder / "+".join(arguments.families) / "manifest.parquet"
+    if kept.exists():
+        return Manifest.read(kept)
     reals = puppets.render_corpus(
         folder / "puppets", name="loo", num_identities=arguments.people, videos_per_identity=2,
         duration_s=arguments.seconds, seed=1, workers=arguments.workers,
@@ -77,6 +88,8 @@ def world(folder: Path, arguments: argparse.Namespace) -> Manifest:
     split = corpora.split(reals, "stratified", seed=1, fractions=(0.5, 0.15, 0.35)).manifest
     videos = {}
     for number, (family, methods) in enumerate(METHODS.items()):
+        if family not in arguments.families:
+            continue
         people = sorted({video.identities[0] for video in split.videos()})[:: EVERY.get(family, 1)]
         chosen = Manifest.from_videos(video for video in split.videos() if video.identities[0] in people)
         made = forgery.forge(
@@ -86,31 +99,51 @@ def world(folder: Path, arguments: argparse.Namespace) -> Manifest:
         videos |= {video.video_id: video for video in made.manifest.videos()}
         print(f"{family}: {sum(made.count(method, 'ok') for method in methods)} fakes", flush=True)
     manifest = corpora.leak_groups(Manifest.from_videos(videos.values()))
-    manifest.write(path)
+    kept.parent.mkdir(exist_ok=True)
+    manifest.write(kept)
     return manifest
 
 
-def scores(folder: Path, manifest: Manifest, left_out: str | None, accepted: list[str]) -> pd.DataFrame:
+def scores(folder: Path, manifest: Manifest, left_out: str | None, arguments: argparse.Namespace) -> pd.DataFrame:
     """Return a row per test video, its mean logit after training without a family (None: with all)."""
-    name = f"without-{left_out}" if left_out else "all"
-    kept, run, store = folder / f"{name}.parquet", folder / f"run-{name}", folder / "store"
-    if kept.exists():
-        return pd.read_parquet(kept)
-    progress.say(f"train {name}")
-    taught = folder / f"manifest-{name}.parquet"
-    without(manifest, left_out).write(taught)
-    changes = [f"data.store={store}", f"data.manifest={taught}", f"data.accept_leaks=[{', '.join(accepted)}]"]
-    training.train(training.read_recipe("small", changes), run, resume=run.exists())
-    clips = inference.score_store(
-        inference.load_bundle(run), ClipStore.open(store), manifest, splits=("test",), conditions=("joint",)
-    ).frame()
-    facts = manifest.frame(["video_id", "label", "attributes"]).set_index("video_id")
-    table = clips.groupby("video_id")["logit"].mean().to_frame().join(facts)
-    attributes = table.pop("attributes").map(lambda found: found or {})
-    table["family"] = attributes.map(lambda found: found.get("forgery_family", "real"))
-    table["person"] = table.index.str.split("/").str[1]
-    table.to_parquet(kept)
-    return table
+    runs, name = folder / "+".join(arguments.families), f"without-{left_out}" if left_out else "all"
+    kept, taught = runs / f"{name}.parquet", runs / f"{name}-manifest.parquet"
+    if not kept.exists():
+        progress.say(f"train {name}")
+        without(manifest, left_out).write(taught)
+        recipe = _recipe(folder / "store", taught, arguments)
+        training.train(recipe, runs / name, resume=(runs / name).exists())
+        judged(recipe, runs / name, manifest).to_parquet(kept)
+    return pd.read_parquet(kept)
+
+
+def _recipe(store: Path, manifest: Path, arguments: argparse.Namespace) -> training.Recipe:
+    changes = [
+        f"data.store={store}",
+        f"data.manifest={manifest}",
+        f"data.accept_leaks=[{', '.join(arguments.accept_leak)}]",
+    ]
+    if arguments.clips_per_video:
+        changes.append(f"data.clips_per_video={arguments.clips_per_video}")
+    recipe = training.read_recipe("small", changes)
+    if set(arguments.families) & SOUND:
+        return recipe
+    return recipe.model_copy(update={"stages": tuple(stage for stage in recipe.stages if stage.objective != "audio")})
+
+
+def judged(recipe: training.Recipe, run: Path, manifest: Manifest) -> pd.DataFrame:
+    """Return a row per test video: mean joint logit, label, family and person; on the features that the runs share."""
+    store, detector = ClipStore.open(recipe.data.store), inference.load_bundle(run).detector
+    facts = manifest.frame(["video_id", "label", "split", "attributes"])
+    clips = store.index().merge(facts[facts["split"] == "test"], on="video_id")
+    source, logits = feature_source(detector, store, recipe), []
+    for rows in np.array_split(clips["row"].to_numpy(), -(-len(clips) // 32)):
+        with torch.inference_mode():
+            logits.append(condition_logits(detector, source.batch(rows, None), ("joint",))["joint"])
+    clips["logit"] = np.concatenate(logits)
+    clips["family"] = clips["attributes"].map(lambda found: dict(found or {}).get("forgery_family", "real"))
+    table = clips.groupby("video_id").agg({"logit": "mean", "label": "first", "family": "first"})
+    return table.assign(person=table.index.str.split("/").str[1])
 
 
 def without(manifest: Manifest, left_out: str | None) -> Manifest:
