@@ -24,7 +24,6 @@ KINDS = {  # label, visual, audio
     "exchanged": (1, 0, 0),
     "unknown parts": (1, None, None),
 }
-CPU = torch.device("cpu")
 
 
 def facts_of(kinds: list[str], sound: bool = True) -> ClipFacts:
@@ -32,9 +31,9 @@ def facts_of(kinds: list[str], sound: bool = True) -> ClipFacts:
         "Int8"
     )
     rows["video_id"] = [f"v{i // 2}" for i in range(len(kinds))]
-    rows["usable_sound"], rows["says_which"] = sound, True
+    rows["says_which"] = True
     rows["target"] = rows["label"]
-    return clip_facts(rows, (1.0, 1.0), CPU)
+    return clip_facts(rows, (1.0, 1.0), torch.full((len(kinds),), sound))
 
 
 def features_of(count: int, sound: bool = True) -> Features:
@@ -138,6 +137,19 @@ def test_a_term_of_weight_zero_is_left_out(name: str) -> None:
     losses = ALL_TERMS.model_copy(update={name: 0.0})
     found = batch_loss(output_of(6), features_of(6), facts_of(list(KINDS)), stage(), losses)
     assert name not in found.terms
+
+
+def test_a_model_that_hears_nothing_learns_from_whole_videos() -> None:
+    """Sound in the store that the model does not take in is not hidden from it."""
+    deaf = batch_loss(
+        output_of(4), features_of(4, sound=False), facts_of(["real", "real", "face", "face"], False), stage(), ALL_TERMS
+    )
+    assert deaf.terms["video"] > 0
+    hidden = features_of(4).masked(audio=torch.ones(4, dtype=torch.bool))
+    assert (
+        batch_loss(output_of(4), hidden, facts_of(["real", "real", "face", "face"]), stage(), ALL_TERMS).terms["video"]
+        == 0
+    )
 
 
 def test_verdicts_are_drawn_together_only_where_their_labels_agree() -> None:
