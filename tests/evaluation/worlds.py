@@ -95,7 +95,7 @@ class World:
         if not self.probed:
             return {}
         digest = hashlib.sha256(content.encode()).hexdigest()
-        fps = 30.0 if self.revealing == "fps" and fake and rng.random() < 0.9 else float(rng.choice([25.0, 30.0]))
+        fps = 30.0 if self.revealing == "fps" and fake else float(rng.choice([25.0, 30.0]))
         return {"attributes": {"perceptual_hash": digest[:16]}, "sha256": digest, "fps": fps, "codec": "h264"}
 
     def content(self, manifest: Manifest, seed: int = 0) -> pd.DataFrame:

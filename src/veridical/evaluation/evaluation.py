@@ -257,7 +257,7 @@ def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> li
             f" (first {evidence.contradicted[0]!r})"
         )
     if evidence.rows_without_logit:
-        found.append(f"{evidence.rows_without_logit} rows of the score table hold no score")
+        found.append(f"{evidence.rows_without_logit} clips (or videos) were given without a score")
     unlabelled = int(np.isnan(evidence.videos["label"].to_numpy(dtype=float)).sum())
     if unlabelled:
         found.append(f"{unlabelled} videos have no label and are left out")

@@ -60,7 +60,7 @@ class Evidence:
     clips: Mapping[str, Clips]
     """Condition → its scored rows; the primary condition comes first."""
     rows_without_logit: int = 0
-    """Rows of the score table that hold no score."""
+    """Rows of the primary condition that hold no score."""
     not_in_manifest: int = 0
     """Scored videos that the manifest does not list."""
     contradicted: tuple[str, ...] = ()
@@ -111,10 +111,12 @@ def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
         stated = videos["label"].to_numpy(dtype=float)[: len(names)]
         contradicted = np.isfinite(said) & np.isfinite(stated) & (said != stated) & ~(partial & (said == 0))
     labels = _clip_labels(_floats(scored["label"]), codes, videos["label"].to_numpy(dtype=float), contradicted, partial)
+    clips = _clips(scored, codes, labels)
+    silent = table.filter(pc.and_(pc.is_null(table["logit"]), pc.equal(table["condition"], next(iter(clips)))))
     return Evidence(
         videos=videos.assign(resampling_group=_resampling_groups(videos, manifest)),
-        clips=_clips(scored, codes, labels),
-        rows_without_logit=table.num_rows - scored.num_rows,
+        clips=clips,
+        rows_without_logit=silent.num_rows,
         not_in_manifest=not_in_manifest,
         segments=_segments(manifest, videos["video_id"]) if manifest is not None else {},
         contradicted=tuple(map(str, names[contradicted])),

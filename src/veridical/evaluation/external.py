@@ -200,7 +200,7 @@ _TEXT = ("dataset", "split", "generator", "compression", "group", "condition")
 
 def _joined(table: pd.DataFrame, manifest: Manifest) -> list[str]:
     """Say how scores and manifest fit together; evaluation itself does the join."""
-    listed = manifest.frame(["video_id", "dataset"])
+    listed = manifest.frame(["video_id", "dataset", "split"])
     scored = set(table.loc[table["logit"].notna(), "video_id"])
     if not scored:
         return []
@@ -215,5 +215,9 @@ def _joined(table: pd.DataFrame, manifest: Manifest) -> list[str]:
         lines[0] += f" (not: {min(scored - known)!r} …)"
         if "dataset" not in table:
             table["dataset"] = "not in the manifest"
-    lines.append(f"{len(listed) - len(known)} of {len(listed)} videos of the manifest have no score")
+    missing = listed[~listed["video_id"].isin(known)]
+    where = ", ".join(f"{split} {count}" for split, count in missing["split"].fillna("no split").value_counts().items())
+    lines.append(
+        f"{len(missing)} of {len(listed)} videos of the manifest have no score{f' ({where})' if where else ''}"
+    )
     return lines

@@ -138,6 +138,7 @@ BOOKKEEPING = frozenset(
         "mask",
         "audio_path",
         "perceptual_hash",
+        "container",
     }
 )
 """Attributes that say where a video came from, not what is in it: not broken down."""
