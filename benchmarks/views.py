@@ -2,8 +2,8 @@
 
     python benchmarks/views.py STORE OUT [--manifest M] [--recipe small] [--seeds 3]
 
-Trains the recipe once per K and seed. Kept features are shared between the runs of a seed, so that four views cost what they add. The
-last line is JSON: mean and range over seeds of each stage's best validation AUC, and of the last stage's validation loss.
+Trains the recipe once per K and seed. Kept features are shared between the runs of a seed, so that four views cost what they add.
+The last line is JSON: mean and range over seeds of each stage's best validation AUC, and of the last stage's validation loss.
 """
 
 from __future__ import annotations
