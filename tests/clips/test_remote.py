@@ -48,6 +48,8 @@ def test_a_copy_is_the_store(files_are_remote, tmp_path) -> None:
     assert len(pickle.loads(pickle.dumps(copy))) == 5
     assert not (tmp_path / "bucket" / "s" / ".writer.lock").exists()
     assert copy.path.is_relative_to(tmp_path / "cache")
+    with pytest.raises(UsageError, match="holds a clip store already"):
+        copy_store(tmp_path / "s", uri)
 
 
 def test_what_is_missing_is_said(files_are_remote, tmp_path) -> None:

@@ -50,10 +50,11 @@ def fetch(uri: str, name: str) -> Path:
 
 
 def copy_store(store: Path, uri: str) -> None:
-    """Copy a finished store to object storage, into a folder that holds nothing; `store.json` last, so that a half copy is none.
+    """Copy a finished store to object storage; `store.json` last, so that a half copy is none.
 
     Raises:
-        UsageError: when there is no store, or the address is not one of object storage.
+        UsageError: when there is no store, the address is not one of object storage, or a store is there already: newer files
+            beside older ones would be read as one table.
         ArtefactError: when it cannot be written.
     """
     target = remote_uri(uri)
@@ -63,12 +64,14 @@ def copy_store(store: Path, uri: str) -> None:
         raise UsageError(f"{store}: is not a clip store (no store.json)")
     files = [path for path in sorted(store.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     files.sort(key=lambda path: path == store / "store.json")
-    session = LanceFileSession(target)
-    for path in progress.track(files, "copy", unit="file"):
-        try:
+    try:
+        session = LanceFileSession(target)
+        if session.contains("store.json"):
+            raise UsageError(f"{target}: holds a clip store already; copy to another address, or delete that one first")
+        for path in progress.track(files, "copy", unit="file"):
             session.upload_file(str(path), path.relative_to(store).as_posix())
-        except (OSError, ValueError) as error:
-            raise ArtefactError(f"{target}: cannot be written ({first_cause(error)})") from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{target}: cannot be written ({first_cause(error)})") from None
 
 
 def first_cause(error: Exception) -> str:

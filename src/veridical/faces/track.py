@@ -39,8 +39,7 @@ MIN_STEADY_OVERLAP = 0.5
 """Boxes of one track in successive frames that overlap less show a jump, over which nothing is averaged."""
 CUT_DIFFERENCE = 0.04
 """Mean absolute difference of 32 x 32 grey thumbnails (0 to 1) above which two pictures may be of two scenes; on GRID
-at
-most .013 inside a clip, at least .042 between two people in the same studio."""
+at most .013 inside a clip, at least .042 between two people in the same studio."""
 SMOOTHING_S = 0.05
 MINOR_SHARE = 0.1
 """A track with fewer detections than this share of the dominant one's is not another person, but noise."""
