@@ -247,10 +247,10 @@ def _connected(ray: Any, address: str | None) -> Generator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="lance is not fork-safe")  # Ray's processes are new programs
-            ray.init(**where, **quiet)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise _unreachable(address, error) from None
-    try:
+            try:
+                ray.init(**where, **quiet)
+            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+                raise _unreachable(address, error) from None
         yield
     finally:
         ray.shutdown()
