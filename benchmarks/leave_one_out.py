@@ -134,26 +134,23 @@ def _recipe(store: Path, manifest: Path, arguments: argparse.Namespace) -> train
 def judged(recipe: training.Recipe, run: Path, manifest: Manifest) -> pd.DataFrame:
     """Return a row per test video: mean joint logit, label, family and person; on the features that the runs share."""
     store, detector = ClipStore.open(recipe.data.store), inference.load_bundle(run).detector
-    facts = manifest.frame(["video_id", "label", "split", "attributes"])
+    facts = manifest.frame(["video_id", "label", "split", "generator"])
     clips = store.index().merge(facts[facts["split"] == "test"], on="video_id")
     source, logits = feature_source(detector, store, recipe), []
     for rows in np.array_split(clips["row"].to_numpy(), -(-len(clips) // 32)):
         with torch.inference_mode():
             logits.append(condition_logits(detector, source.batch(rows, None), ("joint",))["joint"])
     clips["logit"] = np.concatenate(logits)
-    clips["family"] = clips["attributes"].map(lambda found: dict(found or {}).get("forgery_family", "real"))
+    family_of = {method: family for family, methods in METHODS.items() for method in methods}
+    clips["family"] = clips["generator"].map(family_of).fillna("real")
     table = clips.groupby("video_id").agg({"logit": "mean", "label": "first", "family": "first"})
     return table.assign(person=table.index.str.split("/").str[1])
 
 
 def without(manifest: Manifest, left_out: str | None) -> Manifest:
     """Return the manifest with the fakes of a family out of training and validation."""
-    splits = [
-        None
-        if left_out and video.split != "test" and video.attributes.get("forgery_family") == left_out
-        else video.split
-        for video in manifest.videos()
-    ]
+    gone = METHODS[left_out] if left_out else ()
+    splits = [None if video.split != "test" and video.generator in gone else video.split for video in manifest.videos()]
     return manifest.with_column("split", splits)
 
 
