@@ -133,6 +133,11 @@ def contradict_json(root: Path, touch: Touch) -> None:
     path.write_text(json.dumps([*rows, rows[0] | {"split": "test", "video_frames": 9}, rows[1]]))
 
 
+def contradict_labels(root: Path, touch: Touch) -> None:
+    with (root / "test/labels.csv").open("a") as stream:
+        stream.write("t.mp4,1\n")
+
+
 def contradict_deepspeak(root: Path, touch: Touch) -> None:
     with (root / "annotations-real.csv").open("a") as stream:
         stream.write("facefusion-40-41.mp4,1\n")
@@ -165,6 +170,24 @@ def test_contradictory_lists_are_never_a_guess(name: str, tmp_path: Path, touch:
     except UsageError as error:
         said = str(error)
     assert message in said
+
+
+@pytest.mark.parametrize("name", ["lavdf", "avdeepfake1m"])
+def test_what_is_listed_twice_is_not_said_to_be_in_no_list(name: str, tmp_path: Path, touch: Touch) -> None:
+    before, _ = scanned(name, tmp_path, touch)
+    contradict_json(tmp_path, touch)
+    after = scan(name, tmp_path)
+    assert len(after.manifest) == len(before.manifest) - 1
+    more = [reason for reason, count in reasons(after).items() if count > reasons(before).get(reason, 0)]
+    assert len(more) == 2
+    assert all(reason.startswith("listed twice") for reason in more)
+
+
+def test_one_label_list_with_two_labels_of_a_video_is_refused(tmp_path: Path, touch: Touch) -> None:
+    scanned("dfdc", tmp_path, touch)
+    contradict_labels(tmp_path, touch)
+    with pytest.raises(UsageError, match=r"labels\.csv: 1 videos are listed with two labels, for example t\.mp4"):
+        scan("dfdc", tmp_path)
 
 
 def test_unknown_corpora_and_options_are_errors(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def read(root: Path, options: AVDeepfake1MOptions, notes: Notes) -> Iterator[Vid
             else:
                 yield _video(listed, number, row, place, notes)
         notes.expect(f"listed in {path.name}", len(rows), before - len(files))
+        for name in listed.names:  # what is listed twice was passed over, and is not "in no list"
+            _take(split, name, files)
     for name, path in hidden.items():
         if path is not None and (name != "test" or lists["test"] is None):
             notes.release = notes.release or _release([], hidden)

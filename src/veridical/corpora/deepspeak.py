@@ -57,7 +57,8 @@ def read(root: Path, options: DeepSpeakOptions, notes: Notes) -> Iterator[Video]
             found += 1
             yield _video(root, place, label, row, split, options.dataset or notes.release, notes)
         notes.expect(f"listed as {'fake' if label else 'real'}", len(rows[label]), found)
-    notes.rest("in no list, left out", files.values())
+    listed = {Path(row["video-file"]).stem for part in rows.values() for row in part}
+    notes.rest("in no list, left out", [path for name, path in files.items() if name not in listed])
 
 
 def _list(base: Path, kind: str) -> Path:

@@ -86,7 +86,11 @@ def _json_rows(path: Path) -> Mapping[str, Mapping[str, Any]]:
 
 def _labels(path: Path) -> Mapping[str, Mapping[str, Any]]:
     rows = csv_rows(path, ("filename", "label"))
-    return {row["filename"]: {"label": row["label"], "split": "test"} for row in rows}
+    facts = {row["filename"]: {"label": row["label"], "split": "test"} for row in rows}
+    twice = [row["filename"] for row in rows if row["label"] != facts[row["filename"]]["label"]]
+    if twice:
+        raise UsageError(f"{path}: {len(twice)} videos are listed with two labels, for example {min(twice)}")
+    return facts
 
 
 _READERS: dict[str, Callable[[Path], Mapping[str, Mapping[str, Any]]]] = {

@@ -36,13 +36,13 @@ def read(root: Path, options: LavDFOptions, notes: Notes) -> Iterator[Video]:
     if path is None:
         raise UsageError(f"{options.lists or root}: no metadata.json; expected {LAYOUT}")
     files = set(list_files(root))
-    for number, row in distinct(path, json_rows(path, _NEEDED), "file", notes):
+    rows = json_rows(path, _NEEDED)
+    for number, row in distinct(path, rows, "file", notes):
         if row["file"] not in files:
             notes.warn("listed but not there, left out", row["file"])
             continue
-        files.discard(row["file"])
         yield _video(root, path, number, row, options.dataset, notes)
-    notes.rest(f"not in {path.name}, left out", files)
+    notes.rest(f"not in {path.name}, left out", files - {row["file"] for row in rows})
 
 
 def _video(root: Path, path: Path, number: int, row: Mapping[str, Any], dataset: str, notes: Notes) -> Video:
