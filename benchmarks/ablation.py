@@ -96,11 +96,11 @@ def judge(run: Path, recipe: Recipe, store: ClipStore, manifest: Manifest) -> pd
             features = source.batch(rows[first : first + 64], None)
             parts.append(condition_logits(detector, features, ("joint",))["joint"])
     clips = clips.assign(logit=np.concatenate(parts))
-    facts = manifest.frame(["video_id", "identities", "attributes"]).set_index("video_id")
+    people = manifest.frame(["video_id", "identities"]).set_index("video_id")["identities"]
     videos = clips.groupby("video_id").agg(
         logit=("logit", "mean"), label=("video_label", "first"), generator=("generator", "first")
     )
-    return videos.assign(person=[facts.loc[video, "identities"][0] for video in videos.index]).reset_index()
+    return videos.assign(person=[people[video][0] for video in videos.index]).reset_index()
 
 
 def replicates(found: pd.DataFrame) -> np.ndarray:
@@ -164,7 +164,7 @@ def main() -> None:
             run, recipe = options.out / f"{arm}-{seed}", recipe_of(arm, seed, options)
             if not options.report_only:
                 train(recipe, run, resume=run.exists())
-            if (run / "model").exists():
+            if arm != "base" and (run / "model").exists():
                 scores[arm, seed] = judge(run, recipe, store, manifest)
     arms = [arm for arm in arms if all((arm, seed) in scores for seed in seeds)]
     rows = summarise(scores, arms, seeds)

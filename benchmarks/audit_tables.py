@@ -3,8 +3,7 @@
     python benchmarks/audit_tables.py [clean worlds: 100] [worlds per shortcut: 3]
 
 A clean world has 60 people, a real video and a fake of each of four generators per person, and properties that belong
-to the person, with noise per video. Every shortcut is planted in all fakes, or in one generator. Arguments: how many
-clean worlds (100), how many worlds per shortcut (3).
+to the person, with noise per video. Every shortcut is planted in all fakes, or in one generator.
 """
 
 from __future__ import annotations

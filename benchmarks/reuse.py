@@ -106,7 +106,7 @@ def measure(store: Path, run: Path, views: int, reuse: bool, options: argparse.N
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=16)
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--precision", default="32-true")

@@ -1,6 +1,6 @@
 """What the number K of augmentation views does to validation AUC: one, four, and a new one in every epoch.
 
-    python benchmarks/views.py STORE OUT [--manifest M] [--recipe small] [--seeds 3]
+    python benchmarks/views.py STORE OUT [--manifest M] [--recipe small] [--seeds 3] [--set KEY=VALUE …]
 
 Trains the recipe once per K and seed. Kept features are shared between the runs of a seed, so that four views cost what they add.
 The last line is JSON: mean and range over seeds of each stage's best validation AUC, and of the last stage's validation loss.
@@ -20,7 +20,7 @@ VIEWS = {"K=1": 1, "K=4": 4, "fresh": 10_000}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--manifest", type=Path)

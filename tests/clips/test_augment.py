@@ -68,7 +68,6 @@ def test_a_stream_gives_one_variant_and_frames_stay_together(settings: VideoAugm
 def test_strengths_of_zero_change_nothing_but_the_crop() -> None:
     plain = augment_video(picture(), 128, VideoAugmentation(**STILL), stream())
     assert np.array_equal(plain, picture())
-    assert bent(picture(), VideoAugmentation(), stream()) is not None
     assert np.array_equal(bent(picture(), VideoAugmentation(), stream()), picture())
 
 
