@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from veridical.preparation.jobs import Job, Outcome, Setup
@@ -16,13 +16,13 @@ class Engine(Protocol):
 
     def __call__(
         self, jobs: Sequence[Job], setup: Setup, *, workers: int | None, timeout_s: float, address: str | None
-    ) -> Iterator[tuple[Job, Outcome | Lost]]:
-        """Yield each job with its outcome as it is done."""
+    ) -> Generator[tuple[Job, Outcome | Lost]]:
+        """Yield each job with its outcome as it is done; closing it ends the workers."""
 
 
 def run_locally(
     jobs: Sequence[Job], setup: Setup, *, workers: int | None, timeout_s: float, address: str | None
-) -> Iterator[tuple[Job, Outcome | Lost]]:
+) -> Generator[tuple[Job, Outcome | Lost]]:
     """Use worker processes of this machine.
 
     Args:
@@ -36,7 +36,7 @@ def run_locally(
         WorkerFailedError: when a worker says that no job can succeed, or workers only die.
     """
     wanted = len(os.sched_getaffinity(0)) if workers is None else workers
-    return run_jobs(jobs, setup, workers=min(wanted, len(jobs)), timeout_s=timeout_s)
+    yield from run_jobs(jobs, setup, workers=min(wanted, len(jobs)), timeout_s=timeout_s)
 
 
 ENGINES: dict[str, Engine] = {"local": run_locally, "ray": run_on_ray}

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,7 +96,8 @@ def prepare(
         limit: Prepare at most so many videos now.
         only_status: Instead of pending videos, do those again whose ledger status is one of these.
         timeout_s: Time limit of one video in seconds (status timeout).
-        commit_seconds: What was done longer ago than this is safe from any interruption.
+        commit_seconds: Videos that are done are committed when one is done so long after the last commit, or later; an
+            interruption costs at most what was done in so many seconds.
         engine: One of `ENGINES`: `local` processes, or `ray`.
         address: Of the Ray cluster (`host:port`, or `auto`); None starts Ray on this machine.
         make_tools: Makes the detectors, in each worker; picklable.
@@ -113,9 +114,9 @@ def prepare(
     store_path = Path(store_path)
     if not (store_path / "store.json").exists():
         ClipStore.create(store_path, settings or StoreSettings(), manifest)
-    store = ClipStore.open(store_path)
-    _check_settings(store, settings)
+    _check_settings(ClipStore.open(store_path), settings)
     with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
+        store = ClipStore.open(store_path)  # not before: another run may have written until now
         if manifest.fingerprint != store.facts["manifest_fingerprint"]:
             _say_who_leaves(store, manifest)
             writer.set_manifest(manifest)
@@ -177,7 +178,7 @@ def _check_settings(store: ClipStore, settings: StoreSettings | None) -> None:
 
 def _jobs(manifest: Manifest, store: ClipStore, only_status: Sequence[str]) -> list[Job]:
     """Return what is to be done: videos of the chosen statuses, or those that are new or whose files are others by now."""
-    ledger = ClipStore.open(store.path).ledger()
+    ledger = store.ledger()
     again = set(ledger.loc[ledger["status"].isin(list(only_status)), "video_id"])
     stamps = dict(zip(ledger["video_id"], ledger["source"], strict=True))
     by_mask = store.settings.face_policy == "mask"
@@ -216,9 +217,9 @@ def _is_another(kept: str, job: Job) -> bool:
     return bool(found) and found != kept
 
 
-def _collect(done: Iterator[tuple[Job, Outcome | Lost]], total: int, writer: ClipWriter) -> None:
+def _collect(done: Generator[tuple[Job, Outcome | Lost]], total: int, writer: ClipWriter) -> None:
     failed = clips = 0
-    with progress.task("prepare", total=total, unit="video") as running:
+    with closing(done), progress.task("prepare", total=total, unit="video") as running:
         for job, result in done:
             outcome = Outcome(_lost_entry(job, result), None) if isinstance(result, Lost) else result
             entry = replace(outcome.entry, source=_stamp(job))

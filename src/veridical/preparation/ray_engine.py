@@ -44,8 +44,7 @@ class RayWorker:
     """Prepares videos on whatever machine Ray puts it; becomes an actor when it is used."""
 
     def __init__(self, setup: Setup) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="veridical-")
-        self._setup = replace(setup, folder=Path(self._folder.name))
+        self._setup = setup
 
     def start(self) -> _Sent:
         """Load the detectors; their weights are looked for, or fetched, on this machine."""
@@ -56,16 +55,21 @@ class RayWorker:
         return _Sent()
 
     def prepare(self, job: Job) -> _Sent:
-        """Return the ledger entry and the encoded clips of one video."""
+        """Return the ledger entry and the encoded clips of one video.
+
+        Their folder lasts as long as the video: actors are killed, so nothing that they keep for longer would be deleted.
+        """
+        name = "veridical-"
         try:
-            outcome = self._work(job)
+            with (
+                blaming_no_video(Path(tempfile.gettempdir(), name)),
+                tempfile.TemporaryDirectory(prefix=name) as folder,
+            ):
+                self._work.folder = Path(folder)
+                outcome = self._work(job)
+                return _Sent(outcome.entry, None if outcome.spool is None else outcome.spool.read_bytes())
         except WorkerFailedError as error:
             return _Sent(failure=str(error))
-        if outcome.spool is None:
-            return _Sent(outcome.entry)
-        clips = outcome.spool.read_bytes()
-        outcome.spool.unlink()
-        return _Sent(outcome.entry, clips)
 
 
 @dataclass
@@ -81,7 +85,7 @@ class _Task:
 
 def run_on_ray(
     jobs: Sequence[Job], setup: Setup, *, workers: int | None, timeout_s: float, address: str | None
-) -> Iterator[tuple[Job, Outcome | Lost]]:
+) -> Generator[tuple[Job, Outcome | Lost]]:
     """Yield each job with its outcome as it is done, in no particular order.
 
     Args:

@@ -198,7 +198,7 @@ class _Trainer:
             started = time.monotonic()
             self._epoch(learning, stage)
             self._judge(learning, stage, folder, started)
-            self._save()
+            self._save_when_late()
         self._finish_stage(stage, folder)
 
     def _open_more(self, stage: StageSettings) -> bool:
@@ -331,10 +331,14 @@ class _Trainer:
     def _between_steps(self) -> None:
         """Keep the state when it is time, and stop when asked."""
         every = self.recipe.runtime.save_every_steps
-        late = time.monotonic() - self.saved_at >= self.recipe.runtime.save_every_s
-        if late or (every is not None and self.progress.step % every == 0):
+        if every is not None and self.progress.step % every == 0:
             self._save()
+        self._save_when_late()
         self.interruption.check()
+
+    def _save_when_late(self) -> None:
+        if time.monotonic() - self.saved_at >= self.recipe.runtime.save_every_s:
+            self._save()
 
     def _save(self) -> None:
         """Keep the state to resume from."""

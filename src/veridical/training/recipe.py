@@ -229,8 +229,8 @@ class RuntimeSettings(Settings):
     """Clips per batch when nothing is learned."""
     threads: int | None = Field(None, ge=1)
     """Threads for computing; None uses all cores."""
-    save_every_s: float = Field(300.0, gt=0)
-    """Seconds between two states to resume from; one is also kept after each epoch and when the run is interrupted."""
+    save_every_s: float = Field(60.0, gt=0)
+    """Seconds between two states to resume from; one is also kept after each stage and when the run is interrupted."""
     save_every_steps: int | None = Field(None, ge=1)
     """Keep a state after so many batches besides."""
 
