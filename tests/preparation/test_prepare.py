@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -180,6 +181,16 @@ def test_full_disk_when_committing(tmp_path, videos, whole, monkeypatch, table):
     assert run(manifest_of(*videos), path).counts == {"ok": 6}
     assert ClipStore.open(path).fingerprint == whole.fingerprint
     assert verify(ClipStore.open(path)) == []
+
+
+def test_an_error_leaves_no_worker_behind(tmp_path, videos, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer_file, "_append", full)
+    with pytest.raises(ArtefactError, match="No space left") as info:
+        run(manifest_of(*videos), tmp_path / "s", workers=1, commit_seconds=0)
+    assert multiprocessing.active_children() == [], info
 
 
 def test_full_disk_in_a_worker_blames_no_video(tmp_path, videos, monkeypatch):
