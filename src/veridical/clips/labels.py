@@ -39,7 +39,7 @@ def label_clips(
     clips = index.merge(facts, on="video_id", how="inner", validate="many_to_one").sort_values("row")
     clips = clips.reset_index(drop=True)
     if partial.any():
-        _relabel(clips, _exploded(facts["video_id"][partial], segments[partial]), window_s)
+        _relabel(clips, _united(_exploded(facts["video_id"][partial], segments[partial])), window_s)
     return clips
 
 
@@ -50,6 +50,15 @@ def _exploded(video_ids: pd.Series, segments: pd.Series) -> pd.DataFrame:
         for segment in found
     ]
     return pd.DataFrame(rows, columns=["video_id", "from_s", "to_s", "modality"])
+
+
+def _united(segments: pd.DataFrame) -> pd.DataFrame:
+    """Return the segments of each video and modality with those that overlap made one, so that no stretch counts twice."""
+    keys = ["video_id", "modality"]
+    segments = segments.sort_values([*keys, "from_s"], ignore_index=True)
+    reached_s = segments.assign(to_s=segments.groupby(keys)["to_s"].cummax()).groupby(keys)["to_s"].shift()
+    piece = (~(segments["from_s"] <= reached_s)).cumsum()
+    return segments.groupby(piece).agg({**dict.fromkeys([*keys, "from_s"], "first"), "to_s": "max"})
 
 
 def _relabel(clips: pd.DataFrame, segments: pd.DataFrame, window_s: float) -> None:
