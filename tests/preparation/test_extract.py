@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.preparation.making import FPS, SMALL, MarkerDetector, MarkerTools, manifest_of, number_of, write_marked
+from tests.preparation.making import FPS, SIDE, SMALL, MarkerDetector, MarkerTools, manifest_of, number_of, write_marked
 
 from veridical import faces, media
 from veridical.clips import ClipStore, StoreSettings
 from veridical.clips.encoding import decode_frames
 from veridical.faces.align import template
 from veridical.media import UnusableVideoError
-from veridical.preparation import Extraction, crops, extract_clips, prepare
+from veridical.preparation import Extraction, crops, extract, extract_clips, prepare
 from veridical.randomness import stream
 
 
@@ -171,6 +171,13 @@ def test_faces_searched_in_every_nth_picture(tmp_path, monkeypatch, every, budge
     missing = np.flatnonzero(clips[0].detector_score == 0)
     assert list(missing) == [number for number in range(5 * every + 1, 7 * every) if number < 25]
     assert (clips[1].detector_score > 0).all()
+
+
+def test_a_second_decoding_that_gives_less_is_the_videos_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(crops, "PICTURE_BYTES", 0)
+    monkeypatch.setattr(extract, "_numbered", lambda *_: iter([(0, np.zeros((SIDE, SIDE, 3), np.uint8))]))
+    with pytest.raises(UnusableVideoError, match=r"gave no picture at 0\.04 s when it was decoded a second time"):
+        run(write_marked(tmp_path / "v.mp4", 30), SMALL.model_copy(update={"fps": 25.0}))
 
 
 def test_overlapping_windows(tmp_path):

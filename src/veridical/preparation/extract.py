@@ -172,7 +172,10 @@ def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
     again = _numbered(plan.source.path, settings, missing[0], missing[-1]) if missing else iter(())
     needed = set(missing)
     for number in wanted:
-        picture = next(picture for other, picture in again if other == number) if number in needed else None
+        picture = next((picture for other, picture in again if other == number), None) if number in needed else None
+        if picture is None and number in needed:
+            reason = f"gave no picture at {number / settings.fps:g} s when it was decoded a second time"
+            raise UnusableVideoError("unreadable", reason, plan.source.path)
         yield number, plan.crops.crop(number, landmarks[number], picture)
 
 
