@@ -155,6 +155,12 @@ def test_noise_files_shorter_than_a_clip_repeat_and_silence_is_replaced(tmp_path
     assert np.mean(background_noise(RATE, silent, stream()) ** 2) == pytest.approx(1, rel=1e-3)
 
 
+def test_the_beginning_of_long_noise_files_is_used(tmp_path: Path) -> None:
+    write(tmp_path / "long.wav", np.concatenate([tone(500, 30.0), tone(3000, 30.0)]))
+    found = {round(peak_hz(background_noise(RATE, tmp_path, stream(seed))), -1) for seed in range(5)}
+    assert found == {500}
+
+
 def test_folders_without_sound_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"noise_folder: no sound files in .*valid: \.flac"):
         background_noise(RATE, tmp_path, stream())

@@ -1,9 +1,9 @@
 """Augmentation, conservative: it never destroys the cue. Drawn once per clip, so that frames stay consistent in time.
 
 Version 1 of the strategy: colour jitter, random crop, horizontal flip, slight blur; time shift and background noise for sound.
-Phase 2: rotation, perspective, elastic deformation, compression; pitch, duration, emphasis of high frequencies. A step whose
-strength is 0 draws nothing. The bounds of the settings refuse what would destroy the cue: strong blur or rotation, large
-cut-outs, SpecAugment, pitch beyond 3 semitones.
+Phase 2: rotation, perspective, elastic deformation, compression; pitch, duration, emphasis of high frequencies. A step of
+phase 2 whose strength is 0 draws nothing, so that the variants of version 1 do not depend on it. The bounds of the settings
+refuse what would destroy the cue: strong blur or rotation, large cut-outs, SpecAugment, pitch beyond 3 semitones.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ from veridical.settings import Settings
 # T frames, C colours, H height, W width, S samples
 
 NOISE_FILES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus"})
+NOISE_S = 30.0
+"""Of each sound file, the part from its beginning that noise is taken from: a folder may hold hours, and each process keeps
+some of its files."""
+NOISE_FILES_KEPT = 128
 
 
 class VideoAugmentation(Settings):
@@ -72,7 +76,8 @@ class AudioAugmentation(Settings):
     noise_snr_db: tuple[float, float] = (15.0, 40.0)
     """Signal-to-noise ratio of added background noise; at least 5 dB."""
     noise_folder: Path | None = None
-    """Sound files to take the noise from; None synthesises it. To be named anew when its files change."""
+    """Sound files to take the noise from, the first 30 s of each; None synthesises it. To be named anew when its files
+    change."""
     pitch_semitones: float = Field(0.0, ge=0, le=3)
     """Largest change of pitch either way. Phase 2: 2."""
     stretch: tuple[float, float] = (1.0, 1.0)
@@ -309,7 +314,7 @@ def _noise_files(folder: Path) -> tuple[Path, ...]:
     return files
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=NOISE_FILES_KEPT)
 def _noise(path: Path) -> npt.NDArray[np.float32]:
     try:
         found = audio_samples(path, rate_hz=SAMPLE_RATE_HZ, beside=True)
@@ -317,7 +322,7 @@ def _noise(path: Path) -> npt.NDArray[np.float32]:
         raise UsageError(f"augmentation.audio.noise_folder: {path} cannot be used ({error})") from None
     if found is None or not len(found):
         raise UsageError(f"augmentation.audio.noise_folder: {path} holds no sound")
-    return found
+    return found[: round(NOISE_S * SAMPLE_RATE_HZ)].copy()
 
 
 def coloured_noise(length: int, exponent: float, stream: np.random.Generator) -> npt.NDArray[np.float32]:
