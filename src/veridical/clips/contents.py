@@ -12,8 +12,6 @@ MOUTH_FPS = 25
 """Mouth crops per second of presentation time."""
 MOUTH_SIZE = 96
 """Side of a mouth crop in pixels."""
-FLOW_STEP_S = 1 / MOUTH_FPS
-"""Time between the two pictures that a flow is measured between."""
 NUM_DENSE_LANDMARKS = 468
 
 FLOW_REGIONS = ("face", "eyes", "mouth", "surround")

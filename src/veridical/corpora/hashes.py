@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 _SIDE = 8
-BITS_PER_PICTURE = _SIDE * _SIDE
 _MAX_BUCKET = 200
 
 

@@ -41,8 +41,6 @@ RIGHT_EYEBROW = (276, 283, 282, 295, 285, 336, 296, 334, 293, 300)
 LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 """Outline from the corner that is left in the picture along the lower lip."""
 LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
-NOSE_TIP = 1
-CHIN = 152
 
 
 class DenseLandmarker:
