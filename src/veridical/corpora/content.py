@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 ONSET_LEVEL = 5e-4
-"""Sound begins where its absolute value first exceeds this (full scale 1); digital silence and codec noise stay
-below."""
+"""Sound begins where its absolute value first exceeds this (full scale 1); digital silence and codec noise stay below."""
 _SAMPLE_RATE_HZ = 16_000
 _BLOCK = 8
 

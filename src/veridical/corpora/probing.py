@@ -74,8 +74,7 @@ def probe_media(
     Args:
         manifest: The videos.
         probe: Opens one video; what it raises is counted as the reason why the video cannot be read.
-        journal: File that takes a line per video as it is done. When it exists, videos in it whose size and time of
-            change
+        journal: File that takes a line per video as it is done. When it exists, videos in it whose size and time of change
             are the same are not opened again; delete it once the manifest is written.
         workers: Videos opened at the same time.
         content_hash: Read the whole file for its SHA-256, which finds duplicates.

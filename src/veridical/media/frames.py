@@ -42,8 +42,7 @@ class VideoFrame:
     image: npt.NDArray[np.uint8]
     """(H, W, 3) RGB, upright."""
     pts_s: float
-    """When this picture came on display, seconds from the start of the video; at most `time_s` plus 1 ms of
-    rounding."""
+    """When this picture came on display, seconds from the start of the video; at most `time_s` plus 1 ms of rounding."""
 
 
 @dataclass(frozen=True, eq=False)
