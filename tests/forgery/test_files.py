@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import wave
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -293,3 +294,23 @@ def test_worker_processes_make_the_same_videos(tmp_path):
     pairs = zip(*(report.manifest.videos() for report in reports), strict=True)
     assert all(Path(alone.path).read_bytes() == Path(shared.path).read_bytes() for alone, shared in pairs)
     assert os.path.commonpath([video.path for video in reports[1].manifest.videos()]).startswith(str(tmp_path / "out2"))
+
+
+def test_sound_beside_a_silent_video_is_forged_and_kept(world, tmp_path):
+    videos = []
+    for video in world.videos():
+        footage = [frame.image for frame in video_frames(Path(video.path))]
+        silent, beside = (tmp_path / f"{Path(video.path).stem}{ending}" for ending in (".mp4", ".wav"))
+        with wave.open(str(beside), "wb") as sound:
+            sound.setparams((1, 2, 16000, 0, "NONE", ""))
+            sound.writeframes((audio_samples(Path(video.path)) * 32767).astype(np.int16).tobytes())
+        write_video(silent, np.stack(footage), fps=probe(Path(video.path)).fps, crf=10)
+        videos.append(replace(video, path=str(silent), attributes={"audio_path": str(beside)}))
+    report = _forged(Manifest.from_videos(videos), tmp_path / "out", methods=("voice_vocoded",))
+    made = list(report.manifest.videos())
+    assert made, report.outcomes
+    assert {video.generator for video in made} == {None, "voice_vocoded"}
+    for video in made:
+        assert video.has_audio
+        assert audio_samples(Path(video.path)) is not None
+        assert "audio_path" not in video.attributes

@@ -122,8 +122,14 @@ def _make(job: Job, memory: dict[str, Footage]) -> list[Video]:
 
 
 def _read(video: Video, output: Output) -> Footage:
-    cache = output.folder / "landmarks"
-    return read_footage(Path(video.path), max_seconds=output.max_seconds, max_side=output.max_side, cache=cache)
+    beside = video.attributes.get("audio_path")
+    return read_footage(
+        Path(video.path),
+        max_seconds=output.max_seconds,
+        max_side=output.max_side,
+        cache=output.folder / "landmarks",
+        audio_path=Path(beside) if beside else None,
+    )
 
 
 def _forged(target: Footage, donor: Footage | None, task: Task) -> Forged:
@@ -151,7 +157,8 @@ def _written(
     facts = asdict(probe(path))
     container = facts.pop("container")
     video = _at_level(video, level, job.output.levels)
-    attributes = {**video.attributes, "container": container}
+    attributes = {name: value for name, value in video.attributes.items() if name != "audio_path"}  # it holds its sound
+    attributes["container"] = container
     video = replace(video, path=str(path), sha256=None, attributes=attributes, **facts)
     write_json(path.with_suffix(".json"), {"made_from": _made_from(job, level), "video": video.to_row()})
     return video

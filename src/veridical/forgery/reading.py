@@ -31,6 +31,7 @@ def read_footage(
     max_side: int | None = None,
     max_fps: float = 30.0,
     cache: Path | None = None,
+    audio_path: Path | None = None,
 ) -> Footage:
     """Read a video with one dominant face.
 
@@ -40,6 +41,7 @@ def read_footage(
         max_side: Scale pictures down so that the longer side has at most so many pixels.
         max_fps: A higher frame rate is lowered to this.
         cache: Folder that keeps landmarks, which take longest, for the next time.
+        audio_path: File with the sound, on the picture's clock; None when the video holds it.
 
     Raises:
         UnusableVideoError: `unreadable`, `no_video`, `too_short` (under half a second), or `no_face` (landmarks found in
@@ -57,7 +59,7 @@ def read_footage(
     if found.mean() < MIN_FACE_SHARE:
         raise UnusableVideoError("no_face", f"dense landmarks in {found.mean():.0%} of the frames", path)
     steady = smooth_over_time(_without_gaps(landmarks, found), SMOOTHING_S * fps)
-    return Footage(frames, fps, steady.astype(np.float32), _sound(path, len(frames), fps))
+    return Footage(frames, fps, steady.astype(np.float32), _sound(path, audio_path, len(frames), fps))
 
 
 def track_landmarks(frames: Frames) -> tuple[FloatArray, Found]:
@@ -137,8 +139,8 @@ def _scaled(picture: Frames, max_side: int | None) -> Frames:
     return smaller
 
 
-def _sound(path: Path, num_frames: int, fps: float) -> Samples | None:
-    samples = audio_samples(path)
+def _sound(path: Path, beside: Path | None, num_frames: int, fps: float) -> Samples | None:
+    samples = audio_samples(beside or path, beside=beside is not None)
     if samples is None:
         return None
     length = samples_in(num_frames, fps)
