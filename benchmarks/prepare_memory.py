@@ -15,8 +15,6 @@ import tempfile
 from pathlib import Path
 
 import av
-
-sys.path.insert(0, str(Path(__file__).parent))
 from prepare import film
 
 SCRIPT = """

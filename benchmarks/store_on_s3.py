@@ -3,7 +3,7 @@
     AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b AWS_REGION=us-east-1 python benchmarks/store_on_s3.py STORE s3://BUCKET/FOLDER
 
 For another server than Amazon's, also AWS_ENDPOINT_URL=http://127.0.0.1:5555 AWS_ALLOW_HTTP=true.
-The bucket must exist. The last line is one JSON object.
+The bucket must exist, and the folder hold no store. The last line is one JSON object.
 """
 
 from __future__ import annotations
