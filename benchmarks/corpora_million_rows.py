@@ -1,10 +1,12 @@
 """Scan-sized tables: group, split and prove one million videos; time and peak memory.
 
+    python benchmarks/corpora_million_rows.py
+
 Four made-up corpora of a million videos each. `pairs`: two people swap faces in four methods at three compressions
 (as in FaceForensics++). `singles`: every video is its own group. `families`: groups of random sizes with random
 fakes, so that nearly every group has its own counts. `one component`: everyone is tied to everyone, people must be
 split. Each is split by shares; `families` by every other scheme too (its official split was drawn for each video, so
-that nearly all groups leak).
+that nearly all groups leak). The last line is JSON.
 """
 
 from __future__ import annotations
