@@ -189,6 +189,18 @@ def test_deepspeak(tmp_path: Path, touch: Touch) -> None:
     assert reasons(result)["its people are in different official splits, left without one"] == 1
 
 
+def test_a_deepspeak_person_in_two_splits_is_in_none(tmp_path: Path, touch: Touch) -> None:
+    build_deepspeak(tmp_path, touch)
+    before = {video.video_id: video for video in scan("deepspeak", tmp_path).manifest.videos()}
+    with (tmp_path / "annotations-split-def.csv").open("a") as stream:
+        stream.write("3,1,test\n")
+    after = scan("deepspeak", tmp_path)
+    assert reasons(after)["a person in two official splits, left without one"] == 1
+    theirs = [video for video in after.manifest.videos() if "deepspeak/1" in video.identities]
+    assert any("official_split" in before[video.video_id].attributes for video in theirs)
+    assert not any("official_split" in video.attributes for video in theirs)
+
+
 def test_deepspeak_v1_says_in_a_column_of_its_own_whether_a_voice_is_synthetic(tmp_path: Path, touch: Touch) -> None:
     build_deepspeak(tmp_path, touch, DEEPSPEAK_V1)
     result = scan("deepspeak", tmp_path)

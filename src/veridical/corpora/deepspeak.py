@@ -39,7 +39,7 @@ class DeepSpeakOptions(Settings):
 def read(root: Path, options: DeepSpeakOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of a DeepSpeak folder."""
     base = options.lists or root
-    split = {row["identity"]: row["split"].lower() for row in csv_rows(_list(base, "split-def"), ("identity", "split"))}
+    split = _splits(_list(base, "split-def"), notes)
     lists = {0: _list(base, "real"), 1: _list(base, "fake")}
     rows = {label: csv_rows(path, _NEEDED[label]) for label, path in lists.items()}
     both = {row["video-file"] for row in rows[0]} & {row["video-file"] for row in rows[1]}
@@ -66,6 +66,17 @@ def _list(base: Path, kind: str) -> Path:
     if path is None:
         raise UsageError(f"{base}: no annotations-{kind}.csv; expected {LAYOUT}")
     return path
+
+
+def _splits(path: Path, notes: Notes) -> dict[str, str]:
+    """Return the official split of each person; empty for one who is in two."""
+    found: dict[str, str] = {}
+    for row in csv_rows(path, ("identity", "split")):
+        place = row["split"].lower()
+        if found.setdefault(row["identity"], place) != place:
+            notes.warn("a person in two official splits, left without one", row["identity"])
+            found[row["identity"]] = ""
+    return found
 
 
 def _by_name(files: list[str], notes: Notes) -> dict[str, str]:
