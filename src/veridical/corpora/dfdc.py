@@ -20,8 +20,7 @@ from veridical.settings import Settings
 
 LAYOUT = (
     "ROOT/dfdc_train_part_N/metadata.json beside its videos (ROOT may be one part), ROOT/**/labels.csv with "
-    "filename and label "
-    "(test set), or ROOT/dataset.json (preview set)"
+    "filename and label (test set), or ROOT/dataset.json (preview set)"
 )
 _LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1}
 _SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}

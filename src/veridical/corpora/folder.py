@@ -43,8 +43,8 @@ def read(root: Path, options: FolderOptions, notes: Notes) -> Iterator[Video]:
     placed = [(path, *_place(path, options.all_real)) for path in files]
     if all(label is None for _, label, _ in placed):
         raise UsageError(
-            f"{root}: {len(files)} videos, none below real/ or fake/; expected {LAYOUT}; if all are real, say "
-            "--all-real"
+            f"{root}: {len(files)} videos, none below real/ or fake/; expected {LAYOUT}; if all are real, "
+            "say --all-real"
         )
     ids = without_suffix(files)
     for path, label, generator in placed:

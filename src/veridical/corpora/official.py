@@ -33,8 +33,7 @@ def official_sides(manifest: Manifest) -> Sides:
         datasets = ", ".join(sorted(set(manifest.table["dataset"].unique().to_pylist())))
         raise UsageError(
             f"no video of {datasets} has an official split: the corpus has none, or its list files were not found "
-            "by scan; "
-            "use --scheme stratified, or put the lists in place and scan again"
+            "by scan; use --scheme stratified, or put the lists in place and scan again"
         )
     rest = np.flatnonzero(side < 0)
     left_out = {"not in the official lists": rest} if len(rest) else {}
@@ -85,8 +84,7 @@ def _without_leaking_training(official: Sides, edges: list[KeyEdges]) -> Sides:
     count = int((official.side >= 0).sum() - (side >= 0).sum())
     note = (
         f"repaired: the leaking groups are too large to move; {SPLITS[TEST]} is as published, {count} videos that "
-        "share "
-        "something with a later split are left out"
+        "share something with a later split are left out"
     )
     return Sides(side, left_out, notes=(note,))
 

@@ -205,8 +205,7 @@ def _partition(wish: _Wish, fractions: Sequence[float]) -> Sides:
     rows = np.flatnonzero(side < 0)
     sizes = np.bincount(labels)
     note = (
-        f"the {len(sizes)} leak groups (the largest of {sizes.max()} videos) are too large or too few to be dealt "
-        "out whole: "
+        f"the {len(sizes)} leak groups (the largest of {sizes.max()} videos) are too large or too few to be dealt out whole: "
         f"people were split, and {len(rows)} of {len(manifest)} videos, which show people of two splits, are left out "
         "(--group-by target keeps them, with donor leakage)"
     )
