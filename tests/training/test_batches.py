@@ -44,7 +44,8 @@ def test_balanced_batches(num_real: int, fakes: dict[str, int], clips: int, seed
         if clips >= 4:
             assert all(len(set(part)) == 4 for part in batch.reshape(8, 4)), "no clip twice where there are enough"
     names = facts.loc[np.concatenate(batches)].query("target == 1")["generator"].value_counts()
-    assert names.max() - names.reindex(list(fakes), fill_value=0).min() <= 4, "fakes go round the generators"
+    if min(fakes.values()) >= -(-4 // len(fakes)):  # enough for a turn in every batch without the same video twice
+        assert names.max() - names.reindex(list(fakes), fill_value=0).min() <= 4, "fakes go round the generators"
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not() -> None:

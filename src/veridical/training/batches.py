@@ -104,9 +104,8 @@ def _balanced_orders(videos: pd.DataFrame, settings: BatchSettings, num_batches:
     fakes = videos[videos["target"] == 1]
     generator = dict(zip(fakes["video_id"], fakes["generator"].fillna(""), strict=True))
     by_generator = [group["video_id"].to_list() for _, group in fakes.groupby(fakes["generator"].fillna(""), sort=True)]
-    spare = (
-        num_fake if settings.pairs else 0
-    )  # to be taken in place of fakes whose original stands in the batch already
+    # Spare fakes are taken in place of those whose original stands in the batch already.
+    spare = num_fake if settings.pairs else 0
     per_generator = -(-num_batches * num_fake // len(by_generator)) + spare
     columns = [draw.repeated(names, per_generator) for names in by_generator]
     fake = [name for row in zip(*columns, strict=True) for name in row]
