@@ -21,7 +21,9 @@ def verdicts(store: Path, **changes: Any) -> dict[str, str]:
 def test_a_sound_recipe_passes(store: ClipStore) -> None:
     found = verdicts(store.path)
     assert DATA_ROWS | {"weights", "device", "hyper-parameters", "three-term loss", "early stopping"} <= set(found)
-    assert {verdict for name, verdict in found.items() if not name.startswith("parameters")} == {"pass"}
+    rows = {name: verdict for name, verdict in found.items() if not name.startswith("parameters")}
+    assert rows.pop("shortcuts") == "not applicable", "too few people to look for shortcuts: that is no pass"
+    assert set(rows.values()) == {"pass"}
     assert found["parameters, total"] == "not applicable"
 
 

@@ -13,8 +13,11 @@ from veridical.errors import LeakError
 from veridical.training.data import TrainingData
 
 
-def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> None:
+def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> corpora.AuditResult:
     """Audit the training split; container facts that the model cannot see only warn.
+
+    Returns:
+        What was tried; where there are too few people nothing is judged, and that is said.
 
     Raises:
         LeakError: when a property that reaches the model separates the classes and was not accepted by name.
@@ -27,9 +30,18 @@ def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> None:
     result = corpora.audit(train, index[index["video_id"].isin(names)], accept=tuple(accepted))
     for row in result.table[result.table["verdict"] == "warns"].itertuples():
         progress.say(f"warning: {row.property} separates the classes (AUC {row.auc:.2f}); the model cannot see it")
+    if unjudged := not_judged(result):
+        progress.say(f"warning: shortcuts were not looked for in the training split: {unjudged}")
     if result.leaks:
         worst = result.table[result.table["verdict"] == "leak"].iloc[0]
         raise LeakError(
             f"{', '.join(result.leaks)} separates real from fake without looking at the content (AUC {worst['auc']:.2f}, "
             f"{worst['property']}); make the classes alike (see `veridical audit`), or accept it: --accept-leak {result.leaks[0]}"
         )
+    return result
+
+
+def not_judged(result: corpora.AuditResult) -> str:
+    """Return why not one property could be judged, or nothing when some were."""
+    unknown = result.table[result.table["verdict"] == "unknown"]
+    return "" if len(unknown) < len(result.table) else str(unknown["reason"].mode().iloc[0])

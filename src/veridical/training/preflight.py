@@ -13,7 +13,7 @@ from veridical.errors import LeakError, MissingWeightsError, UsageError, Veridic
 from veridical.inference.encoding import pick_device
 from veridical.models import Detector, summarise
 from veridical.training.data import TrainingData, load_data
-from veridical.training.leaks import refuse_leaks
+from veridical.training.leaks import not_judged, refuse_leaks
 from veridical.training.recipe import STRATEGY_STAGES, Recipe
 
 Verdict = Literal["pass", "fail", "not applicable"]
@@ -117,9 +117,11 @@ def _statistics(recipe: Recipe, data: TrainingData) -> Check:
 
 def _shortcuts(recipe: Recipe, data: TrainingData) -> Check:
     try:
-        refuse_leaks(data, recipe.data.accept_leaks)
+        result = refuse_leaks(data, recipe.data.accept_leaks)
     except (LeakError, UsageError) as error:
         return _row("shortcuts", False, str(error))
+    if unjudged := not_judged(result):
+        return Check("shortcuts", "not applicable", f"nothing could be judged: {unjudged}")
     return _row("shortcuts", True, "nothing but content separates the classes, or it was accepted by name")
 
 
