@@ -14,7 +14,7 @@ from tiny import fabricate_store, tiny_recipe, tiny_values
 
 from veridical import corpora
 from veridical.clips import ClipStore
-from veridical.errors import DivergedError, LeakError, UsageError
+from veridical.errors import ArtefactError, DivergedError, LeakError, UsageError
 from veridical.inference import load_bundle, score_store
 from veridical.metrics import roc_auc
 from veridical.models import Detector
@@ -200,6 +200,21 @@ def test_a_leak_is_refused_unless_it_is_accepted(tmp_path: Path) -> None:
     rest = corpora.audit(train_split, index, accept=found).leaks
     accepted = {"store": str(store.path), "accept_leaks": [*found, *rest]}
     assert train(tiny_recipe(store.path, stages=stages, data=accepted), tmp_path / "run").stages
+
+
+def test_a_refused_run_leaves_no_folder_and_another_folder_is_left_alone(store: ClipStore, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.path, start_from=str(tmp_path / "nowhere"))
+    with pytest.raises(ArtefactError, match="start_from: no trained model"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / "recipe.yaml").exists(), "the same command would find a run there"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "talk.mp4").write_bytes(b"video")
+    for resume in (False, True):
+        with pytest.raises(UsageError, match="holds files and is not a run"):
+            train(tiny_recipe(store.path), tmp_path / "mine", resume=resume)
+    with pytest.raises(UsageError, match="is a file, and a run is a folder"):
+        train(tiny_recipe(store.path), tmp_path / "mine" / "talk.mp4")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["talk.mp4"]
 
 
 def test_another_preparation_is_refused(store: ClipStore, tmp_path: Path) -> None:

@@ -102,16 +102,19 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
 
 def _train(fabric: Any, recipe: Recipe, run_path: Path, resume: bool) -> TrainSummary:
     data, run = load_data(recipe.data, recipe.inputs), Run(Path(run_path))
+    if fabric.is_global_zero:
+        run.refuse_other(recipe, data.fingerprint, resume)
     if not run.state_folder.exists():
         refuse_leaks(data, recipe.data.accept_leaks)
     stage_data = {
         stage.name: (data.for_objective(stage.objective, "train"), data.for_objective(stage.objective, "val"))
         for stage in recipe.schedule
     }
+    trainer = _Trainer(fabric, recipe, data, stage_data, run)  # first: weights that cannot be had leave no run behind
     if fabric.is_global_zero:
-        run.start(recipe, data.fingerprint, resume)
+        run.start(recipe, data.fingerprint)
     fabric.barrier()
-    return _Trainer(fabric, recipe, data, stage_data, run).fit()
+    return trainer.fit()
 
 
 class _Trainer:
@@ -379,10 +382,11 @@ class _Trainer:
     def _tell(self, stage: StageSettings, row: dict[str, Any], seconds: float) -> None:
         losses = f"loss {row['train_loss']:.3f}, validation loss {row['val_loss']:.3f}"
         each = ", ".join(f"{name} {auc:.2f}" for name, auc in row["val_auc_per_generator"].items())
-        left = seconds * (stage.epochs - row["epoch"]) / 60
+        left = seconds * (stage.epochs - row["epoch"])
+        time_left = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
         progress.say(
             f"stage {stage.name}, epoch {row['epoch']}: {losses}, AUC {row['val_auc']:.3f} ({each}); "
-            f"at most {left:.0f} min left in this stage"
+            f"at most {time_left} left in this stage"
         )
 
     def _finish_stage(self, stage: StageSettings, folder: Path) -> None:

@@ -54,27 +54,41 @@ class Run:
         """Best weights of a stage and what they reached."""
         return self.path / "stages" / f"{number + 1}-{name}"
 
-    def start(self, recipe: Recipe, data_fingerprint: str, resume: bool) -> None:
-        """Make the folder, or check that it continues the same recipe on the same data.
+    def refuse_other(self, recipe: Recipe, data_fingerprint: str, resume: bool) -> None:
+        """Check that the folder is new or empty, or holds this run.
 
         Raises:
-            UsageError: when the folder holds a run and `resume` is False, or the recipe or the data differ.
+            UsageError: when the folder holds a run and `resume` is False, the recipe or the data differ, or the folder
+                holds something else.
         """
+        if not self.recipe_path.exists():
+            self._refuse_foreign()
+            return
+        if not resume:
+            raise UsageError(f"{self.path}: holds a run already; add --resume to continue it, or choose another name")
+        differing = _differing(comparable(self.recipe()), comparable(recipe))
+        if differing:
+            raise UsageError(
+                f"{self.path}: was started with another recipe: {'; '.join(differing)}; resume with {self.recipe_path}"
+            )
+        if self.data_path.exists() and read_json(self.data_path)["fingerprint"] != data_fingerprint:
+            raise UsageError(
+                f"{self.path}: was started on other clips, labels or splits than the store and the manifest have now; "
+                "train into another folder"
+            )
+
+    def _refuse_foreign(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path}: is a file, and a run is a folder; choose another name")
+        others = [path for path in self.path.glob("*") if not path.name.startswith((".", self.data_path.name))]
+        if others:
+            raise UsageError(
+                f"{self.path}: holds files and is not a run (no {self.recipe_path.name}); choose a new or empty folder"
+            )
+
+    def start(self, recipe: Recipe, data_fingerprint: str) -> None:
+        """Make the folder of a new run; one that is continued stays as it is."""
         if self.recipe_path.exists():
-            if not resume:
-                raise UsageError(
-                    f"{self.path}: holds a run already; add --resume to continue it, or choose another name"
-                )
-            differing = _differing(comparable(self.recipe()), comparable(recipe))
-            if differing:
-                raise UsageError(
-                    f"{self.path}: was started with another recipe: {'; '.join(differing)}; resume with {self.recipe_path}"
-                )
-            if self.data_path.exists() and read_json(self.data_path)["fingerprint"] != data_fingerprint:
-                raise UsageError(
-                    f"{self.path}: was started on other clips, labels or splits than the store and the manifest have now; "
-                    "train into another folder"
-                )
             return
         write_json(self.data_path, {"fingerprint": data_fingerprint})
         with atomic_path(self.recipe_path) as temporary:
