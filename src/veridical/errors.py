@@ -54,6 +54,8 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
         valid: All valid names.
     """
     names = sorted(valid)
+    if not names:
+        return UsageError(f"unknown {kind} {name!r}: there is none here")
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     ordered = near + [other for other in names if other not in near]
     hint = f"; did you mean {near[0]!r}?" if near else "."

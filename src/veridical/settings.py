@@ -39,13 +39,15 @@ def parse_settings(
         return model.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        where = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if first["type"] == "extra_forbidden":
             unknown = unknown_name("setting", str(first["loc"][-1]), _names_at(model, first["loc"][:-1]))
             raise UsageError(f"{_blamed(where, source, assignments)}: {unknown}{more}") from None
         found = "" if isinstance(first.get("input"), Mapping) else f", found {first.get('input')!r}"
-        raise UsageError(f"{_blamed(where, source, assignments)}: {where}: {first['msg']}{found}{more}") from None
+        place = f"{where}: " if where else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{_blamed(where, source, assignments)}: {place}{message}{found}{more}") from None
 
 
 def _names_at(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
@@ -100,7 +102,7 @@ def with_overrides(values: Mapping[str, Any], assignments: Sequence[str]) -> dic
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key.strip():
-            raise UsageError(f"--set {assignment!r}: expected KEY=VALUE, for example losses.temporal=0.1")
+            raise UsageError(f"--set {assignment!r}: expected KEY=VALUE")
         *parents, last = key.strip().split(".")
         node: Any = result
         for parent in parents:

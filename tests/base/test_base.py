@@ -30,6 +30,7 @@ def test_unknown_names_list_the_nearest_first() -> None:
 
 def test_a_name_like_nothing_gets_the_plain_list() -> None:
     assert str(unknown_name("corpus", "xyzzy", ["b", "a"])) == "unknown corpus 'xyzzy'. Valid: a, b"
+    assert str(unknown_name("generator", "foo", [])) == "unknown generator 'foo': there is none here"
 
 
 @pytest.mark.parametrize(

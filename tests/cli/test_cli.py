@@ -62,7 +62,10 @@ def test_version() -> None:
         (["predict", __file__, "--model", "nowhere"], "no trained model here"),
         (["predict", "x.mp4", "--model", "nowhere"], "no such video file: x.mp4"),
         (["score", "nowhere", "--on", "nowhere", "-o", "s.parquet"], "nowhere"),
-        (["train", "smal", "-o", "run"], "recipe 'smal': no such file, and not one of contract-v1, "),
+        (
+            ["train", "smal", "-o", "run"],
+            "smal: no such file; unknown recipe 'smal'; did you mean 'small'? Valid: small, ",
+        ),
         (["train", "small", "-o", "run"], "data.store is not set"),
         (["train", "small", "-o", "run", "--set", "losses.temporl=1"], "losses.temporl"),
         (["prepare", "nowhere.parquet", "-o", "store"], "nowhere.parquet"),

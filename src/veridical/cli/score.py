@@ -60,7 +60,10 @@ def score(
     labels = Manifest.read(manifest) if manifest else store.manifest()
     table = scorer(run, detector, control, device)(store, labels, tuple(split or ()))
     table.write(output)
-    Console().print(f"{len(table)} scores: {output}", highlight=False, soft_wrap=True)
+    conditions = table.table["condition"].value_counts().to_pylist()
+    clips = max((row["counts"] for row in conditions), default=0)
+    said = f"{len(table)} scores ({clips} clips, {len(conditions)} condition{'s' * (len(conditions) != 1)}): {output}"
+    Console().print(said, highlight=False, soft_wrap=True)
 
 
 def scorer(run: Path | None, detector: str | None, control: list[str] | None = None, device: str = "auto") -> Scorer:

@@ -21,7 +21,7 @@ def sweep(
     vary: Annotated[
         list[str] | None,
         typer.Option(
-            help="A setting and its values, losses.temporal=.01,.05,.1,.2, or its range, optimiser.weight_decay=0.001..0.1,log"
+            help="A setting and its values, losses.temporal=.01,.05,.1,.2, or its range, losses.sync=0.01..1,log"
             " (may be repeated)."
         ),
     ] = None,

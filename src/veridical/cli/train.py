@@ -63,13 +63,13 @@ def train(
 
 
 def _say_failures(rows: list[Check], console: Console) -> None:
-    """Print the rows of the checklist that fail; what makes training impossible stops it with its own message."""
+    """Print the rows of the checklist that fail; data that cannot be read stop training with that message anyway."""
     passed = sum(row.verdict == "pass" for row in rows)
     failed = [row for row in rows if row.verdict == "fail"]
     console.print(
         f"checklist: {passed} rows pass, {len(failed)} fail (all of it: veridical preflight)", highlight=False
     )
-    for row in failed:
+    for row in (row for row in failed if row.name != "data"):
         console.print(f"  fails: {row.name}: {row.found}", highlight=False, markup=False, soft_wrap=True)
 
 

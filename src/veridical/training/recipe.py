@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from veridical.clips.augment import Augmentation
 from veridical.clips.contents import FLOW_STATISTICS
 from veridical.clips.inputs import InputSettings
-from veridical.errors import UsageError
+from veridical.errors import UsageError, unknown_name
 from veridical.inference.encoding import Precision
 from veridical.models import DetectorSettings
 from veridical.settings import Settings, parse_settings, read_yaml, with_overrides
@@ -369,7 +369,7 @@ def _recipe_path(source: str | Path, beside: Path) -> Path:
     if path.exists():
         return path
     if str(source) not in packaged_recipes():
-        raise UsageError(f"recipe {str(source)!r}: no such file, and not one of {', '.join(packaged_recipes())}")
+        raise UsageError(f"{path}: no such file; {unknown_name('recipe', str(source), packaged_recipes())}")
     return packaged_recipes()[str(source)]
 
 
