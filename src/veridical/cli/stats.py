@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
     from veridical.corpora import TextTable
+
+LONGEST_NAME = 24
+"""Names up to this length stand on one line, at the cost of the figures beside them."""
 
 
 def stats(
@@ -46,10 +50,11 @@ def stats(
 
 def _show(console: Console, table: TextTable) -> None:
     console.print(table.title, style="bold")
-    shown = Table(*table.headers)
+    shown = Table(*table.headers, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in shown.columns:
         column.overflow, column.justify = "fold", "right"
     shown.columns[0].justify = "left"
+    shown.columns[0].no_wrap = max((len(row[0]) for row in table.rows), default=0) <= LONGEST_NAME
     for row in table.rows:
         shown.add_row(*row)
     if table.rows:
