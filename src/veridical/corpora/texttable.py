@@ -117,4 +117,4 @@ def _text(value: float | None, form: str) -> str:
 def _range(row: Mapping[str, Any], name: str, form: str) -> str:
     """Return quartiles as one cell."""
     values = [row[f"{name}_{share}"] for share in (25, 50, 75)]
-    return UNKNOWN if values[0] is None else " / ".join(format(value, form) for value in values)
+    return UNKNOWN if values[0] is None else "/".join(format(value, form) for value in values)
