@@ -82,3 +82,11 @@ def test_the_p_value_says_what_the_interval_says(groups: int) -> None:
         excluded = not found.interval.low <= 0 <= found.interval.high
         differing += excluded != (found.p_value < 0.05)
     assert differing <= 1, "of 30; ties of a quantile with a count aside"
+
+
+def test_two_people_do_not_make_a_difference() -> None:
+    """The range of a handful of distinct draws excluded zero while p was .27."""
+    labels, group = np.tile([0, 1], 8), np.repeat(["ann", "ben"], 8)
+    weak, strong = np.tile([0.4, 0.5, 0.6, 0.5], 4), labels.astype(float)
+    with pytest.raises(NotEvaluableError, match="2 leak groups in the smaller class, at least 6 are needed"):
+        paired_group_bootstrap(labels, weak, strong, group)

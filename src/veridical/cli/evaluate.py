@@ -236,6 +236,9 @@ def show(console: Console, result: Evaluation) -> None:
         counts = "+".join(f"{figures['auc'][name]:.0f}" for name in ("n_real", "n_fake"))
         table.add_row(escape(f"{dataset} {split}".strip()), *(_figure(figures[name], 2) for name in SHOWN), counts)
     console.print(table)
+    notes = result.facts["warnings"]
+    for line in [*notes[:2], *([f"{len(notes) - 2} more in the report"] if len(notes) > 2 else [])]:
+        console.print(f"note: {escape(line)}", highlight=False, soft_wrap=True)
     for _, gap in result.metrics[result.metrics["metric"] == "auc_gap"].iterrows():
         console.print(f"loss of AUC {escape(gap['dataset'])}: {_figure(gap)}", highlight=False)
     for line in _in_use(result):

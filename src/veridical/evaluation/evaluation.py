@@ -38,6 +38,7 @@ from veridical.evaluation.coverage import coverage
 from veridical.evaluation.curves import curves
 from veridical.evaluation.evidence import Evidence, gather
 from veridical.evaluation.failures import failures
+from veridical.evaluation.figures import FigureTable
 from veridical.evaluation.looks import count_looks
 from veridical.evaluation.protocol import compute_figures
 from veridical.evaluation.risk import Findings
@@ -46,6 +47,7 @@ from veridical.evaluation.selection import Selection, select
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
 from veridical.evaluation.slices import Cell, cells
+from veridical.metrics.bootstrap import fewest_groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,7 @@ def evaluate(
         "looks_at_test": seen,
         **_failures(evidence, parts, selection, settings),
         "remarks": list(remarks),
-        "warnings": _warnings(evidence, parts, selection),
+        "warnings": [*_too_few(table, findings), *_warnings(evidence, parts, selection)],
         "settings": settings.model_dump(mode="json"),
         "fingerprints": fingerprints,
         "versions": _versions(),
@@ -228,6 +230,20 @@ def _videos(evidence: Evidence, selection: Selection, settings: EvaluationSettin
     p_fake = temperature(logits[scored]) if temperature is not None else np.full(len(found), np.nan)
     p_in_use = selection.p_in_use(logits[scored], settings.prevalence)
     return found.assign(logit=logits[scored], p_fake=p_fake, p_fake_in_use=np.nan if p_in_use is None else p_in_use)
+
+
+def _too_few(table: FigureTable, findings: Findings) -> list[str]:
+    """Say which data sets have too few leak groups for their intervals to mean what they say."""
+    found = []
+    for cell in (cell for cell in findings.parts if cell.judged):
+        groups = table.get(findings.key(cell, "auc")).groups
+        if 0 < groups < fewest_groups():
+            where = f"{cell.dataset} {cell.split}".strip()
+            found.append(
+                f"{where} has only {groups} leak groups of the smaller class: its intervals are too narrow, and nothing"
+                f" about it is certain; {fewest_groups()} are the least, tens are good"
+            )
+    return found
 
 
 def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> list[str]:

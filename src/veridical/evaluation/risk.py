@@ -16,6 +16,7 @@ from veridical.evaluation.protocol import judged_cell
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import Cell
+from veridical.metrics.bootstrap import fewest_groups
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def verdict(
     certain = figure.high < threshold if flagged else figure.low >= threshold
     if not below:
         certain = figure.low > threshold if flagged else figure.high <= threshold
+    if 0 < figure.groups < fewest_groups():
+        certain = False  # the interval is only the range of the replicates
     reason = "; ".join(part for part in (note, figure.reason) if part)
     return Risk(
         name,

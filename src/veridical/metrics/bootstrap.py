@@ -140,6 +140,18 @@ def smaller_class_groups(bootstrap: GroupBootstrap, labels: IntArray, rows: Rows
     return int(min(len(np.unique(cluster[labels == value])) for value in (0, 1)))
 
 
+def fewest_groups(replicates: int = 1000, confidence: float = 0.95) -> int:
+    """Return the number of groups from which on the expanded percentile lies within the replicates.
+
+    With fewer the interval is no more than the range of the replicates, too narrow by an unknown amount.
+    """
+    tail, deviate = (1 - confidence) / 2, scipy.special.ndtri(1 / (replicates + 1))
+    return next(
+        groups for groups in range(2, 1000)
+        if scipy.special.stdtr(groups - 1, deviate / np.sqrt(groups / (groups - 1))) < tail
+    )  # fmt: skip
+
+
 def bootstrap_interval(
     value: float, replicates: FloatArray, *, groups: int, confidence: float = 0.95, share: bool = True
 ) -> Interval:

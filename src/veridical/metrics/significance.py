@@ -15,7 +15,7 @@ import scipy.stats
 from numpy.typing import ArrayLike
 
 from veridical.errors import NotEvaluableError
-from veridical.metrics.bootstrap import Interval, bootstrap_interval, draw_groups, smaller_class_groups
+from veridical.metrics.bootstrap import Interval, bootstrap_interval, draw_groups, fewest_groups, smaller_class_groups
 from veridical.metrics.checks import FloatArray, labels_and_scores
 from veridical.metrics.ranking import auc_of, roc_auc
 
@@ -94,7 +94,8 @@ def paired_group_bootstrap(
     either side of zero, (count + 1) / (B + 1), made larger for few groups as the interval is made wider.
 
     Raises:
-        NotEvaluableError: one class only, scores that are not finite, or too few groups.
+        NotEvaluableError: one class only, scores that are not finite, or fewer groups than `fewest_groups`: with those
+            no difference, however large, has a p-value below .05.
     """
     label_array, first_array = labels_and_scores(labels, first)
     second_array = labels_and_scores(labels, second)[1]
@@ -107,6 +108,10 @@ def paired_group_bootstrap(
     found = areas[1] - areas[0]
     value = roc_auc(label_array, second_array) - roc_auc(label_array, first_array)
     groups_behind = smaller_class_groups(bootstrap, label_array, rows)
+    if groups_behind < (needed := fewest_groups(replicates)):
+        raise NotEvaluableError(
+            f"no interval of a difference: {groups_behind} leak groups in the smaller class, at least {needed} are needed"
+        )
     interval = bootstrap_interval(value, found, groups=groups_behind, share=False)
     defined = found[np.isfinite(found)]
     share = (min((defined <= 0).sum(), (defined >= 0).sum()) + 1) / (len(defined) + 1)
