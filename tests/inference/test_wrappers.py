@@ -98,7 +98,8 @@ def test_declared_meaning_is_taken_at_its_word(store: ClipStore, tmp_path: Path)
         ({"layout": "NTCHW"}, "layout NTCHW does not go with takes: frame"),
         ({"sizes": 3}, "unknown setting 'sizes'"),
         ({"kind": "tensorflow"}, "unknown kind .* Valid: huggingface, onnx"),
-        ({"file": "other.onnx"}, "cannot be loaded as ONNX"),
+        ({"file": "other.onnx"}, "other.onnx: no such ONNX file"),
+        ({"file": "m.yaml"}, "cannot be loaded as ONNX"),
     ],
 )
 def test_what_is_not_declared_in_full_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
@@ -148,6 +149,9 @@ def test_the_hugging_face_example(store: ClipStore, tmp_path: Path) -> None:
     text = (tmp_path / "wrap_huggingface.yaml").read_text()
     (tmp_path / "w.yaml").write_text(text.replace("fake_label: Fake ", "fake_label: fake "))
     with pytest.raises(UsageError, match="did you mean 'Fake'"):
+        load_wrapped(str(tmp_path / "w.yaml"))
+    (tmp_path / "w.yaml").write_text(text.replace("model: fake-or-real ", "model: fake-or-reel "))
+    with pytest.raises(UsageError, match="fake-or-reel: no such folder; a model on the hub is named OWNER/NAME"):
         load_wrapped(str(tmp_path / "w.yaml"))
     (tmp_path / "fake-or-real" / "model.safetensors").unlink()
     with pytest.raises(UsageError, match="cannot be loaded as a ImageClassification model"):

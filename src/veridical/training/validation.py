@@ -142,7 +142,7 @@ def decision(best: dict[str, Any], stop_below: float) -> Decision:
         reason = f"validation AUC {auc:.3f} is below early_stopping.stop_run_below={stop_below:g}"
         return Decision("stop", reason, ends_run=True)
     if auc <= 0.5:
-        reason = f"validation AUC {auc:.3f} is chance: look at the data; what follows builds on nothing"
+        reason = f"validation AUC {auc:.3f} is chance: look at the data; nothing can build on it"
         return Decision("stop", reason, ends_run=False)
     if error > MAX_ECE:
         reason = (

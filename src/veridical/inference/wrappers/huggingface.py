@@ -5,6 +5,7 @@ Only safetensors are read and no code of the model's repository is run.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +34,8 @@ class HuggingFaceDetector:
     def __init__(self, settings: HuggingFaceSettings) -> None:
         import transformers
 
+        if "/" not in settings.model and not Path(settings.model).is_dir():
+            raise UsageError(f"{settings.model}: no such folder; a model on the hub is named OWNER/NAME")
         self.settings = settings
         of_clips = settings.takes == "clip"
         kind: Any = (

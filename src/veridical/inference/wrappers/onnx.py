@@ -48,6 +48,8 @@ class OnnxDetector:
 
     def __init__(self, settings: OnnxSettings) -> None:
         self.settings = settings
+        if not settings.file.is_file():
+            raise UsageError(f"{settings.file}: no such ONNX file")
         try:
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3
