@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from veridical.cli.score import Controls, Scorer, scorer
+from veridical.cli.score import Controls, Detector, Scorer, scorer
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,18 @@ SHOWN = ("auc", "eer", "average_precision")
 VERDICT_STYLE = {"PASS": "green", "FLAG": "bold red", "NOT EVALUABLE": "yellow"}
 
 
+Run = Annotated[Path | None, typer.Argument(help="A run; scores the stores given with --on, then judges.")]
+Stores = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--on",
+        help="Clip store to score; may be repeated. With --scores: store of the judged videos, for thumbnails and the"
+        " risks that lie in faces and sound.",
+    ),
+]
+Scores = Annotated[
+    Path | None, typer.Option(help="Instead of RUN: scores.parquet, or any detector's csv (video_id and a score).")
+]
 Manifests = Annotated[
     list[Path] | None,
     typer.Option(help="Labels, splits, groups and all videos that were to be scored; may be repeated."),
@@ -36,46 +48,35 @@ Reference = Annotated[
 ]
 TimeColumn = Annotated[str | None, typer.Option(help="csv: the column with the start of a clip, in seconds.")]
 
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder to write; RUN/evaluation/default for a run.")
+]
+ScoreKind = Annotated[str | None, typer.Option(help="csv: the score is a `logit`, a `probability`, or a `ranking`.")]
+Prevalence = Annotated[
+    float, typer.Option(help="Share of fakes expected in use: precision and probabilities are corrected to it.")
+]
+ErrorRate = Annotated[
+    float, typer.Option(help="Share of wrong answers allowed to a detector that may say `cannot tell`.")
+]
+
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="A run; scores the stores given with --on, then judges.")] = None,
-    on: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--on",
-            help="Clip store to score; may be repeated. With --scores: store of the judged videos, for thumbnails and the"
-            " risks that lie in faces and sound.",
-        ),
-    ] = None,
-    scores: Annotated[
-        Path | None, typer.Option(help="Instead of RUN: scores.parquet, or any detector's csv (video_id and a score).")
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
-        ),
-    ] = None,
+    run: Run = None,
+    on: Stores = None,
+    scores: Scores = None,
+    detector: Detector = None,
     control: Controls = None,
     manifest: Manifests = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write; RUN/evaluation/default for a run.")
-    ] = None,
+    output: Output = None,
     score_column: Annotated[str | None, typer.Option(help="csv: the column that holds the score.")] = None,
     higher_is: Annotated[str | None, typer.Option(help="csv: the score is higher for `fake` or for `real`.")] = None,
-    score_kind: Annotated[
-        str | None, typer.Option(help="csv: the score is a `logit`, a `probability`, or a `ranking`.")
-    ] = None,
+    score_kind: ScoreKind = None,
     id_column: Annotated[str, typer.Option(help="csv: the column that names the video.")] = "video_id",
     time_column: TimeColumn = None,
     reference: Reference = None,
     aggregation: Annotated[str, typer.Option(help="From clips to a video: mean, max, top-k, median.")] = "mean",
-    prevalence: Annotated[
-        float, typer.Option(help="Share of fakes expected in use: precision and probabilities are corrected to it.")
-    ] = 0.01,
-    error_rate: Annotated[
-        float, typer.Option(help="Share of wrong answers allowed to a detector that may say `cannot tell`.")
-    ] = 0.1,
+    prevalence: Prevalence = 0.01,
+    error_rate: ErrorRate = 0.1,
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a risk is flagged.")] = False,
@@ -88,11 +89,9 @@ def evaluate(
     """
     from veridical.artefacts import Manifest
     from veridical.clips import ClipStore
-    from veridical.evaluation import EvaluationSettings
     from veridical.evaluation.attachments import look_at_clips
     from veridical.evaluation.evaluation import evaluate as judge
     from veridical.evaluation.external import ColumnMeaning
-    from veridical.settings import parse_settings
 
     console = Console()
     _check_use(run, scores, detector, on, control, output)
@@ -102,11 +101,14 @@ def evaluate(
     folder = output or (run or Path()) / "evaluation" / "default"
     manifests = [Manifest.read(path) for path in manifest] if manifest else [store.manifest() for store in stores]
     labels = Manifest.concat(manifests) if manifests else None
-    values = {
-        "reference": reference, "aggregation": aggregation, "replicates": replicates, "prevalence": prevalence,
-        "error_rate": error_rate, **({"window_s": stores[0].settings.window_s} if stores else {}),
-    }  # fmt: skip
-    settings = parse_settings(EvaluationSettings, values, "evaluate")
+    settings = _settings(
+        stores,
+        reference=reference,
+        aggregation=aggregation,
+        replicates=replicates,
+        prevalence=prevalence,
+        error_rate=error_rate,
+    )
     remarks: tuple[str, ...] = ()
     if scores is not None:
         table, settings, remarks = _external(console, scores, meaning, labels, settings)
@@ -115,20 +117,24 @@ def evaluate(
         table = _scored(scorer(run, detector, control), stores, labels)
         table.write(folder / "scores.parquet")
     heading = title or (detector if detector is not None else (run or scores or Path()).resolve().name)
+    content = look_at_clips(stores, labels) if stores and labels is not None else None
+    looks = (run or folder) / "looks.jsonl"
     result = judge(
-        table,
-        manifest=labels,
-        settings=settings,
-        title=heading,
-        looks=(run or folder) / "looks.jsonl",
-        remarks=remarks,
-        content=look_at_clips(stores, labels) if stores and labels is not None else None,
+        table, manifest=labels, settings=settings, title=heading, looks=looks, remarks=remarks, content=content
     )
     _write(result, folder, run, stores, labels)
     show(console, result)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     if strict and len(result.flagged):
         raise typer.Exit(1)
+
+
+def _settings(stores: list[ClipStore], **values: object) -> EvaluationSettings:
+    from veridical.evaluation import EvaluationSettings
+    from veridical.settings import parse_settings
+
+    window = {"window_s": stores[0].settings.window_s} if stores else {}
+    return parse_settings(EvaluationSettings, {**values, **window}, "evaluate")
 
 
 def _write(

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
 SHOWN_FAILURES = 10
 
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="STATUS", help="Do videos of this status again (for example timeout); repeatable."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="Ray cluster, or auto; when not given, Ray is started on this machine."
+    ),
+]
+
 
 def prepare(
     manifest: Annotated[Path, typer.Argument(help="manifest.parquet, as written by scan, split or forge.")],
@@ -25,12 +36,7 @@ def prepare(
         int | None, typer.Option("--workers", "-j", min=0, help="Processes; one per core when not given, 0 for none.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Prepare at most so many videos now.")] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only", metavar="STATUS", help="Do videos of this status again (for example timeout); repeatable."
-        ),
-    ] = None,
+    only: Only = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Time limit of one video.")] = 1800.0,
     setting: Annotated[
         list[str] | None,
@@ -43,14 +49,7 @@ def prepare(
     engine: Annotated[
         str, typer.Option("--engine", help="local: processes of this machine. ray: a Ray cluster (extra [ray]).")
     ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            help="Ray cluster, or auto; when not given, Ray is started on this machine.",
-        ),
-    ] = None,
+    address: Address = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Afterwards decode every clip and compare the store with its ledger.")
     ] = False,

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 
 Scorer: TypeAlias = "Callable[[ClipStore, Manifest, tuple[str, ...]], ScoreTable]"
+Detector = Annotated[
+    str | None,
+    typer.Option(
+        help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
+    ),
+]
 Controls = Annotated[
     list[str] | None,
     typer.Option(
@@ -28,12 +34,7 @@ def score(
     on: Annotated[Path, typer.Option("--on", help="Clip store to score.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Score table to write, for example scores.parquet.")],
     run: Annotated[Path | None, typer.Argument(help="A run, or its model folder.")] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
-        ),
-    ] = None,
+    detector: Detector = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Labels and splits; the store's own copy when not given.")
     ] = None,
