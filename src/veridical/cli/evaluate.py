@@ -87,7 +87,6 @@ def evaluate(
     manifest says "not evaluable" and why. Writes metrics.csv, risks.csv, evaluation.json, model_card.md
     and report.html.
     """
-    from veridical.artefacts import Manifest
     from veridical.clips import ClipStore
     from veridical.evaluation.attachments import look_at_clips
     from veridical.evaluation.evaluation import evaluate as judge
@@ -99,16 +98,9 @@ def evaluate(
     _check_meaning(meaning, scores)
     stores = [ClipStore.open(path) for path in on or []]
     folder = output or (run or Path()) / "evaluation" / "default"
-    manifests = [Manifest.read(path) for path in manifest] if manifest else [store.manifest() for store in stores]
-    labels = Manifest.concat(manifests) if manifests else None
-    settings = _settings(
-        stores,
-        reference=reference,
-        aggregation=aggregation,
-        replicates=replicates,
-        prevalence=prevalence,
-        error_rate=error_rate,
-    )
+    labels = _labels(manifest, stores)
+    choices = {"reference": reference, "aggregation": aggregation, "prevalence": prevalence, "error_rate": error_rate}
+    settings = _settings(stores, replicates=replicates, **choices)
     remarks: tuple[str, ...] = ()
     if scores is not None:
         table, settings, remarks = _external(console, scores, meaning, labels, settings)
@@ -116,7 +108,7 @@ def evaluate(
         assert labels is not None
         table = _scored(scorer(run, detector, control), stores, labels)
         table.write(folder / "scores.parquet")
-    heading = title or (detector if detector is not None else (run or scores or Path()).resolve().name)
+    heading = title or detector or (run or scores or Path()).resolve().name
     content = look_at_clips(stores, labels) if stores and labels is not None else None
     looks = (run or folder) / "looks.jsonl"
     result = judge(
@@ -127,6 +119,14 @@ def evaluate(
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     if strict and len(result.flagged):
         raise typer.Exit(1)
+
+
+def _labels(paths: list[Path] | None, stores: list[ClipStore]) -> Manifest | None:
+    """Return the manifests that were given, or else the stores' own, below each other."""
+    from veridical.artefacts import Manifest
+
+    manifests = [Manifest.read(path) for path in paths] if paths else [store.manifest() for store in stores]
+    return Manifest.concat(manifests) if manifests else None
 
 
 def _settings(stores: list[ClipStore], **values: object) -> EvaluationSettings:

@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 STYLES = {"pass": "green", "fail": "bold red", "not applicable": "dim"}
 
 
+Store = Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")]
+Labels = Annotated[
+    Path | None, typer.Option(help="Labels and splits; the store's own copy when not given (data.manifest).")
+]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: a.b=c, for example losses.temporal=0.05.")
+]
+
+
 def preflight(
     recipe: Annotated[str, typer.Argument(help="YAML file with the settings, or the name of a packaged recipe.")],
-    store: Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Labels and splits; the store's own copy when not given (data.manifest).")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a setting: a.b=c, for example losses.temporal=0.05.")
-    ] = None,
+    store: Store = None,
+    manifest: Labels = None,
+    assignments: Assignments = None,
 ) -> None:
     """Go through the checklist before training, row by row: data, model, settings.
 

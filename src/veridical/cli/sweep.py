@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from veridical.cli.preflight import Labels, Store
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,10 +40,8 @@ def sweep(
             help="Then train the best settings (or, without --vary, the recipe) with so many seeds: OUTPUT/ensemble.",
         ),
     ] = None,
-    store: Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Labels and splits; the store's own copy when not given (data.manifest).")
-    ] = None,
+    store: Store = None,
+    manifest: Labels = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting of all runs: a.b=c, for example seed=1.")
     ] = None,

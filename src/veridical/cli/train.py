@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from veridical.cli.preflight import Assignments, Labels, Store
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,13 +25,9 @@ def train(
         ),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Labels and splits; the store's own copy when not given (data.manifest).")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a setting: a.b=c, for example losses.temporal=0.05.")
-    ] = None,
+    store: Store = None,
+    manifest: Labels = None,
+    assignments: Assignments = None,
     accept_leak: Annotated[
         list[str] | None,
         typer.Option(help="Train although this property tells real from fake (a name that `veridical audit` shows)."),
