@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +16,8 @@ class Settings(BaseModel):
     """A frozen settings model: unknown keys are refused, the docstring under a field is its help text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    also_called: ClassVar[Mapping[str, str]] = {}
+    """What people write for a setting that has another name → its name; for the hint of the error message."""
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -42,7 +44,7 @@ def parse_settings(
         where = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if first["type"] == "extra_forbidden":
-            unknown = unknown_name("setting", str(first["loc"][-1]), _names_at(model, first["loc"][:-1]))
+            unknown = _unknown_setting(str(first["loc"][-1]), _model_at(model, first["loc"][:-1]))
             raise UsageError(f"{_blamed(where, source, assignments)}: {unknown}{more}") from None
         found = "" if isinstance(first.get("input"), Mapping) else f", found {first.get('input')!r}"
         place = f"{where}: " if where else ""
@@ -50,13 +52,22 @@ def parse_settings(
         raise UsageError(f"{_blamed(where, source, assignments)}: {place}{message}{found}{more}") from None
 
 
-def _names_at(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
-    """Return the names of the settings below a place in a model; of lists and unions, those of the first model in them."""
+def _unknown_setting(name: str, model: type[BaseModel]) -> UsageError:
+    meant = getattr(model, "also_called", {}).get(name)
+    if meant is None:
+        return unknown_name("setting", name, model.model_fields)
+    return UsageError(
+        f"unknown setting {name!r}; did you mean {meant!r}? Valid: {', '.join(sorted(model.model_fields))}"
+    )
+
+
+def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """Return the model at a place in a model; of lists and unions, the first model in them."""
     for part in place:
         field = model.model_fields.get(str(part))
         if field is not None:
             model = next(_models_in(field.annotation), model)
-    return list(model.model_fields)
+    return model
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -102,7 +113,7 @@ def with_overrides(values: Mapping[str, Any], assignments: Sequence[str]) -> dic
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key.strip():
-            raise UsageError(f"--set {assignment!r}: expected KEY=VALUE")
+            raise UsageError(f"--set {assignment}: expected KEY=VALUE")
         *parents, last = key.strip().split(".")
         node: Any = result
         for parent in parents:
@@ -112,7 +123,7 @@ def with_overrides(values: Mapping[str, Any], assignments: Sequence[str]) -> dic
         elif isinstance(node, dict):
             node[last] = yaml.safe_load(text)
         else:
-            raise UsageError(f"--set {assignment!r}: {'.'.join(parents)} is a single value and has no {last!r}")
+            raise UsageError(f"--set {assignment}: {'.'.join(parents)} is a single value and has no {last!r}")
     return result
 
 
@@ -124,11 +135,11 @@ def _copy(node: Any) -> Any:
 
 def _element(node: Any, key: str, assignment: str) -> Any:
     if not isinstance(node, list):
-        raise UsageError(f"--set {assignment!r}: {key!r} is below a single value")
+        raise UsageError(f"--set {assignment}: {key!r} is below a single value")
     return node[_index(node, key, assignment)]
 
 
 def _index(node: list[Any], key: str, assignment: str) -> int:
     if not key.isdigit() or int(key) >= len(node):
-        raise UsageError(f"--set {assignment!r}: {key!r} is not a position in a list of {len(node)}")
+        raise UsageError(f"--set {assignment}: {key!r} is not a position in a list of {len(node)}")
     return int(key)

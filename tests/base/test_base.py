@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -18,8 +20,16 @@ class Inner(Settings):
     size: int = 3
 
 
+class Machine(Settings):
+    also_called: ClassVar[Mapping[str, str]] = {"device": "accelerator"}
+
+    accelerator: str = "auto"
+    devices: int = 1
+
+
 class Outer(Settings):
     inner: Inner = Inner()
+    machine: Machine = Machine()
     names: tuple[str, ...] = ()
 
 
@@ -38,6 +48,11 @@ def test_a_name_like_nothing_gets_the_plain_list() -> None:
     [
         ({"inner": {"size": "many"}}, r"f\.yaml: inner\.size: .*integer.*found 'many'"),
         ({"inner": {"siez": 3}}, r"f\.yaml: unknown setting 'siez'; did you mean 'size'"),
+        (
+            {"machine": {"device": "cpu"}},
+            r"unknown setting 'device'; did you mean 'accelerator'\? Valid: accelerator, devices$",
+        ),
+        ({"machine": {"devics": 2}}, r"unknown setting 'devics'; did you mean 'devices'"),
         ({"outer": 1, "b": 2}, r"and 1 more"),
     ],
 )

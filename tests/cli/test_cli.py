@@ -86,7 +86,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     code, _, errors = invoke(*arguments)
     assert code == 2
     assert words in errors
-    assert len(errors.strip().splitlines()) == 1
+    assert len(errors.splitlines()) == 1
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 

@@ -189,6 +189,9 @@ def test_an_ensemble_is_the_mean_logit(bundle: Bundle, store: ClipStore, tmp_pat
 def test_devices(bundle: Bundle) -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert bundle.to(pick_device("auto")).facts == bundle.facts
-    for name in ("cuda:77", "toaster"):
-        with pytest.raises(UsageError, match=f"device '{name}': cannot be used here"):
+    with pytest.raises(UsageError, match="device 'cuda:77': cannot be used here"):
+        pick_device("cuda:77")
+    for name in ("toaster", "cuda:first", "", "cpu:"):
+        with pytest.raises(UsageError, match=f"unknown device '{name}'.* Valid: .*auto") as caught:
             pick_device(name)
+        assert len(str(caught.value)) < 100

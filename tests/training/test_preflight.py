@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny import fabricate_store, tiny_recipe, tiny_values
 
 from veridical.clips import ClipStore
-from veridical.training import preflight, read_recipe
+from veridical.errors import UsageError
+from veridical.training import preflight, read_recipe, train
 
 DATA_ROWS = {"frames", "faces", "sound", "speech", "splits", "held-out corpora", "statistics", "shortcuts"}
 
@@ -32,12 +34,19 @@ def test_a_sound_recipe_passes(store: ClipStore) -> None:
     [
         ({"losses": {"temporal": 0.0}}, "three-term loss"),
         ({"early_stopping": {"patience": 10}}, "early stopping"),
-        ({"runtime": {"accelerator": "toaster"}}, "device"),
         ({"data": {"store": "nowhere"}}, "data"),
     ],
 )
 def test_what_is_wrong_fails(store: ClipStore, changes: dict[str, Any], row: str) -> None:
     assert verdicts(store.path, **changes)[row] == "fail"
+
+
+def test_a_device_that_is_not_here_fails_and_stops_training(store: ClipStore, tmp_path: Path) -> None:
+    absent = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
+    changes = {"runtime": {"accelerator": absent}}
+    assert verdicts(store.path, **changes)["device"] == "fail"
+    with pytest.raises(UsageError, match=f"device '{absent}': cannot be used here"):
+        train(tiny_recipe(store.path, **changes), tmp_path / "run")
 
 
 def test_missing_weights_fail_and_say_which_file(store: ClipStore) -> None:

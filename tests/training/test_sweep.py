@@ -99,9 +99,14 @@ def test_ranges_are_searched_and_failures_are_kept(
 
 def test_what_does_not_fit_is_refused_before_anything_runs(recipe: Path, tmp_path: Path) -> None:
     for choices, message in (
-        ([Choice("losses.temporal", (0.1, "much"))], r"--set losses\.temporal=much"),
+        ([Choice("losses.temporal", (0.1, "much"))], r"--vary losses\.temporal=much: .*found 'much'"),
         ([Choice("losses.temporal", low=0, high=1)], "a grid needs values"),
         ([], "nothing to vary"),
+        (
+            [Choice("losses.temporl", (0.1,))],
+            r"--vary losses\.temporl=0\.1: unknown setting 'temporl'; did you mean 'temporal'",
+        ),
+        ([Choice("seed.x", (1,))], r"--vary seed\.x=1: seed is a single value"),
     ):
         with pytest.raises(UsageError, match=message):
             sweep(recipe, [], choices, tmp_path / "sweep")

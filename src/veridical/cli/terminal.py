@@ -82,7 +82,8 @@ class TerminalListener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        if self.console.is_terminal:
+            self.progress.stop()
 
     def start(self, description: str, total: float | None, unit: str) -> Task:
         """Begin a bar or a row of lines."""

@@ -8,10 +8,11 @@ from typing import Literal
 import torch
 
 from veridical.clips.inputs import ClipInputs
-from veridical.errors import UsageError
+from veridical.errors import UsageError, unknown_name
 from veridical.models import Detector, Features, Modality
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+DEVICE_KINDS = ("cpu", "cuda", "mps")
 _TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -48,12 +49,13 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         found = torch.accelerator.current_accelerator(check_available=True)
         return torch.device("cpu") if found is None else found
+    kind, colon, number = name.partition(":")
+    if kind not in DEVICE_KINDS or (colon and not number.isdecimal()):
+        raise unknown_name("device", name, ("auto", "cuda:1", *DEVICE_KINDS))
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"device {name!r}: cannot be used here ({reason}); valid: auto, cpu, cuda, cuda:1, mps"
-        ) from None
+        raise UsageError(f"device {name!r}: cannot be used here ({reason}); `auto` takes what there is") from None
     return device

@@ -19,6 +19,7 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 from veridical.errors import UsageError
+from veridical.inference.encoding import pick_device
 from veridical.training.recipe import RuntimeSettings
 
 ItemT = TypeVar("ItemT")
@@ -70,6 +71,7 @@ def from_all_processes(values: list[ItemT]) -> list[ItemT]:
 
 def start_fabric(settings: RuntimeSettings) -> lightning.Fabric:
     """Start the processes that the settings, torchrun or SLURM ask for, and return what runs in each."""
+    pick_device(settings.accelerator)  # what is not here is refused in one line
     devices, nodes = _layout(settings)
     strategy: Any = DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto"
     fabric = lightning.Fabric(

@@ -144,8 +144,7 @@ def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
 
 def _setting_rows(recipe: Recipe) -> Iterator[Check]:
     try:
-        name = recipe.runtime.accelerator
-        yield _row("device", True, str(pick_device("cuda" if name == "gpu" else name)))
+        yield _row("device", True, str(pick_device(recipe.runtime.accelerator)))
     except UsageError as error:
         yield _row("device", False, str(error))
     batch = f"batches of {recipe.batches.videos} videos x {recipe.batches.clips} clips"

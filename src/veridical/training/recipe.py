@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -215,8 +215,10 @@ class EarlyStopping(Settings):
 class RuntimeSettings(Settings):
     """How it runs; nothing here changes what is learned beyond floating point."""
 
-    accelerator: str = "auto"
-    """`cpu`, `cuda`, `mps`, or `auto`."""
+    also_called: ClassVar[Mapping[str, str]] = {"device": "accelerator", "gpu": "accelerator", "gpus": "devices"}
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """What to compute on; `auto` takes a GPU where there is one."""
     devices: int = Field(1, ge=1)
     """Processes on this machine, a device each; under torchrun or SLURM what these say counts."""
     nodes: int = Field(1, ge=1)

@@ -143,13 +143,22 @@ def _checked(source: str | Path, overrides: Sequence[str], choices: Sequence[Cho
     """Refuse what cannot work before anything runs."""
     if not choices:
         raise UsageError("nothing to vary: give --vary KEY=a,b,c, or --seeds N for an ensemble")
-    _refuse_processes(read_recipe(source, overrides))
+    base = read_recipe(source, overrides)
+    _refuse_processes(base)
     if sampler == "grid" and not all(choice.values for choice in choices):
         raise UsageError("a grid needs values for every setting (KEY=a,b,c); ranges go with --sampler tpe or random")
     for choice in choices:
         for value in choice.values or (choice.low, choice.high):
-            read_recipe(source, [*overrides, *assignments_of({choice.key: value})])
-    return read_recipe(source, overrides)
+            _check_value(source, overrides, *assignments_of({choice.key: value}))
+    return base
+
+
+def _check_value(source: str | Path, overrides: Sequence[str], assignment: str) -> None:
+    """Refuse a value that the recipe does not take; the rest of the settings is known to be sound."""
+    try:
+        read_recipe(source, [*overrides, assignment])
+    except UsageError as error:
+        raise UsageError(str(error).replace(f"--set {assignment}", f"--vary {assignment}")) from None
 
 
 def _refuse_processes(recipe: Recipe) -> None:
