@@ -17,14 +17,15 @@ import veridical
 from veridical.artefacts import Manifest, Video
 from veridical.cli.evaluate import _judged
 from veridical.cli.main import COMMANDS, build_app
+from veridical.cli.predict import _files
 
 GOLDENS = Path(__file__).parent / "goldens"
 README = Path(__file__).parents[2] / "README.md"
 PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 
 
-def invoke(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(build_app(), list(arguments), env=PLAIN)
+def invoke(*arguments: str, columns: int = 100) -> tuple[int, str, str]:
+    result = CliRunner().invoke(build_app(), list(arguments), env={**PLAIN, "COLUMNS": str(columns)})
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -44,6 +45,12 @@ def test_help_is_frozen(command: str) -> None:
     compare_with_golden(f"help{'-' if command else ''}{command}.txt", "\n".join(lines).strip() + "\n")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_not_cut_on_a_narrow_terminal(command: str) -> None:
+    narrow, wide = (invoke(command, "--help", columns=columns)[1] for columns in (80, 300))
+    assert narrow.count("…") == wide.count("…")
+
+
 def test_public_names_are_frozen() -> None:
     compare_with_golden("names.txt", "\n".join(veridical.__all__) + "\n")
     for name in veridical.__all__:
@@ -61,7 +68,12 @@ def test_version() -> None:
     [
         (["predict", __file__, "--model", "nowhere"], "no trained model here"),
         (["predict", "x.mp4", "--model", "nowhere"], "no such video file: x.mp4"),
+        (["predict", ".", "--model", "nowhere"], ".: is a folder without videos; looked for: .3gp"),
         (["score", "nowhere", "--on", "nowhere", "-o", "s.parquet"], "nowhere"),
+        (["score", "nowhere", "--on", "nowhere", "-o", "s.csv"], "s.csv: ends in '.csv'; valid: .parquet"),
+        (["scan", "folder", ".", "-o", "x.txt"], "x.txt: ends in '.txt'; valid: .parquet, for example x.parquet"),
+        (["split", "nowhere.parquet", "-o", "m"], "m: has no suffix; valid: .parquet, for example m.parquet"),
+        (["report", "nowhere", "-o", "r.pdf"], "r.pdf: ends in '.pdf'; valid: .html"),
         (
             ["train", "smal", "-o", "run"],
             "smal: no such file; unknown recipe 'smal'; did you mean 'small'? Valid: small, ",
@@ -126,7 +138,7 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "real" / "a.mp4").write_bytes(b"x")
     code, _, errors = invoke("scan", "folder", str(tmp_path), "-o", str(tmp_path / "file" / "m.parquet"))
     assert code == 2
-    assert "cannot read or write" in errors
+    assert "is not a folder that you may write into" in errors
     assert len(errors.strip().splitlines()) == 1
 
 
@@ -149,3 +161,12 @@ def test_forge_does_not_overwrite_another_corpus(tmp_path: Path) -> None:
     code, _, errors = invoke("forge", str(tmp_path / "m.parquet"), "-o", str(tmp_path / "corpus"))
     assert code == 2
     assert "holds a corpus of other videos" in errors
+
+
+def test_predict_takes_folders_and_judges_each_video_once(tmp_path: Path) -> None:
+    for name in ("b.MP4", "below/a.mov", "below/notes.txt", ".hidden.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert _files([tmp_path]) == [tmp_path / "b.MP4", tmp_path / "below/a.mov"]
+    assert _files([tmp_path / "below/a.mov", tmp_path]) == [tmp_path / "below/a.mov", tmp_path / "b.MP4"]
+    assert _files([tmp_path / "below/notes.txt"]) == [tmp_path / "below/notes.txt"], "a file that is named is tried"

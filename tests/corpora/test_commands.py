@@ -71,16 +71,20 @@ def test_scan_split_stats(folder: Path, tmp_path: Path) -> None:
 
 
 def test_strict_scan_and_wrong_use(folder: Path, tmp_path: Path) -> None:
-    assert run("scan", "folder", folder, "-o", tmp_path / "m", "--probe", "--no-hash", "--strict").exit_code == 1
-    wrong = run("scan", "celebdf", folder, "-o", tmp_path / "m")
+    assert (
+        run("scan", "folder", folder, "-o", tmp_path / "m.parquet", "--probe", "--no-hash", "--strict").exit_code == 1
+    )
+    wrong = run("scan", "celebdf", folder, "-o", tmp_path / "m.parquet")
     assert isinstance(wrong.exception, UsageError)
     assert "Celeb-real" in str(wrong.exception)
-    assert isinstance(run("split", tmp_path / "m", "-o", tmp_path / "s", "--fractions", "most").exception, UsageError)
+    assert isinstance(
+        run("split", tmp_path / "m.parquet", "-o", tmp_path / "s.parquet", "--fractions", "most").exception, UsageError
+    )
 
 
 @pytest.mark.parametrize("option", [["--workers", "2"], ["--no-hash"], ["--hash"], ["--picture-hash"]])
 def test_options_of_probe_are_refused_without_it(option: list[str], folder: Path, tmp_path: Path) -> None:
-    wrong = run("scan", "folder", folder, "-o", tmp_path / "m", *option)
+    wrong = run("scan", "folder", folder, "-o", tmp_path / "m.parquet", *option)
     assert isinstance(wrong.exception, UsageError)
     assert "add --probe" in str(wrong.exception)
 
@@ -96,7 +100,9 @@ def test_wrong_files_are_named_with_what_to_do(folder: Path, tmp_path: Path) -> 
         assert "no such manifest or clip store" in str(run(command, tmp_path / "nothing").exception)
     Manifest.from_videos([Video("w", "w/1", "v.mp4", 0)]).write(tmp_path / "folder/m.parquet")
     assert "m.parquet" in str(run("stats", tmp_path / "folder").exception)
-    assert "expected a manifest file; in it: m.parquet" in str(run("split", tmp_path / "folder", "-o", "x").exception)
+    assert "expected a manifest file; in it: m.parquet" in str(
+        run("split", tmp_path / "folder", "-o", "x.parquet").exception
+    )
     assert "unknown split 'tets'" in str(run("stats", tmp_path / "folder/m.parquet", "--split", "tets").exception)
 
 

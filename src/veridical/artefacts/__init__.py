@@ -10,7 +10,7 @@ from veridical.artefacts.figures import (
     write_figures,
     write_risks,
 )
-from veridical.artefacts.files import atomic_folder, atomic_path, fingerprint, read_json, write_json
+from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
 from veridical.artefacts.manifest import FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
@@ -24,6 +24,7 @@ __all__ = [
     "Video",
     "atomic_folder",
     "atomic_path",
+    "check_file_name",
     "fingerprint",
     "read_evaluation_facts",
     "read_figures",

@@ -37,6 +37,27 @@ def atomic_path(path: Path) -> Generator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_file_name(path: Path, *suffixes: str) -> None:
+    """Refuse, before any work is done, the name of a file that could not be written or would not say what is in it.
+
+    Args:
+        path: The file to be written.
+        suffixes: Those that are valid, for example `.parquet`.
+
+    Raises:
+        ArtefactError: when it is a folder, ends in something else, or its folder cannot be written.
+    """
+    if path.is_dir():
+        raise ArtefactError(f"{path}: is a folder, expected the name of a file to write")
+    if path.suffix.lower() not in suffixes:
+        found = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
+        example = path.with_suffix(suffixes[0])
+        raise ArtefactError(f"{path}: {found}; valid: {', '.join(suffixes)}, for example {example}")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise ArtefactError(f"{path}: cannot be written: {folder} is not a folder that you may write into")
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Generator[Path]:
     """Yield a temporary folder; it replaces `path` (if there) when the block ends well, and is deleted otherwise."""
@@ -118,7 +139,12 @@ def read_json(path: Path) -> Any:
 
 
 def write_table(path: Path, table: pa.Table, kind: str, version: int) -> None:
-    """Write a parquet table atomically with its kind, schema version and content fingerprint in the metadata."""
+    """Write a parquet table atomically with its kind, schema version and content fingerprint in the metadata.
+
+    Raises:
+        ArtefactError: when the file's name does not end in .parquet, or cannot be written.
+    """
+    check_file_name(path, ".parquet")
     facts = {
         "veridical.kind": kind,
         "veridical.schema_version": str(version),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    videos: Annotated[list[Path], typer.Argument(help="Video files.")],
+    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders: every video below them.")],
     model: Annotated[Path, typer.Option("--model", "-m", help="A run, or its model folder.")],
     device: Annotated[
         str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
@@ -28,21 +28,36 @@ def predict(
 ) -> None:
     """Say how likely each video is forged, second by second.
 
-    A video that cannot be judged says why, and the exit code is 1; if a path does not exist, nothing is judged: 2.
+    A video that cannot be judged says why, and the exit code is 1; if a path does not exist, or a folder holds no video,
+    nothing is judged: 2.
     """
     from veridical.inference import load_detector
 
-    missing = [str(path) for path in videos if not path.is_file()]
-    if missing:
-        raise UsageError(f"no such video file: {', '.join(missing)}")
+    paths = _files(videos)
     detector = load_detector(model, device)
-    results = [_judge(detector, path) for path in progress.track(videos, "predict", unit="video")]
+    results = [_judge(detector, path) for path in progress.track(paths, "predict", unit="video")]
     if as_json:
         typer.echo(json.dumps([_plain(path, result) for path, result in results], indent=2))
     else:
         _show(results, detector.bundle.facts, Console())
     if any(isinstance(result, VeridicalError) for _, result in results):
         raise typer.Exit(1)
+
+
+def _files(given: list[Path]) -> list[Path]:
+    """Return the files that were named, and those inside the folders that were named; each once."""
+    from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
+
+    missing = [str(path) for path in given if not path.exists()]
+    if missing:
+        raise UsageError(f"no such video file: {', '.join(missing)}")
+    found: list[Path] = []
+    for path in given:
+        inside = [path / name for name in list_files(path)] if path.is_dir() else [path]
+        if not inside:
+            raise UsageError(f"{path}: is a folder without videos; looked for: {' '.join(sorted(VIDEO_SUFFIXES))}")
+        found += inside
+    return list(dict.fromkeys(found))
 
 
 def _judge(detector: LoadedDetector, path: Path) -> tuple[Path, Prediction | VeridicalError]:

@@ -18,9 +18,11 @@ def report(
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "",
 ) -> None:
     """Write one HTML page: verdict, curves, breakdowns, risks, failures. It opens offline and prints well."""
+    from veridical.artefacts import check_file_name
     from veridical.cli.evaluate import training_extras
     from veridical.reports import write_report
 
+    check_file_name(output, ".html")
     runs = [path for path in evaluations if (path / "evaluation" / "default" / "evaluation.json").is_file()]
     folders = [path / "evaluation" / "default" if path in runs else path for path in evaluations]
     extras = {**training_extras(runs[0] if runs else None), "title": title}

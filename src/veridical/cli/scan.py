@@ -23,7 +23,7 @@ IdentityPattern = Annotated[
     str | None,
     typer.Option(
         help="folder: regular expression searched in each relative path; its named group `identity` is the person, "
-        r"for example `(?P<identity>s\d+)/`."
+        "for example `(?P<identity>[^/]+)/` where each has a folder."
     ),
 ]
 Probe = Annotated[
@@ -68,7 +68,7 @@ def scan(
     content_hash: ContentHash = None,
     picture_hash: PictureHash = False,
     workers: Annotated[
-        int | None, typer.Option(help="With --probe: videos opened at the same time. [default: 2]", min=1)
+        int | None, typer.Option(metavar="N", help="With --probe: videos opened at the same time. [default: 2]", min=1)
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 when videos are missing or unreadable.")
@@ -80,7 +80,9 @@ def scan(
     compared where they are known.
     """
     from veridical import corpora
+    from veridical.artefacts import check_file_name
 
+    check_file_name(output, ".parquet")
     _check_probe_options(
         probe, {"--hash/--no-hash": content_hash, "--picture-hash": picture_hash or None, "--workers": workers}
     )
@@ -103,14 +105,6 @@ def scan(
     console.print(f"{len(manifest)} videos: {output}", highlight=False, markup=False, soft_wrap=True)
     if strict and (num_unreadable or not found.complete):
         raise typer.Exit(1)
-
-
-def _check_output(output: Path) -> None:
-    """Refuse before anything is opened what could not be written at the end."""
-    from veridical.errors import UsageError
-
-    if output.is_dir():
-        raise UsageError(f"--output {output}: is a folder, expected the name of a file to write")
 
 
 def _check_probe_options(probe: bool, given: Mapping[str, object]) -> None:

@@ -51,10 +51,11 @@ def score(
 
     A run is judged under several conditions: picture and sound together, each alone, and with one of them hidden.
     """
-    from veridical.artefacts import Manifest
+    from veridical.artefacts import Manifest, check_file_name
     from veridical.clips import ClipStore
     from veridical.errors import UsageError
 
+    check_file_name(output, ".parquet")
     if (run is None) == (detector is None):
         raise UsageError("give either a run, or --detector")
     store = ClipStore.open(on)

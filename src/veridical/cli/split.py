@@ -47,8 +47,9 @@ def split(
     manifest as OUTPUT.proof.json.
     """
     from veridical import corpora
-    from veridical.artefacts import Manifest, write_json
+    from veridical.artefacts import Manifest, check_file_name, write_json
 
+    check_file_name(output, ".parquet")
     shares = None if fractions is None else _numbers(fractions)
     videos = Manifest.concat([Manifest.read(path) for path in manifest])
     result = corpora.split(videos, scheme, seed=seed, fractions=shares, held_out=held_out, fold=fold, group_by=group_by)
