@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,26 @@ def test_mismatches_are_counted(detector, tmp_path: Path) -> None:
     result = evaluate(found.scores, manifest=manifest, settings=EvaluationSettings(replicates=50))
     assert result.facts["not_in_manifest"] == 1
     assert sum(item["real_without_score"] + item["fake_without_score"] for item in result.facts["coverage"]) == 2
+
+
+def test_training_videos_without_a_score_are_no_news(detector) -> None:
+    path, _, frame = detector
+    _, manifest = World(splits={"val": 40, "test": 60, "train": 500}).build(0)
+    bare = Manifest.from_videos(
+        replace(video, group=None if video.label else video.group, label=None if number % 5 == 0 else video.label)
+        for number, video in enumerate(manifest.videos())
+    )
+    meaning = ColumnMeaning("realness", "real", "probability")
+    found = read_scores(path, meaning, bare)
+    assert found.remarks[1:] == ("300 of 300 scored videos are in the manifest",)
+    result = evaluate(found.scores, manifest=bare, settings=EvaluationSettings(replicates=50))
+    told = " ".join(result.facts["warnings"])
+    assert "200 videos have no leak group: they were resampled" in told
+    assert "60 videos have no label" in told
+    some = frame[frame["video_id"].isin(frame["video_id"].iloc[: len(frame) // 2])]
+    some[["video_id", "logit"]].to_csv(path.with_name("half.csv"), index=False)
+    (line,) = (line for line in read_scores(path.with_name("half.csv"), None, bare).remarks if "no score" in line)
+    assert line.startswith("150 of 300 videos to judge have no score (")
 
 
 def test_several_rows_a_video_are_its_clips(tmp_path: Path) -> None:

@@ -247,16 +247,18 @@ def _too_few(table: FigureTable, findings: Findings) -> list[str]:
 
 
 def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> list[str]:
+    """Say what makes the figures weaker; videos of splits on which nothing is said are left out."""
+    videos = evidence.videos.iloc[np.concatenate([cell.videos for cell in parts])]
     found = list(selection.warnings)
     if selection.reason:
         found.append(f"nothing was chosen on validation: {selection.reason}")
     ungrouped = sum(cell.ungrouped for cell in parts)
     if ungrouped:
         found.append(
-            f"{ungrouped} of {len(evidence.videos)} videos have no leak group: each counts as a group of its own,"
+            f"{ungrouped} of {len(videos)} videos have no leak group: each counts as a group of its own,"
             " intervals may be too narrow"
         )
-    group, drawn = evidence.videos["group"], evidence.videos["resampling_group"]
+    group, drawn = videos["group"], videos["resampling_group"]
     joined = int(((group == "") & (drawn != "")).sum())
     if joined:
         found.append(f"{joined} videos have no leak group: they were resampled with the person that they show")
@@ -274,7 +276,7 @@ def _warnings(evidence: Evidence, parts: list[Cell], selection: Selection) -> li
         )
     if evidence.rows_without_logit:
         found.append(f"{evidence.rows_without_logit} clips (or videos) were given without a score")
-    unlabelled = int(np.isnan(evidence.videos["label"].to_numpy(dtype=float)).sum())
+    unlabelled = int(np.isnan(videos["label"].to_numpy(dtype=float)).sum())
     if unlabelled:
         found.append(f"{unlabelled} videos have no label and are left out")
     return found

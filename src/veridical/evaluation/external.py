@@ -215,9 +215,12 @@ def _joined(table: pd.DataFrame, manifest: Manifest) -> list[str]:
         lines[0] += f" (not: {min(scored - known)!r} …)"
         if "dataset" not in table:
             table["dataset"] = "not in the manifest"
-    missing = listed[~listed["video_id"].isin(known)]
-    where = ", ".join(f"{split} {count}" for split, count in missing["split"].fillna("no split").value_counts().items())
-    lines.append(
-        f"{len(missing)} of {len(listed)} videos of the manifest have no score{f' ({where})' if where else ''}"
-    )
+    rated = listed["video_id"].isin(known)
+    some = rated.groupby([listed["dataset"], listed["split"].fillna("no split")]).transform("any")
+    wanted = listed[some | (listed["split"] != "train")]  # nobody expects scores of what was trained on
+    missing = wanted[~wanted["video_id"].isin(known)]
+    if len(missing):
+        counts = missing["split"].fillna("no split").value_counts()
+        where = ", ".join(f"{split} {count}" for split, count in counts.items())
+        lines.append(f"{len(missing)} of {len(wanted)} videos to judge have no score ({where})")
     return lines
