@@ -8,6 +8,7 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.evaluation.worlds import World, together
@@ -16,7 +17,8 @@ from veridical.artefacts import ScoreTable
 from veridical.errors import ArtefactError, UsageError
 from veridical.evaluation import EvaluationSettings, evaluate
 from veridical.reports import ReportExtras, write_model_card, write_report
-from veridical.reports.plots import nice_ticks
+from veridical.reports.plots import det_plot, missing_curves, nice_ticks
+from veridical.reports.source import read_source
 from veridical.reports.svg import Axis, Curve, Dot, dot_plot, line_plot, timeline_plot
 
 FAST = EvaluationSettings(replicates=100)
@@ -76,6 +78,24 @@ def test_the_page_is_whole_and_asks_nothing_of_the_network(folder: Path, tmp_pat
     assert "<script" not in html
     assert "default-src 'none'" in html
     assert len(html) < 600_000
+
+
+def test_flagged_risks_come_first_and_the_others_are_folded(folder: Path, tmp_path: Path) -> None:
+    html = page(folder, tmp_path)
+    risks = pd.read_csv(folder / "risks.csv", keep_default_na=False)
+    counts = risks["verdict"].value_counts()
+    assert set(counts.index) == {"FLAG", "PASS", "NOT EVALUABLE"}
+    section = html.partition("<h2>Risks</h2>")[2].partition("</section>")[0]
+    open_part, *folded = section.split("<details")
+    assert [part.count('class="verdict ') for part in (open_part, *folded)] == [
+        counts["FLAG"], counts["PASS"], counts["NOT EVALUABLE"]
+    ]  # fmt: skip
+    assert "No risk is flagged" not in section
+    for part, verdict in zip(folded, ("PASS", "NOT EVALUABLE"), strict=True):
+        summary = words(part.partition("<summary>")[2].partition("</summary>")[0])
+        names = risks["risk"][risks["verdict"] == verdict]
+        assert summary.startswith(f"{len(names)} {'passed' if verdict == 'PASS' else 'not evaluable'}")
+        assert summary.count(",") >= len(names) - 1
 
 
 def test_every_figure_shown_is_one_of_the_table(folder: Path, tmp_path: Path) -> None:
@@ -159,6 +179,36 @@ def test_videos_that_the_manifest_does_not_know_leave_a_whole_page(tmp_path: Pat
     )
     evaluate(ScoreTable.from_frame(frame), settings=FAST).write(tmp_path / "e")
     assert "swap" in words(page(tmp_path / "e", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("case", "ends"),
+    [
+        ("at chance", True), ("worse than chance", True), ("all scores equal", True), ("always wrong", True),
+        ("good", False), ("perfect", False),
+    ],
+)  # fmt: skip
+def test_the_trade_off_is_drawn_whatever_the_detector_does(case: str, ends: bool, tmp_path: Path) -> None:
+    labels, rng = np.arange(120) % 2, np.random.default_rng(0)
+    shift = {"at chance": 0, "worse than chance": -1, "always wrong": -20, "good": 3, "perfect": 20}.get(case, 0)
+    logits = np.zeros(120) if case == "all scores equal" else rng.normal(size=120) + shift * labels
+    frame = pd.DataFrame({"video_id": [f"v{n}" for n in range(120)], "label": labels, "logit": logits})
+    evaluate(ScoreTable.from_frame(frame.assign(condition="joint")), settings=FAST).write(tmp_path / "e")
+    source = read_source(tmp_path / "e")
+    drawn = det_plot(source)
+    (line,) = re.findall(r'class="line tone0" d="M([^"]+)"', drawn)
+    points = np.array([[float(number) for number in pair.split()] for pair in line.split("L")])
+    assert len(points) > 1
+    assert np.ptp(points, axis=0).sum() > 150, "the curve can be seen"
+    assert (">chance<" in drawn) == ends
+    assert missing_curves(source) == ""
+
+
+def test_a_curve_that_cannot_be_drawn_says_why(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"video_id": list("ab"), "label": [1, 1], "logit": [1.0, 3.0], "condition": "joint"})
+    evaluate(ScoreTable.from_frame(frame), settings=FAST).write(tmp_path / "e")
+    said = words(page(tmp_path / "e", tmp_path))
+    assert said.count("No curve: one class only: 0 real, 2 fake.") == 2
 
 
 def test_several_evaluations_share_the_matrix(folder: Path, tmp_path: Path) -> None:

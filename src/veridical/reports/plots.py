@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -26,7 +27,8 @@ class Picture:
 
 
 _PROBIT = NormalDist().inv_cdf
-_DET_LOW, _DET_HIGH = 0.005, 0.6
+_DET_LOW, _DET_HIGH, _DET_NEAR_CHANCE = 0.005, 0.6, 0.4
+_DET_TICKS, _DET_WIDE_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4), (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 _UNIT_TICKS = tuple((value / 5, f"{value / 5:g}") for value in range(6))
 TONES = 6
 
@@ -34,6 +36,17 @@ TONES = 6
 def tone(number: int) -> str:
     """Return the CSS class of the n-th colour."""
     return f"tone{number % TONES}"
+
+
+def missing_curves(source: Source) -> str:
+    """Return which judged data sets have no ROC curve, and why; nothing where all have one."""
+    found = []
+    for dataset, split in source.judged:
+        row = source.figure(dataset, split, "auc")
+        if _primary_roc(source, dataset, split) is None:
+            where = f" for {dataset}" if dataset else ""
+            found.append(f"No curve{where}: {row['reason'] if row is not None else 'no figures'}.")
+    return " ".join(found)
 
 
 def roc_plot(source: Source) -> str:
@@ -58,32 +71,46 @@ def roc_plot(source: Source) -> str:
 
 
 def det_plot(source: Source) -> str:
-    """Return detection error trade-off curves: miss rate over false positive rate, both on normal deviate axes."""
-    ticks = [
-        (value, f"{value:.0%}" if value >= 0.01 else f"{value:.1%}") for value in (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
-    ]
+    """Return detection error trade-off curves: miss rate over false positive rate, both on normal deviate axes.
+
+    The axes end at 60 %, or, where a curve comes near chance, at 99.5 %, with a line that shows chance.
+    """
+    found = [(number, name, _primary_roc(source, name, split)) for number, (name, split) in enumerate(source.judged)]
+    paths = [(number, name, _trade_off(points)) for number, name, points in found if points is not None]
+    wide = any(min(map(max, path)) > _DET_NEAR_CHANCE for _, _, path in paths)
+    high, shares = (1 - _DET_LOW, _DET_WIDE_TICKS) if wide else (_DET_HIGH, _DET_TICKS)
     x, y = (
-        Axis(label, _DET_LOW, _DET_HIGH, ticks, scale=_PROBIT)
+        Axis(label, _DET_LOW, high, [(value, f"{value:.0%}") for value in shares], scale=_PROBIT)
         for label in ("False positive rate", "Miss rate (fakes not found)")
     )
-    curves = []
-    for number, (dataset, split) in enumerate(source.judged):
-        points = _primary_roc(source, dataset, split)
-        if points is not None:
-            path = _inside(points["fpr"], [1 - tpr for tpr in points["tpr"]])
-            curves.append(Curve(path, tone(number), dataset))
-    curves.append(Curve([(_DET_LOW, _DET_LOW), (_DET_HIGH, _DET_HIGH)], "muted", "equal error rate", dashed=True))
+    curves = [Curve(_inside(path, high), tone(number), dataset) for number, dataset, path in paths]
+    curves.append(Curve([(_DET_LOW, _DET_LOW), (high, high)], "muted", "equal error rate", dashed=True))
+    if wide:
+        curves.append(Curve([(_DET_LOW, high), (high, _DET_LOW)], "muted", "chance", dashed=True))
     return line_plot("Detection error trade-off", x, y, curves)
 
 
-def _inside(fpr: Sequence[float], miss: Sequence[float]) -> list[tuple[float, float]]:
-    """Return the part of a curve that lies inside the axes of the DET plot, with one point on either side cut to the edge."""
-    inside = [_DET_LOW <= x <= _DET_HIGH and _DET_LOW <= y <= _DET_HIGH for x, y in zip(fpr, miss, strict=True)]
+def _trade_off(points: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return (false positive rate, miss rate) along a ROC curve; what lies below the axes is moved onto them.
+
+    A slope between two rates (equal scores) is not straight on normal deviate axes: points are put between.
+    """
+    corners = list(zip(points["fpr"], (1 - rate for rate in points["tpr"]), strict=True))
+    path = corners[:1]
+    for (x, y), (next_x, next_y) in pairwise(corners):
+        steps = 16 if x != next_x and y != next_y else 1
+        shares = [step / steps for step in range(1, steps + 1)]
+        path += [(x + share * (next_x - x), y + share * (next_y - y)) for share in shares]
+    return [(max(x, _DET_LOW), max(y, _DET_LOW)) for x, y in path]
+
+
+def _inside(path: Sequence[tuple[float, float]], high: float) -> Sequence[tuple[float, float]]:
+    """Return the part of a curve below `high`, with a point on either side, which the axes cut; all where none is below."""
+    inside = [max(point) <= high for point in path]
     if not any(inside):
-        return []
+        return path
     first, last = inside.index(True), len(inside) - inside[::-1].index(True)
-    kept = range(max(first - 1, 0), min(last + 1, len(fpr)))
-    return [(max(fpr[index], _DET_LOW), max(miss[index], _DET_LOW)) for index in kept]
+    return path[max(first - 1, 0) : last + 1]
 
 
 def reliability_plot(source: Source, dataset: str, split: str) -> str:

@@ -86,7 +86,7 @@ def render(sources: Sequence[Source], extras: ReportExtras) -> str:
         decisions=content.decision_tables(source),
         abstention=content.abstention_table(source),
         aggregations=content.aggregation_table(source),
-        risks=content.risk_table(source),
+        risks=content.risk_tables(source),
         outcomes=content.outcome_table(source),
         failures=[(dataset, details.failure_rows(source, dataset)) for dataset, _ in source.judged],
         common=facts["failures_in_common"],
@@ -108,11 +108,10 @@ def render(sources: Sequence[Source], extras: ReportExtras) -> str:
 
 
 def _curves(source: Source) -> list[Picture]:
-    legend = content.legend(source)
-    roc = Picture(
-        "ROC", plots.roc_plot(source), legend, "Bands: 95 % of bootstrap replicates over leak groups, point by point."
-    )
-    det = Picture(
-        "DET", plots.det_plot(source), legend, "Both error rates on normal deviate axes; dashed: equal error rate."
-    )
-    return [roc, det]
+    legend, missing = content.legend(source), plots.missing_curves(source)
+    band = "Bands: 95 % of bootstrap replicates over leak groups, point by point."
+    axes = "Both error rates on normal deviate axes; dashed: equal error rate, and chance where a curve comes near it."
+    return [
+        Picture("ROC", plots.roc_plot(source), legend, f"{band} {missing}".strip()),
+        Picture("DET", plots.det_plot(source), legend, f"{axes} {missing}".strip()),
+    ]
