@@ -73,6 +73,7 @@ def test_people_on_two_sides_fail(store: ClipStore, tmp_path: Path) -> None:
     manifest.with_column("identities", everybody).write(tmp_path / "m.parquet")
     data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
     assert verdicts(store.path, data=data)["splits"] == "fail"
+    assert verdicts(store.path, data={**data, "accept_leaks": ["identity"]})["splits"] == "pass"
 
 
 def test_a_held_out_corpus_in_training_fails(store: ClipStore, tmp_path: Path) -> None:

@@ -202,6 +202,25 @@ def test_a_leak_is_refused_unless_it_is_accepted(tmp_path: Path) -> None:
     assert train(tiny_recipe(store.path, stages=stages, data=accepted), tmp_path / "run").stages
 
 
+def test_people_who_train_and_are_judged_are_refused_unless_accepted(store: ClipStore, tmp_path: Path) -> None:
+    manifest = store.manifest()
+    people = manifest.table["identities"].to_pylist()
+    for split, refused in (("test", True), ("val", True), ("train", False)):
+        whom = manifest.table["split"].to_pylist().index(split)
+        manifest.with_column("identities", [people[whom], *people[1:]]).write(tmp_path / "m.parquet")
+        data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
+        short = {"stages": [{**tiny_values(store.path)["stages"][2], "epochs": 1}], "batches": {"videos": 2}}
+        recipe = tiny_recipe(store.path, data=data, **short)
+        if refused:
+            with pytest.raises(
+                LeakError, match=rf"train and {split} share 1 × the same identity .*--accept-leak identity"
+            ):
+                train(recipe, tmp_path / split)
+            assert not (tmp_path / split).exists()
+        accepted = tiny_recipe(store.path, data={**data, "accept_leaks": ["identity"]}, **short)
+        assert train(accepted if refused else recipe, tmp_path / split).stages
+
+
 def test_a_refused_run_leaves_no_folder_and_another_folder_is_left_alone(store: ClipStore, tmp_path: Path) -> None:
     recipe = tiny_recipe(store.path, start_from=str(tmp_path / "nowhere"))
     with pytest.raises(ArtefactError, match="start_from: no trained model"):

@@ -51,9 +51,9 @@ def audit(
         from veridical.clips.facts import content_facts
 
         clips = content_facts(store, set(videos.table["video_id"].to_pylist()), clips_per_video)
-    accepted = [name for name in accept_leak or () if name not in corpora.LINKS]
+    accepted = accept_leak or []
     result = corpora.audit(videos, clips, accept=accepted, seed=seed)
-    proof = corpora.prove(videos, [link for link in corpora.LINKS if link not in (accept_leak or ())])
+    proof = corpora.prove(videos, accepted)
     if json:
         typer.echo(json_module.dumps({**result.to_json(), "splits": proof.to_json()}, indent=2, ensure_ascii=False))
     else:

@@ -30,7 +30,10 @@ def train(
     assignments: Assignments = None,
     accept_leak: Annotated[
         list[str] | None,
-        typer.Option(help="Train although this property tells real from fake (a name that `veridical audit` shows)."),
+        typer.Option(
+            help="Train although this property tells real from fake, or this is shared with another split (a name that"
+            " `veridical audit` shows, as identity); may be repeated."
+        ),
     ] = None,
     summary: Annotated[
         bool, typer.Option("--summary", help="Only show the parameters of each part of the model, and train nothing.")
@@ -40,8 +43,9 @@ def train(
     """Train a detector in stages; the best weights by validation AUC end up in RUN/model, calibrated on validation.
 
     Only the train split teaches and only the val split selects; the test split is not looked at. Training is refused, with
-    exit code 1, when something that is not content, such as the presence of sound, tells real from fake. The checklist of
-    `veridical preflight` comes first: what fails in it is shown. Ctrl-C stops after the batch; --resume goes on from there.
+    exit code 1, when something that is not content, such as the presence of sound, tells real from fake, or when the splits
+    share people. The checklist of `veridical preflight` comes first: what fails in it is shown. Ctrl-C stops after the batch;
+    --resume goes on from there.
     """
     from veridical import training
 

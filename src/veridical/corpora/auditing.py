@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from veridical.artefacts import Manifest
-from veridical.corpora.groups import attribute_column
+from veridical.corpora.groups import LINKS, attribute_column
 from veridical.corpora.people import target_groups
 from veridical.corpora.proof import generators
 from veridical.corpora.properties import PROPERTIES, Property
@@ -107,15 +107,16 @@ def audit(
         manifest: The videos; file properties are known after `scan --probe`.
         clips: A row per clip with `video_id` and any of the content properties (see `clip_facts`; the index of a clip
             store will do), or None.
-        accept: Properties whose leak is known and accepted; they take no part in the joint trials.
+        accept: Properties whose leak is known and accepted; they take no part in the joint trials. What splits share
+            (`LINKS`) may be among them; that is for `prove`.
         seed: Draws the folds.
 
     Raises:
         UsageError: when an accepted property is not known.
     """
     for name in accept:
-        if name not in PROPERTIES and name not in _JOINT:
-            raise unknown_name("property", name, [*PROPERTIES, *_JOINT])
+        if name not in PROPERTIES and name not in _JOINT and name not in LINKS:
+            raise unknown_name("property", name, [*PROPERTIES, *_JOINT, *LINKS])
     table, rng = property_table(manifest, clips), stream(seed, "audit")
     cluster = target_groups(manifest)
     labels = {name: _label(manifest, name) for name in ("label", "visual_label", "audio_label")}

@@ -85,13 +85,18 @@ class Proof:
         }
 
 
-def prove(manifest: Manifest, links: Sequence[str] = LINKS) -> Proof:
-    """Return the proof of a manifest whose `split` is filled (videos without a split take no part)."""
+def prove(manifest: Manifest, accept: Sequence[str] = ()) -> Proof:
+    """Return the proof of a manifest whose `split` is filled (videos without a split take no part).
+
+    Args:
+        manifest: The videos.
+        accept: Links (names in `LINKS`) that are known to be shared and are not looked at; other names are ignored.
+    """
     numbers, names = codes(manifest.table["split"])
     position = np.array([SPLITS.index(name) for name in names] + [-1])
     split = position[numbers]
     present = [index for index in range(len(SPLITS)) if (split == index).any()]
-    leaks = [leak for link in links for leak in _leaks(manifest, link, split, present)]
+    leaks = [leak for link in LINKS if link not in accept for leak in _leaks(manifest, link, split, present)]
     groups, _ = codes(manifest.table["group"])
     numbers_of_groups = {SPLITS[index]: len(np.unique(groups[(split == index) & (groups >= 0)])) for index in present}
     known = numbers_of_groups if (groups >= 0).any() else {}

@@ -1,4 +1,4 @@
-"""Before training: does anything that is not content tell the classes apart? Then a detector would learn that instead."""
+"""Before training: what would a detector learn instead of forgeries, and whom would it know again when it is judged?"""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> corpora.AuditRe
             f"{worst['property']}); make the classes alike (see `veridical audit`), or accept it: --accept-leak {result.leaks[0]}"
         )
     return result
+
+
+def refuse_shared(data: TrainingData, accepted: Sequence[str]) -> None:
+    """Refuse splits in which somebody or something that trains is judged as well.
+
+    Raises:
+        LeakError: when train shares people, originals or files with val or test and that was not accepted by name.
+    """
+    shared = [leak for leak in corpora.prove(data.manifest, accepted).leaks if leak.keys and leak.first == "train"]
+    if shared:
+        found = "; ".join(
+            f"{leak.first} and {leak.second} share {leak.keys} × the same {leak.link} ({', '.join(leak.examples[:3])})"
+            for leak in shared
+        )
+        options = " ".join(f"--accept-leak {link}" for link in dict.fromkeys(leak.link for leak in shared))
+        raise LeakError(f"{found}; split anew (see `veridical split`), or accept it: {options}")
 
 
 def not_judged(result: corpora.AuditResult) -> str:

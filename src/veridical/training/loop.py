@@ -33,7 +33,7 @@ from veridical.training.distributed import from_all_processes, share_of_batch, s
 from veridical.training.events import EventWriter
 from veridical.training.features import FeatureSource, feature_source
 from veridical.training.interruption import Interruption
-from veridical.training.leaks import refuse_leaks
+from veridical.training.leaks import refuse_leaks, refuse_shared
 from veridical.training.mixing import mixed
 from veridical.training.recipe import Recipe, StageSettings
 from veridical.training.run import Run
@@ -90,7 +90,7 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
 
     Raises:
         UsageError: when data and recipe do not fit (each stage is checked before the first one starts).
-        LeakError: when something that is not content tells the classes apart in the training split.
+        LeakError: when splits share people or files, or something that is not content tells the classes apart in training.
         DivergedError: when a loss or a gradient becomes NaN or infinite, with the batch named.
         StageStoppedError: when a stage stays below `early_stopping.stop_run_below`.
         KeyboardInterrupt: when asked to stop by Ctrl-C or SIGTERM; the run can be resumed.
@@ -105,6 +105,7 @@ def _train(fabric: Any, recipe: Recipe, run_path: Path, resume: bool) -> TrainSu
     if fabric.is_global_zero:
         run.refuse_other(recipe, data.fingerprint, resume)
     if not run.state_folder.exists():
+        refuse_shared(data, recipe.data.accept_leaks)
         refuse_leaks(data, recipe.data.accept_leaks)
     stage_data = {
         stage.name: (data.for_objective(stage.objective, "train"), data.for_objective(stage.objective, "val"))

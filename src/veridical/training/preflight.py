@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,7 +62,7 @@ def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
     yield _row("frames", True, f"{fps:g} a second, {data.store.settings.num_frames} a clip{departs}")
     yield _faces(data)
     yield from _sound_rows(data, needs_sound=any(stage.objective == "audio" for stage in recipe.schedule))
-    yield _splits(data)
+    yield _splits(data, recipe.data.accept_leaks)
     train = data.clips[data.clips["split"] == "train"]
     learned = sorted(name for name in train["dataset"].unique() if HELD_OUT in str(name).lower())
     yield _row("held-out corpora", not learned, f"in training: {', '.join(learned)}" if learned else "none in training")
@@ -92,8 +92,8 @@ def _sound_rows(data: TrainingData, needs_sound: bool) -> Iterator[Check]:
             yield Check(name, "not applicable", f"{found}, and no stage learns from it")
 
 
-def _splits(data: TrainingData) -> Check:
-    proof = corpora.prove(data.manifest)
+def _splits(data: TrainingData, accepted: Sequence[str]) -> Check:
+    proof = corpora.prove(data.manifest, accepted)
     shared = [f"{leak.keys} of {leak.link} in {leak.first} and {leak.second}" for leak in proof.leaks if leak.keys]
     lacking = [f"{absence.split} has no {absence.generator}" for absence in proof.absent]
     if shared or lacking:
