@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_refused_before_anything_runs(recipe: Path, tmp_pat
             [Choice("losses.temporl", (0.1,))],
             r"--vary losses\.temporl=0\.1: unknown setting 'temporl'; did you mean 'temporal'",
         ),
-        ([Choice("seed.x", (1,))], r"--vary seed\.x=1: seed is a single value"),
+        ([Choice("seed.x", (1,))], r"--vary seed\.x=1: seed: Input should be a valid integer"),
     ):
         with pytest.raises(UsageError, match=message):
             sweep(recipe, [], choices, tmp_path / "sweep")
