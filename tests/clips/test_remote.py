@@ -9,7 +9,7 @@ import pytest
 from tests.clips.making import make_store
 
 from veridical.artefacts import Manifest
-from veridical.clips import ClipStore, StoreSettings, copy_store, remote, verify
+from veridical.clips import ClipStore, ClipWriter, StoreSettings, copy_store, remote, verify
 from veridical.clips import store as store_file
 from veridical.errors import ArtefactError, UsageError
 
@@ -50,6 +50,31 @@ def test_a_copy_is_the_store(files_are_remote, tmp_path) -> None:
     assert copy.path.is_relative_to(tmp_path / "cache")
     with pytest.raises(UsageError, match="holds a clip store already"):
         copy_store(tmp_path / "s", uri)
+
+
+def test_a_store_is_not_copied_while_it_is_written_nor_written_while_it_is_copied(
+    files_are_remote, tmp_path, monkeypatch
+) -> None:
+    make_store(tmp_path / "s", {"a": 2})
+    uri = f"file://{tmp_path}/bucket/s"
+    (tmp_path / "bucket").mkdir()
+    with ClipWriter(tmp_path / "s"), pytest.raises(UsageError, match="another process is writing to this store"):
+        copy_store(tmp_path / "s", uri)
+    assert not (tmp_path / "bucket" / "s").exists()
+    tried = []
+
+    def upload(store: Path, target: str) -> None:
+        with pytest.raises(UsageError, match="or copying it"):
+            ClipWriter(store)
+        tried.append(target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote, "_upload", upload)
+        copy_store(tmp_path / "s", uri)
+    assert tried == [uri]
+    with ClipWriter(tmp_path / "s"):
+        pass
+    copy_store(tmp_path / "s", uri)
 
 
 def test_what_is_missing_is_said(files_are_remote, tmp_path) -> None:

@@ -16,6 +16,7 @@ from lance.file import LanceFileSession
 from veridical import progress
 from veridical.artefacts import fingerprint
 from veridical.artefacts.files import atomic_path
+from veridical.clips.lock import unwritten
 from veridical.errors import ArtefactError, UsageError
 from veridical.weights import cache_folder
 
@@ -50,11 +51,11 @@ def fetch(uri: str, name: str) -> Path:
 
 
 def copy_store(store: Path, uri: str) -> None:
-    """Copy a finished store to object storage; `store.json` last, so that a half copy is none.
+    """Copy a store to object storage; `store.json` last, so that a half copy is none. No process may write to it meanwhile.
 
     Raises:
-        UsageError: when there is no store, the address is not one of object storage, or a store is there already: newer files
-            beside older ones would be read as one table.
+        UsageError: when there is no store, a process is writing to it (`prepare` is running), the address is not one of object
+            storage, or a store is there already: newer files beside older ones would be read as one table.
         ArtefactError: when it cannot be written.
     """
     target = remote_uri(uri)
@@ -62,6 +63,11 @@ def copy_store(store: Path, uri: str) -> None:
         raise UsageError(f"{uri}: expected an address such as s3://bucket/folder")
     if not (store / "store.json").is_file():
         raise UsageError(f"{store}: is not a clip store (no store.json)")
+    with unwritten(store):
+        _upload(store, target)
+
+
+def _upload(store: Path, target: str) -> None:
     files = [path for path in sorted(store.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     files.sort(key=lambda path: path == store / "store.json")
     try:

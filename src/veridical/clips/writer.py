@@ -6,9 +6,7 @@ finds clips without a ledger row, deletes them, and the video is prepared again.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -23,11 +21,11 @@ from veridical.artefacts import Manifest
 from veridical.clips.clip import Clip
 from veridical.clips.encoding import content_digest, encode_clips
 from veridical.clips.ledger import LEDGER_SCHEMA, LedgerEntry
+from veridical.clips.lock import lock_for_writing
 from veridical.clips.remote import first_cause
 from veridical.clips.store import CLIPS_TABLE, LEDGER_TABLE, MANIFEST_FILE, ClipStore, write_facts
-from veridical.errors import ArtefactError, UsageError
+from veridical.errors import ArtefactError
 
-LOCK_FILE = ".writer.lock"
 COMMIT_BYTES = 64 * 2**20
 COMMIT_SECONDS = 10.0
 COMPACT_FRAGMENTS = 8
@@ -46,12 +44,12 @@ class ClipWriter:
         """Lock the store and delete what an interrupted writer left behind.
 
         Raises:
-            UsageError: when another process is writing to the store.
+            UsageError: when another process is writing to the store, or copying it.
         """
         self.path = Path(path)
         self.settings = ClipStore.open(self.path).settings
         self._commit_bytes, self._commit_seconds = commit_bytes, commit_seconds
-        self._lock = _lock(self.path / LOCK_FILE)
+        self._lock = lock_for_writing(self.path)
         self._tables: list[pa.Table] = []
         self._entries: list[LedgerEntry] = []
         self._since = time.monotonic()
@@ -146,21 +144,6 @@ class ClipWriter:
         orphans = {video_id for video_id in ids if video_id not in known}
         _delete(self.path / CLIPS_TABLE, sorted(orphans))
         return sum(video_id in orphans for video_id in ids) if orphans else 0
-
-
-def _lock(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.read(handle, 200).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise UsageError(
-            f"{path.parent}: another process is writing to this store ({holder}); wait for it to end"
-        ) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
-    return handle
 
 
 def _append(table: pa.Table, path: Path) -> None:
