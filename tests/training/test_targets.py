@@ -14,7 +14,7 @@ from veridical.training.mixing import mixed
 from veridical.training.recipe import LossSettings, MixingSettings, StageSettings
 from veridical.training.stages import drop_modalities
 from veridical.training.steps import batch_loss
-from veridical.training.targets import ClipFacts, clip_facts, says_which, target_of
+from veridical.training.targets import ClipFacts, labels_of, says_which, target_of
 
 KINDS = {  # label, visual, audio
     "real": (0, 0, 0),
@@ -33,7 +33,7 @@ def facts_of(kinds: list[str], sound: bool = True) -> ClipFacts:
     rows["video_id"] = [f"v{i // 2}" for i in range(len(kinds))]
     rows["says_which"] = True
     rows["target"] = rows["label"]
-    return clip_facts(rows, (1.0, 1.0), torch.full((len(kinds),), sound))
+    return labels_of(rows, (1.0, 1.0), torch.full((len(kinds),), sound))
 
 
 def features_of(count: int, sound: bool = True) -> Features:

@@ -40,7 +40,7 @@ from veridical.training.run import Run
 from veridical.training.stages import OpenGroup, drop_modalities, open_parts
 from veridical.training.starting import begin_with
 from veridical.training.steps import ONLY, Learned, batch_loss
-from veridical.training.targets import clip_facts
+from veridical.training.targets import labels_of
 from veridical.training.validation import Validation, decision, history_row, stage_table, validate
 
 
@@ -290,7 +290,7 @@ class _Trainer:
         """Learn from one batch; return the terms of its loss."""
         only = ONLY[stage.objective]
         features = learning.source.batch(rows, view, only)
-        known = clip_facts(facts, weights, features.has_audio)
+        known = labels_of(facts, weights, features.has_audio)
         features, known = mixed(features, known, self.recipe.mixing)
         features = drop_modalities(features, stage.modality_dropout, known.says_which)
         output = learning.model(features, follow=stage.objective == "joint", only=only)

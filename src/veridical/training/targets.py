@@ -43,7 +43,7 @@ class ClipFacts:
     """bool; True where a clip holds parts of another one: it is then no longer of one video."""
 
 
-def clip_facts(rows: pd.DataFrame, class_weights: tuple[float, float], usable_sound_B: Tensor) -> ClipFacts:
+def labels_of(rows: pd.DataFrame, class_weights: tuple[float, float], usable_sound_B: Tensor) -> ClipFacts:
     """Return what the data say of the clips of a batch.
 
     Args:
