@@ -15,47 +15,56 @@ PICTURE = np.zeros((360, 640, 3), np.uint8)
 
 
 class Scene:
-    """Faces of given sides in the picture; a search finds those of at least 20 pixels at its scale."""
+    """Faces of given (left, top, side) in a picture; a search finds those of at least 20 pixels at its scale."""
 
     def __init__(self, *sides: float) -> None:
-        self.sides = sides
+        self.faces = at_left(*sides)
         self.searches: list[float] = []
+        self.regions: list[np.ndarray | None] = []
 
     def detector_of(self, share: float) -> Scene:
         self.searches.append(share)
         return self
 
-    def detect(self, image: np.ndarray) -> list[Face]:
-        share = self.searches[-1]
-        return [
-            Face(np.array([0, 0, side, side], np.float32), np.zeros((5, 2), np.float32), share)
-            for side in self.sides
-            if side * share >= 20
-        ]
+    def detect(self, image: np.ndarray, within: np.ndarray | None = None) -> list[Face]:
+        self.regions.append(within)
+        share = self.searches[-1] * 640 / image.shape[1]
+        boxes = [np.array([x, y, x + side, y + side], np.float32) for x, y, side in self.faces if side * share >= 20]
+        if within is not None:
+            boxes = [box for box in boxes if np.all(box[:2] >= within[:2]) and np.all(box[2:] <= within[2:])]
+        return [Face(box, np.zeros((5, 2), np.float32), self.searches[-1]) for box in boxes]
+
+    @property
+    def num_whole(self) -> int:
+        return sum(region is None for region in self.regions)
+
+
+def at_left(*sides: float) -> list[tuple[float, float, float]]:
+    return [(0, 0, side) for side in sides]
 
 
 def run(scene: Scene, changes: dict[int, tuple[float, ...]], pictures: int) -> list[list[Face]]:
-    detector = ThriftyDetector(scene.detector_of, lambda longer: 640 / longer)
+    detector = ThriftyDetector(scene.detector_of, 640, 0.1)
     found = []
     for number in range(pictures):
-        scene.sides = changes.get(number, scene.sides)
+        scene.faces = at_left(*changes[number]) if number in changes else scene.faces
         found.append(detector.detect(PICTURE))
     return found
 
 
 @pytest.mark.parametrize(
     ("side", "share"),
-    [(200, 0.25), (192, 0.25), (191, 0.3125), (150, 0.375), (96, 0.5), (90, 0.625), (64, 0.75), (63, 1.0), (30, 1.0)],
+    [(200, 0.25), (192, 0.25), (191, 0.3), (150, 0.35), (96, 0.5), (90, 0.6), (64, 0.8), (59, 1.0), (30, 1.0)],
 )
 def test_one_scale_per_shot(side, share):
     scene = Scene(side)
     found = run(scene, {}, 10)
     assert [faces[0].score for faces in found] == [share] * 10
-    assert scene.searches.count(1.0) == (10 if share == 1.0 else 1)
+    assert scene.num_whole <= 2 or side > 150
 
 
 def test_the_smallest_face_decides():
-    assert {face.score for faces in run(Scene(200, 60), {}, 4) for face in faces} == {1.0}
+    assert {face.score for faces in run(Scene(200, 50), {}, 4) for face in faces} == {1.0}
 
 
 def test_nobody_found_at_full_size_is_lost_when_faces_go():
@@ -71,6 +80,82 @@ def test_a_small_face_that_joins_is_found_by_the_next_full_search():
     first = [len(faces) for faces in found].index(2)
     assert 3 < first <= FULL_EVERY
     assert all(len(faces) == 2 for faces in found[first:])
+
+
+def test_only_the_region_around_the_faces_is_searched_while_nothing_else_changes():
+    scene = Scene()
+    scene.faces = [(300, 150, 50)]
+    found = run(scene, {}, 2 * FULL_EVERY)
+    assert all(len(faces) == 1 for faces in found)
+    assert scene.num_whole == 2
+    np.testing.assert_array_equal(scene.regions[1], [250, 100, 400, 250])
+
+
+def test_somebody_who_comes_changes_the_picture_and_is_found_at_once():
+    scene, detector = newcomer(brightness=60)
+    assert [len(detector.detect(picture)) for picture in scene.pictures] == [1, 1, 1, 2, 2, 2]
+    assert [region is None for region in scene.regions] == [True, False, False, True, False, False]
+
+
+def test_a_change_too_faint_to_be_a_face_is_no_reason_to_search():
+    scene, detector = newcomer(brightness=15)
+    assert [len(detector.detect(picture)) for picture in scene.pictures] == [1] * 6
+    assert scene.num_whole == 1
+
+
+class Arrival(Scene):
+    """A second face appears in the fourth of six pictures, far from the first."""
+
+    def __init__(self, brightness: int) -> None:
+        super().__init__()
+        bright = PICTURE.copy()
+        bright[200:240, 500:540] = brightness
+        self.pictures = [PICTURE] * 3 + [bright] * 3
+
+    def detect(self, image: np.ndarray, within: np.ndarray | None = None) -> list[Face]:
+        self.faces = [(100, 100, 40), (500, 200, 40)] if image.any() else [(100, 100, 40)]
+        return super().detect(image, within)
+
+
+def newcomer(brightness: int) -> tuple[Arrival, ThriftyDetector]:
+    scene = Arrival(brightness)
+    return scene, ThriftyDetector(scene.detector_of, 640, 0.1)
+
+
+def test_a_face_near_the_border_of_its_region_is_searched_in_the_whole_picture():
+    scene = Scene()
+    detector = ThriftyDetector(scene.detector_of, 640, 0.1)
+    for left in (300, 330, 375):
+        scene.faces = [(left, 150, 50)]
+        assert len(detector.detect(PICTURE)) == 1
+    assert [region is None for region in scene.regions] == [True, False, False, True]
+
+
+def test_a_suspicion_of_a_small_face_is_enough_to_enlarge_but_no_face():
+    scene = Scene(60, 10)
+    scene.detect = lambda image, within=None: [  # type: ignore[method-assign]
+        Face(np.array([0, 0, side, side], np.float32), np.zeros((5, 2), np.float32), score)
+        for side, score in ((60, 0.9), (10, 0.3 if scene.searches[-1] < 1 else 0.6))
+    ]
+    found = ThriftyDetector(scene.detector_of, 640, 0.5).detect(np.zeros((240, 320, 3), np.uint8))
+    assert scene.searches == [0.5, 1.0]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("sides", "searches"),
+    [
+        ((60,), [0.5, 0.4]),  # as it is, then at the scale of the shot
+        ((40,), [0.5, 1.0, 0.6]),  # found, but small: enlarged
+        ((15,), [0.5, 1.0]),  # not found until enlarged
+        ((60, 15), [0.5, 0.4]),  # what is too small beside a large face is not looked for
+    ],
+)
+def test_a_small_picture_is_enlarged_only_for_small_faces(sides, searches):
+    scene = Scene(*sides)
+    detector = ThriftyDetector(scene.detector_of, 640, 0.1)
+    assert detector.detect(np.zeros((240, 320, 3), np.uint8))
+    assert scene.searches == searches
 
 
 def test_settings_choose_the_detector():

@@ -10,7 +10,7 @@ from veridical.clips.store import ClipStore
 from veridical.errors import UsageError
 
 GIVEN_BY_INPUTS = ("fps", "window_s", "crop_size", "crop_scale")
-LEARNED = ("jpeg_quality", "detector", "speech_threshold", "silence_dbfs")
+LEARNED = ("jpeg_quality", "detector", "detector_sha256", "speech_threshold", "silence_dbfs")
 """Facts that a model gets used to and that its inputs do not name: how pictures were compressed, by whose landmarks they were
 aligned, and what counted as speech. Other facts of a store say which windows are in it, not what a clip is."""
 
@@ -30,7 +30,7 @@ def check_fit(store: ClipStore, inputs: InputSettings, learned_from: StoreSettin
     wanted: dict[str, Any] = {name: getattr(inputs, name) for name in GIVEN_BY_INPUTS}
     wanted |= dict.fromkeys(inputs.contents, True)
     if learned_from is not None:
-        wanted |= {name: getattr(learned_from, name) for name in LEARNED}
+        wanted |= {name: value for name in LEARNED if (value := getattr(learned_from, name)) != ""}
     differing = {name: value for name, value in wanted.items() if getattr(found, name) != value}
     if not differing:
         return

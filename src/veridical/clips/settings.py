@@ -39,6 +39,8 @@ class StoreSettings(Settings):
     """Face detector."""
     detector_weights: str = ""
     """For retinaface: an ONNX file, or a name that `veridical weights list` shows; empty for retinaface_mv2."""
+    detector_sha256: str = ""
+    """For retinaface: checksum of the file that found the faces, noted when a store is made; another file is refused."""
     detector_threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
     """Smallest score that counts as a face; it belongs to the detector: .5 for centerface, from its precision/recall table, and
     .95 for retinaface."""
@@ -83,8 +85,9 @@ class StoreSettings(Settings):
             raise ValueError(f"window_s must be a multiple of {SPEECH_STEP_S} s, got {self.window_s:g}")
         if self.max_missing_faces >= self.num_frames:
             raise ValueError(f"max_missing_faces must be below the {self.num_frames} pictures of a window")
-        if self.detector_weights and self.detector != "retinaface":
-            raise ValueError("detector_weights needs detector=retinaface")
+        for name in ("detector_weights", "detector_sha256"):
+            if getattr(self, name) and self.detector != "retinaface":
+                raise ValueError(f"{name} needs detector=retinaface")
         return self
 
     @property

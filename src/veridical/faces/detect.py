@@ -8,9 +8,10 @@ are brought to one size first, and boxes are not cut at the picture's edge.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ class Face:
 
 
 class FaceDetector:
-    """CenterFace on one thread; holds the network, so make one per process.
+    """CenterFace on one thread; detectors of a process share the network, whatever their threshold and size.
 
     Args:
         threshold: Lowest score of a face.
@@ -73,15 +74,23 @@ class FaceDetector:
         check_arguments(threshold, detection_size)
         self.threshold = threshold
         self.detection_size = detection_size
-        self._network = _load_centerface(threads)
+        self._network = _load_centerface(weights.locate("centerface"), threads)
 
-    def detect(self, image: Picture) -> list[Face]:
-        """Return the faces of a (H, W, 3) RGB picture, surest first; an empty list when there is none."""
+    def detect(self, image: Picture, within: Floats | None = None) -> list[Face]:
+        """Return the faces of a (H, W, 3) RGB picture, surest first; an empty list when there is none.
+
+        Args:
+            image: The picture.
+            within: (4,) x0, y0, x1, y1 in pixels: the network sees this part only, and what lies around it up to multiples
+                of 32 of its pixels, so that a face has the same place in its grid as in a search of the whole picture.
+        """
         check_image(image)
         scale = min(self.detection_size / max(image.shape[:2]), MAX_ENLARGEMENT)
-        blob, scale_xy = _network_input(image, scale)
-        maps = [np.asarray(output, np.float32)[0] for output in self._network.run(list(OUTPUTS), {INPUT: blob})]
-        return [in_pixels(face, scale_xy) for face in _read_maps(*maps, threshold=self.threshold)]
+        resized, scale_xy = resize(image, scale)
+        part, corner = (resized, (0, 0)) if within is None else _part(resized, within, scale_xy)
+        outputs = self._network.run(list(OUTPUTS), {INPUT: _network_input(part)})
+        maps = [np.asarray(output, np.float32)[0] for output in outputs]
+        return [in_pixels(face, scale_xy, corner) for face in _read_maps(*maps, threshold=self.threshold)]
 
 
 def check_arguments(threshold: float, detection_size: int) -> None:
@@ -102,8 +111,9 @@ def check_image(image: Picture) -> None:
         raise ValueError(f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
 
 
-def _load_centerface(threads: int) -> onnxruntime.InferenceSession:
-    return load_network(with_free_sizes(weights.locate("centerface").read_bytes()), threads)
+@lru_cache(maxsize=2)
+def _load_centerface(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    return load_network(with_free_sizes(path.read_bytes()), threads)
 
 
 def load_network(model: bytes, threads: int) -> onnxruntime.InferenceSession:
@@ -125,12 +135,24 @@ def overlap(box: Floats, boxes: Floats) -> Floats:
     return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
 
 
-def _network_input(image: Picture, scale: float) -> tuple[Floats, tuple[float, float]]:
-    """Return the (1, 3, H', W') input, padded on the right and below, and the true scale in x and y."""
-    resized, scale_xy = resize(image, scale)
-    padded = np.zeros((padded_to(resized.shape[0]), padded_to(resized.shape[1]), 3), np.float32)
-    padded[: resized.shape[0], : resized.shape[1]] = resized
-    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None]), scale_xy
+def _network_input(image: Picture) -> Floats:
+    """Return the (1, 3, H', W') input, padded on the right and below."""
+    height, width = image.shape[:2]
+    padded = np.zeros((1, 3, padded_to(height), padded_to(width)), np.float32)
+    padded[0, :, :height, :width] = image.transpose(2, 0, 1)
+    return padded
+
+
+def _part(resized: Picture, within: Floats, scale_xy: tuple[float, float]) -> tuple[Picture, tuple[int, int]]:
+    """Return the part of a resized picture that holds a box given in pixels of the picture, and the part's (x, y)."""
+    ends = []
+    for axis, length in enumerate(resized.shape[1::-1]):
+        first = int(within[axis] * scale_xy[axis]) // MULTIPLE * MULTIPLE
+        first = min(max(first, 0), (length - 1) // MULTIPLE * MULTIPLE)
+        last = min(padded_to(max(math.ceil(within[axis + 2] * scale_xy[axis]), first + 1)), length)
+        ends.append((first, last))
+    (left, right), (top, bottom) = ends
+    return resized[top:bottom, left:right], (left, top)
 
 
 def resize(image: Picture, scale: float) -> tuple[Picture, tuple[float, float]]:
@@ -172,7 +194,13 @@ def without_overlaps(boxes: Floats, scores: Floats, most: float) -> list[int]:
     return kept
 
 
-def in_pixels(face: Face, scale_xy: tuple[float, float]) -> Face:
-    """Return the face in pixels of the picture, moved to pixel-centre coordinates."""
-    scale = np.array(list(itertools.chain(scale_xy, scale_xy)), np.float32)
-    return Face(face.box / scale - 0.5, face.landmarks / scale[:2] - 0.5, face.score)
+def in_pixels(face: Face, scale_xy: tuple[float, float], corner: tuple[int, int] = (0, 0)) -> Face:
+    """Return the face in pixels of the picture, moved to pixel-centre coordinates.
+
+    Args:
+        face: In network pixels.
+        scale_xy: Network pixels per pixel of the picture.
+        corner: (x, y) of what the network saw, in pixels of the picture at the network's scale.
+    """
+    scale, shift = np.array([*scale_xy, *scale_xy], np.float32), np.array([*corner, *corner], np.float32)
+    return Face((face.box + shift) / scale - 0.5, (face.landmarks + shift[:2]) / scale[:2] - 0.5, face.score)

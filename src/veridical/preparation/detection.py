@@ -1,11 +1,17 @@
-"""Face detection at the scale a video needs: large faces are found as well in a smaller picture, at a fraction of the cost.
+"""Face detection at the scale and in the part of a picture that a video needs, at a fraction of the cost of searching all of it.
 
 The first picture with a face is searched at full detection size. When its smallest face is larger than the detector needs,
-the following pictures are searched at a quarter to three quarters of that size: the same for the whole shot, because landmarks
-found at different scales differ by some percent of the eye distance, which would look like a jump. A picture in which fewer
-faces are found than before, and one picture every few seconds, is searched at full size again, and the scale is chosen anew
-when the faces call for it; so nobody is lost who would be found at full size, except a small face that appears and goes
-between two full searches while a large one stays.
+the following pictures are searched at a quarter to four fifths of that size: the same for the whole shot, because landmarks
+found at different scales differ by some percent of the eye distance, which would look like a jump. A picture that is smaller
+than the detection size is enlarged only when it shows no face, or a small one, or the suspicion of a small one, as it is.
+
+Where the faces fill little of the picture, and the picture around them looks as it did when all of it was searched last, only
+the region around them is searched: where nothing has changed nobody has come.
+
+A picture in which fewer faces are found than before, and one picture every few seconds, is searched at full size again, and
+the scale is chosen anew when the faces call for it; so nobody is lost who would be found at full size, except a small face that
+appears and goes between two full searches while a large one stays, and one beside a large face of which a picture that is
+smaller than the detection size gives no suspicion.
 """
 
 from __future__ import annotations
@@ -13,62 +19,161 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from veridical.faces import Face
 
-SHARES = (0.25, 0.3125, 0.375, 0.5, 0.625, 0.75)
-"""Of the full detection size, the cheapest first."""
+SHARES = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8)
+"""Of the full detection size, the cheapest first; multiples of 32 pixels at 640, of which the network's input is made."""
 ENOUGH_PX = 48.0
 """Side of a face in the searched picture from which a larger picture finds it no better (LOG.md, "decoding and detection")."""
+SUSPICION = 0.2
+"""Score from which something may turn out to be a face in a larger picture; some 1 % of pictures have one beside their face."""
 FULL_EVERY = 25
 """Pictures between two searches at full size."""
+MARGIN = 1.0
+"""Of a face's side: how far around the faces of the last picture those of the next are looked for."""
+BORDER = 0.3
+"""Of a face's side: a face that comes so near to the region's border was not seen well enough."""
+MOST_OF_PICTURE = 0.6
+"""A region larger than this share of the picture is not worth it."""
+NUM_CELLS = 80
+"""On a picture's longer side, in which surroundings are compared: two or three make the smallest face that can be found."""
+CHANGE = 0.08
+"""Difference of a cell's brightness (0 to 1) from which it shows something else."""
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 
 
 class Detector(Protocol):
     """Whatever finds faces in one picture."""
 
-    def detect(self, image: npt.NDArray[np.uint8]) -> list[Face]:
+    def detect(self, image: Picture) -> list[Face]:
         """Return the faces of a (H, W, 3) RGB picture."""
+
+
+class RegionDetector(Protocol):
+    """Whatever finds faces in one picture or in a part of it."""
+
+    def detect(self, image: Picture, within: Floats | None = None) -> list[Face]:
+        """Return the faces of a (H, W, 3) RGB picture; of the part (x0, y0, x1, y1) only, where one is given."""
 
 
 class ThriftyDetector:
     """Finds the faces of one video's pictures, in order; make one per video.
 
     Args:
-        detector_of: Gives the detector for a share of the full size; called often, so it must remember.
-        scale_of: Gives network pixels per picture pixel at full size, for a picture's longer side.
+        detector_of: Gives the detector for a share of the full size, which finds faces and suspicions of faces; called
+            often, so it must remember.
+        full_size: Pixels of the longer side that a picture is brought to at full size.
+        threshold: Score above which it is a face.
     """
 
-    def __init__(self, detector_of: Callable[[float], Detector], scale_of: Callable[[int], float]) -> None:
-        self._detector_of, self._scale_of = detector_of, scale_of
+    def __init__(self, detector_of: Callable[[float], RegionDetector], full_size: int, threshold: float) -> None:
+        self._detector_of, self._full_size, self._threshold = detector_of, full_size, threshold
         self._share = 1.0
-        self._num_faces = 0
+        self._faces: list[Face] = []
+        self._searched_whole: Picture | None = None
         self._since_full = 0
 
-    def detect(self, image: npt.NDArray[np.uint8]) -> list[Face]:
+    def detect(self, image: Picture) -> list[Face]:
         """Return the faces of a (H, W, 3) RGB picture."""
         self._since_full += 1
         found: list[Face] | None = None
-        if self._share < 1.0:
-            found = self._detector_of(self._share).detect(image)
-            if len(found) >= self._num_faces and self._since_full < FULL_EVERY:
-                self._num_faces = len(found)
-                return found
-        self._since_full = 0
-        full = self._detector_of(1.0).detect(image)
-        before, self._share = self._share, self._share_for(full, image)
-        self._num_faces = len(full)
+        if self._since_full < FULL_EVERY and self._faces:
+            found = self._search_region(image)
+            if found is None and self._share < 1.0:
+                found = self._search_whole(image)
+        self._faces = self._search_fully(image) if found is None else found
+        return self._faces
+
+    def _search_region(self, image: Picture) -> list[Face] | None:
+        """Return the faces around those of the last picture; None where that may not be all."""
+        height, width = image.shape[:2]
+        region = _around(self._faces, MARGIN).clip(0, [width, height, width, height])
+        is_large = np.prod(region[2:] - region[:2]) > MOST_OF_PICTURE * width * height
+        if is_large or self._searched_whole is None or _has_changed(self._searched_whole, image, region):
+            return None
+        found = self._sure(self._detector_of(self._share).detect(image, region))
+        if len(found) < len(self._faces):
+            return None
+        reached = _around(found, BORDER).clip(0, [width, height, width, height])
+        is_inside = np.all(reached[:2] >= region[:2]) and np.all(reached[2:] <= region[2:])
+        return found if is_inside else None
+
+    def _search_whole(self, image: Picture) -> list[Face] | None:
+        """Return the faces of the whole picture at the scale of the shot; None when there are fewer than before."""
+        found = self._sure(self._detector_of(self._share).detect(image))
+        if len(found) < len(self._faces):
+            return None
+        self._searched_whole = image
+        return found
+
+    def _search_fully(self, image: Picture) -> list[Face]:
+        """Search at full size, choose the scale of the shot, and return the faces found at that scale."""
+        was_large = self._searched_whole is None or self._share < 1.0
+        self._since_full, self._searched_whole = 0, image
+        full = self._large_as_it_is(image) if was_large else None
+        if full is None:
+            full = self._sure(self._detector_of(1.0).detect(image))
+        self._share = self._share_for(full, image)
         if self._share == 1.0:
             return full
-        if found is None or before != self._share:
-            found = self._detector_of(self._share).detect(image)
+        found = self._sure(self._detector_of(self._share).detect(image))
         return found if len(found) >= len(full) else full
 
-    def _share_for(self, faces: list[Face], image: npt.NDArray[np.uint8]) -> float:
+    def _large_as_it_is(self, image: Picture) -> list[Face] | None:
+        """Return the faces of a picture that full size would enlarge; None unless all that may be faces are large enough."""
+        enlargement = self._full_size / max(image.shape[:2])
+        if enlargement <= 1:
+            return None
+        suspected = self._detector_of(1 / enlargement).detect(image)
+        found = self._sure(suspected)
+        return found if found and _smallest(suspected) >= ENOUGH_PX else None
+
+    def _sure(self, suspected: list[Face]) -> list[Face]:
+        return [face for face in suspected if face.score > self._threshold]
+
+    def _share_for(self, faces: list[Face], image: Picture) -> float:
         """Return the smallest share at which the smallest of the faces is still large enough."""
         if not faces:
             return 1.0
-        smallest = min(float(np.sqrt(max(face.area, 0.0))) for face in faces) * self._scale_of(max(image.shape[:2]))
+        smallest = _smallest(faces) * self._full_size / max(image.shape[:2])
         return next((share for share in SHARES if smallest * share >= ENOUGH_PX), 1.0)
+
+
+def _smallest(faces: list[Face]) -> float:
+    """Return the side of the smallest face in pixels."""
+    return min(float(np.sqrt(max(face.area, 0.0))) for face in faces)
+
+
+def _around(faces: list[Face], margin: float) -> Floats:
+    """Return (4,) the smallest box that holds all faces, each with so much of its side around it."""
+    grown = [
+        face.box + margin * float(np.sqrt(max(face.area, 0.0))) * np.array([-1, -1, 1, 1], np.float32) for face in faces
+    ]
+    boxes = np.stack(grown)
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]).astype(np.float32)
+
+
+def _has_changed(before: Picture, after: Picture, region: Floats) -> bool:
+    """Say whether something outside a region looks different in two pictures."""
+    first, second = _cells(before), _cells(after)
+    if first.shape != second.shape:
+        return True
+    changed = np.abs(first - second) > CHANGE
+    scale = second.shape[1] / after.shape[1], second.shape[0] / after.shape[0]
+    left, top, right, bottom = (region * [*scale, *scale]).astype(int)
+    changed[top : bottom + 1, left : right + 1] = False
+    return bool(changed.any())
+
+
+def _cells(image: Picture) -> Floats:
+    """Return the brightness, 0 to 1, of a picture's cells."""
+    scale = NUM_CELLS / max(image.shape[:2])
+    size = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA) / 255, np.float32)

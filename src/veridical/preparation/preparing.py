@@ -24,7 +24,8 @@ from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
 from veridical.preparation.engines import ENGINES
 from veridical.preparation.jobs import SOUND_BESIDE, Job, Outcome, Setup, read_spool
-from veridical.preparation.tools import Tools
+from veridical.preparation.ray_engine import check_ray
+from veridical.preparation.tools import Tools, with_checksum
 from veridical.workers import Lost
 
 INCOMING = ".incoming"
@@ -106,15 +107,17 @@ def prepare(
         What was done; also when nothing was left to do.
 
     Raises:
-        UsageError: when another run writes to the store, the settings are not the store's, or an argument is out of range.
+        UsageError: when another run writes to the store, the settings are not the store's, or an argument is out of range;
+            Ray that is not there is said before a store is made.
         ArtefactError: when the store cannot be written; run again to continue.
         MissingWeightsError: when a detector cannot be loaded.
     """
     _check_arguments(workers, limit, only_status, timeout_s, engine, address)
     store_path = Path(store_path)
     if not (store_path / "store.json").exists():
-        ClipStore.create(store_path, settings or StoreSettings(), manifest)
-    _check_settings(ClipStore.open(store_path), settings)
+        ClipStore.create(store_path, with_checksum(settings or StoreSettings()), manifest)
+    store = ClipStore.open(store_path)
+    _check_settings(store, with_checksum(settings or store.settings))
     with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
         store = ClipStore.open(store_path)  # not before: another run may have written until now
         if manifest.fingerprint != store.facts["manifest_fingerprint"]:
@@ -155,6 +158,8 @@ def _check_arguments(
         raise unknown_name("engine", engine, ENGINES)
     if address is not None and engine == "local":
         raise UsageError(f"--address {address} is for --engine ray; the local engine has none")
+    if engine == "ray":
+        check_ray(address)
     if workers is not None and workers < (engine != "local"):
         raise UsageError(f"workers: expected {int(engine != 'local')} or more, got {workers}")
     if limit is not None and limit < 1:
@@ -166,8 +171,8 @@ def _check_arguments(
             raise unknown_name("status", status, STATUSES)
 
 
-def _check_settings(store: ClipStore, settings: StoreSettings | None) -> None:
-    if settings is None or settings == store.settings:
+def _check_settings(store: ClipStore, settings: StoreSettings) -> None:
+    if settings == store.settings:
         return
     kept, asked = store.settings.model_dump(), settings.model_dump()
     different = "; ".join(

@@ -213,6 +213,16 @@ def _absolute(job: Job) -> Job:
     return replace(job, path=path or job.path, audio_path=audio, mask_path=mask)
 
 
+def check_ray(address: str | None) -> None:
+    """Refuse what cannot work, before anything is made.
+
+    Raises:
+        UsageError: when Ray is not installed, or nobody listens at an address `host:port`.
+    """
+    if not _ray().is_initialized():
+        _refuse_nobody(address)
+
+
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:

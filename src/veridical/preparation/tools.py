@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 
-from veridical import faces
+from veridical import faces, weights
 from veridical.clips import StoreSettings
-from veridical.faces.detect import MAX_ENLARGEMENT
-from veridical.preparation.detection import Detector, ThriftyDetector
+from veridical.errors import UsageError
+from veridical.faces.detect import MULTIPLE
+from veridical.preparation.detection import SUSPICION, Detector, ThriftyDetector
 from veridical.preparation.speech import SpeechDetector
 
 
@@ -20,13 +22,13 @@ class Tools:
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
-        self._detectors: dict[float, Detector] = {}
+        self._centerfaces: dict[float, faces.FaceDetector] = {}
 
     def detector_for_video(self) -> Detector:
         """Return a face detector for the pictures of one video, in order."""
         if self.settings.detector != "centerface" or not self.settings.thrifty_detection:
-            return self._detector_of(1.0)
-        return ThriftyDetector(self._detector_of, self._scale_of)
+            return self._detector
+        return ThriftyDetector(self._suspicious, self.settings.detection_size, self.settings.detector_threshold)
 
     @cached_property
     def speech(self) -> SpeechDetector:
@@ -44,22 +46,48 @@ class Tools:
         Raises:
             MissingWeightsError: when weights cannot be had.
         """
-        self._detector_of(1.0)
+        _ = self._detector
         self.speech.load()
         _ = self.landmarker
 
-    def _detector_of(self, share: float) -> Detector:
-        """Return the detector that brings pictures to a share of the full detection size."""
-        if share not in self._detectors:
-            self._detectors[share] = self._make_detector(round(self.settings.detection_size * share))
-        return self._detectors[share]
-
-    def _make_detector(self, size: int) -> Detector:
+    @cached_property
+    def _detector(self) -> Detector:
+        """The detector at full detection size."""
         settings = self.settings
         if settings.detector == "centerface":
-            return faces.FaceDetector(settings.detector_threshold, detection_size=size)
-        file = settings.detector_weights or faces.DEFAULT_RETINAFACE
-        return faces.RetinaFaceDetector(settings.detector_threshold, weights_file=file, detection_size=size)
+            return faces.FaceDetector(settings.detector_threshold, detection_size=settings.detection_size)
+        with_checksum(settings)
+        return faces.RetinaFaceDetector(
+            settings.detector_threshold, weights_file=_weights_of(settings), detection_size=settings.detection_size
+        )
 
-    def _scale_of(self, longer_side: int) -> float:
-        return min(self.settings.detection_size / longer_side, MAX_ENLARGEMENT)
+    def _suspicious(self, share: float) -> faces.FaceDetector:
+        """Return the detector that brings pictures to a share of the full detection size and gives suspicions as well."""
+        if share not in self._centerfaces:
+            threshold = min(SUSPICION, self.settings.detector_threshold)
+            size = max(round(self.settings.detection_size * share), MULTIPLE)
+            self._centerfaces[share] = faces.FaceDetector(threshold, detection_size=size)
+        return self._centerfaces[share]
+
+
+def with_checksum(settings: StoreSettings) -> StoreSettings:
+    """Return settings that say which file of weights finds the faces, where that is not certain from the detector's name.
+
+    Raises:
+        MissingWeightsError: when there is no such file.
+        UsageError: when it is not the one that the settings name already.
+    """
+    if settings.detector == "centerface":
+        return settings
+    file = _weights_of(settings)
+    found = hashlib.sha256(weights.locate_file(file).read_bytes()).hexdigest()
+    if settings.detector_sha256 not in ("", found):
+        raise UsageError(
+            f"{file}: is not the file that found the faces before (SHA-256 {found[:12]}…, expected "
+            f"{settings.detector_sha256[:12]}…); put that file back, or prepare into another store"
+        )
+    return settings.model_copy(update={"detector_sha256": found})
+
+
+def _weights_of(settings: StoreSettings) -> str:
+    return settings.detector_weights or faces.DEFAULT_RETINAFACE
