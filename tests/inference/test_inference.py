@@ -24,7 +24,7 @@ from veridical.inference import (
     save_bundle,
     score_store,
 )
-from veridical.inference.encoding import pick_device
+from veridical.inference.encoding import autocast, pick_device, settled
 from veridical.media import write_video
 from veridical.models import Detector, DetectorSettings
 from veridical.settings import parse_settings
@@ -195,3 +195,29 @@ def test_devices(bundle: Bundle) -> None:
         with pytest.raises(UsageError, match=f"unknown device '{name}'.* Valid: .*auto") as caught:
             pick_device(name)
         assert len(str(caught.value)) < 100
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [
+        ({"avx512_bf16": True}, "bf16-mixed"),
+        ({"amx_bf16": True}, "bf16-mixed"),
+        ({"avx2": True}, "32-true"),
+        ({}, "32-true"),
+    ],
+)
+def test_automatic_precision_is_half_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    device = torch.device("cpu")
+    assert settled("auto", device) == precision
+    assert settled("16-mixed", device) == "16-mixed"
+    with autocast(device, "auto"):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
+
+
+def test_automatic_precision_of_a_torch_that_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert settled("auto", torch.device("cpu")) == "32-true"

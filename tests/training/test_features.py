@@ -98,6 +98,16 @@ def test_killed_while_filling(store: ClipStore, tmp_path: Path) -> None:
     assert torch.equal(kept.batch(rows, 0).video, kept.direct.batch(rows, 0).video)
 
 
+def test_other_noise_under_the_same_name_changes_the_key(store: ClipStore, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.path, augmentation={"views": 2, "audio": {"noise_folder": str(tmp_path)}})
+    detector = Detector(recipe.model)
+    (tmp_path / "street.wav").write_bytes(b"a recording")
+    before = frozen_fingerprint(detector, store, recipe)
+    assert frozen_fingerprint(detector, store, recipe) == before
+    (tmp_path / "street.wav").write_bytes(b"another recording")
+    assert frozen_fingerprint(detector, store, recipe) != before
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -19,7 +19,7 @@ from veridical.randomness import stream
 from veridical.settings import parse_settings
 from veridical.training import Recipe, train
 from veridical.training.data import load_data
-from veridical.training.recipe import packaged_recipes, read_recipe
+from veridical.training.recipe import RuntimeSettings, packaged_recipes, read_recipe
 
 AUDIO = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64}
 
@@ -107,7 +107,10 @@ def test_recipes_have_their_own_name_and_last_a_joint_stage(name: str) -> None:
 
 def test_contract_is_the_strategy_to_the_letter() -> None:
     recipe = read_recipe("contract-v1")
-    assert recipe == Recipe(name="contract-v1"), "the defaults are the strategy's"
+    assert recipe.runtime == RuntimeSettings(precision="auto")
+    assert recipe.model_copy(update={"runtime": RuntimeSettings()}) == Recipe(name="contract-v1"), (
+        "the strategy's defaults"
+    )
     found = [(stage.epochs, stage.lr, stage.final_lr) for stage in recipe.stages]
     assert found == [(5, 1e-3, 0.0), (5, 1e-4, 0.0), (10, 1e-4, 1e-5)]
     assert (recipe.losses.segment, recipe.losses.video, recipe.losses.temporal, recipe.losses.smoothing) == (

@@ -21,9 +21,10 @@ from veridical.models import Detector
 from veridical.models.freezing import set_trainable
 from veridical.randomness import seed_from
 from veridical.training import Run, TrainSummary, train
+from veridical.training.checkpoints import BEST_FILE, restore_best, save_best
 from veridical.training.data import load_data
 from veridical.training.features import DirectFeatures, ReusedFeatures
-from veridical.training.stages import cosine_lr, open_parts
+from veridical.training.stages import cosine_lr, learning_weights, open_parts
 
 ROWS = np.array([3, 40, 7, 7])
 
@@ -48,7 +49,8 @@ def test_a_run_has_all_its_parts(summary: TrainSummary) -> None:
     assert run.recipe().name == "tiny"
     assert [stage.name for stage in summary.stages] == ["video", "audio", "joint"]
     for number, stage in enumerate(summary.stages):
-        assert (run.stage_folder(number, stage.name) / "model.safetensors").exists()
+        folder = run.stage_folder(number, stage.name)
+        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "stage.json"}
     history = run.history()
     assert len(history) == sum(stage.epochs for stage in summary.stages)
     for number, stage in enumerate(summary.stages):
@@ -77,6 +79,32 @@ def test_the_first_stage_leaves_the_audio_alone(summary: TrainSummary) -> None:
     first, second = (load_file(summary.run / "stages" / name / "model.safetensors") for name in ("1-video", "2-audio"))
     changed = {name.split(".")[0] for name in first if not torch.equal(first[name], second[name])}
     assert changed == {"audio", "audio_projection", "audio_head"}
+
+
+def test_the_best_epoch_comes_back_with_parts_that_opened_after_it(store: ClipStore, tmp_path: Path) -> None:
+    opening = {"train": ["video_backbone"], "lr": 0.001, "epoch": 1}
+    stages = tiny_recipe(store.path).schedule
+    stage = stages[0].model_validate({**stages[0].model_dump(), "openings": [opening]})
+    detector = Detector(tiny_recipe(store.path).model)
+    open_parts(detector, stage, {})
+    learnt = learning_weights(detector, stage)
+    assert {name.split(".")[0] for name in learnt} == {"video", "temporal", "video_head"}
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    save_best(tmp_path, learnt)
+    with torch.no_grad():
+        for weight in learnt.values():
+            weight.add_(1.0)
+    assert not torch.equal(
+        detector.state_dict()["video.backbone.conv_stem.weight"], before["video.backbone.conv_stem.weight"]
+    )
+    restore_best(tmp_path, detector)
+    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+    (tmp_path / BEST_FILE).write_bytes(b"not tensors")
+    with pytest.raises(ArtefactError, match="cannot be read"):
+        restore_best(tmp_path, detector)
+    (tmp_path / BEST_FILE).unlink()
+    with pytest.raises(ArtefactError, match="train into another folder"):
+        restore_best(tmp_path, detector)
 
 
 def test_reuse_equals_the_direct_path(store: ClipStore, tmp_path: Path) -> None:

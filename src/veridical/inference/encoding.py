@@ -11,14 +11,32 @@ from veridical.clips.inputs import ClipInputs
 from veridical.errors import UsageError, unknown_name
 from veridical.models import Detector, Features, Modality
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+"""`auto` is `bf16-mixed` where the hardware computes it faster than single precision, otherwise `32-true`."""
 DEVICE_KINDS = ("cpu", "cuda", "mps")
 _TYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """Return the context in which matrix products and convolutions run in the precision; it belongs to the thread."""
+    precision = settled(precision, device)
     return torch.autocast(device.type, _TYPES[precision]) if precision in _TYPES else nullcontext()
+
+
+def settled(precision: Precision, device: torch.device) -> Precision:
+    """Return the precision that `auto` means on a device; any other as it is.
+
+    Graphics processors from CUDA's compute capability 8.0 have bfloat16 products, processors with AVX512-BF16 or AMX.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    capabilities: dict[str, object] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # older versions of torch do not say
+    has_bf16 = device.type == "cpu" and any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return "bf16-mixed" if has_bf16 else "32-true"
 
 
 def encode(
@@ -37,7 +55,8 @@ def encode(
     mouths, flow = (None if tensor is None else tensor.to(device) for tensor in (inputs.mouths, inputs.flow))
     with autocast(device, precision):
         features = detector.features(frames, samples, has_audio, only, mouths=mouths, flow=flow)
-    return features._replace(video=features.video.float(), audio=features.audio.float())
+    parts = {name: part for name, part in features._asdict().items() if part is not None and part.is_floating_point()}
+    return features._replace(**{name: part.float() for name, part in parts.items()})
 
 
 def pick_device(name: str) -> torch.device:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from veridical import weights
 from veridical.errors import MissingWeightsError, UsageError, unknown_name
+from veridical.models.dropout import with_cheap_dropout
 from veridical.models.whisper_weights import read_whisper_encoder
 from veridical.settings import Settings
 
@@ -196,6 +197,7 @@ def build_audio_encoder(settings: AudioEncoderSettings, load_weights: bool = Tru
         raise unknown_name("audio encoder", settings.kind, AUDIO_ENCODERS)
     encoder = AUDIO_ENCODERS[settings.kind](settings, load_weights)
     encoder.check_blocks()
+    with_cheap_dropout(encoder.blocks)
     return encoder
 
 

@@ -17,15 +17,14 @@ def set_modes(model: nn.Module, training: bool) -> None:
     A module is frozen when it holds parameters and none of them is trainable. BatchNorm stays in evaluation mode even
     in open blocks: with a few videos per batch its running statistics would drift away from what was pretrained.
     """
-    for module in model.modules():
-        parameters = list(module.parameters())
-        frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-        is_batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-        module.training = training and not frozen and not is_batch_norm
-    for parent in model.modules():
-        if not parent.training:
-            for child in parent.modules():
-                child.training = False
+    parameters = list(model.parameters())
+    frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+    if not training or frozen or isinstance(model, nn.modules.batchnorm._BatchNorm):
+        model.eval()
+        return
+    model.training = True
+    for child in model.children():
+        set_modes(child, training)
 
 
 def trainable_names(model: nn.Module) -> list[str]:

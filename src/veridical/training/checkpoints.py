@@ -22,6 +22,8 @@ from veridical.models import Detector
 from veridical.models.freezing import trainable_names
 
 PROGRESS_FILE = "progress.json"
+BEST_FILE = "best.safetensors"
+"""In the folder of a stage: what the stage learns, as it was at its best epoch."""
 _SLOTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -126,6 +128,26 @@ def load_state(folder: Path) -> SavedState | None:
         raise ArtefactError(
             f"{folder}: the state to resume from is damaged ({error}); train into another folder"
         ) from None
+
+
+def save_best(folder: Path, learnt: dict[str, Tensor]) -> None:
+    """Keep the tensors that a stage learns; all others stay as they were when it began."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / BEST_FILE) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in learnt.items()}, temporary)
+
+
+def restore_best(folder: Path, detector: Detector) -> None:
+    """Put the best epoch's tensors back.
+
+    Raises:
+        ArtefactError: when the file is missing or damaged.
+    """
+    try:
+        detector.load_state_dict(load_file(folder / BEST_FILE), strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtefactError(f"{folder / BEST_FILE}: cannot be read ({reason}); train into another folder") from None
 
 
 def moments(detector: Detector, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

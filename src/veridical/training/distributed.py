@@ -7,6 +7,7 @@ process with the whole batch. Batches are shared by video, so that a video's cli
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 from veridical.errors import UsageError
-from veridical.inference.encoding import pick_device
+from veridical.inference.encoding import pick_device, settled
 from veridical.training.recipe import RuntimeSettings
 
 ItemT = TypeVar("ItemT")
@@ -71,14 +72,15 @@ def from_all_processes(values: list[ItemT]) -> list[ItemT]:
 
 def start_fabric(settings: RuntimeSettings) -> lightning.Fabric:
     """Start the processes that the settings, torchrun or SLURM ask for, and return what runs in each."""
-    pick_device(settings.accelerator)  # what is not here is refused in one line
+    device = pick_device(settings.accelerator)  # what is not here is refused in one line
     devices, nodes = _layout(settings)
     strategy: Any = DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto"
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it tells the precision at every start
     fabric = lightning.Fabric(
         accelerator=settings.accelerator,
         devices=devices,
         num_nodes=nodes,
-        precision=settings.precision,
+        precision=settled(settings.precision, device),  # type: ignore[arg-type]  # never `auto`
         strategy=strategy,
     )
     fabric.launch()

@@ -22,9 +22,10 @@ from torch import Tensor
 from veridical import progress
 from veridical.artefacts import fingerprint, write_json
 from veridical.clips import Clip, ClipStore
+from veridical.clips.augment import noise_facts
 from veridical.clips.inputs import ClipInputs, clip_inputs, view_inputs
 from veridical.inference.ahead import map_ahead
-from veridical.inference.encoding import encode
+from veridical.inference.encoding import encode, settled
 from veridical.models import Detector, Features, Modality
 from veridical.training.feature_table import MIDDLE, FeatureTable
 from veridical.training.recipe import Recipe
@@ -34,7 +35,7 @@ CHUNK = 8
 """Clips read at a time; on a GPU also encoded at a time."""
 COMMIT_BYTES, COMMIT_S = 64 << 20, 60.0
 """Kept features are committed to the table when so much waits, or so long has passed."""
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """To be raised when the same settings come to give other features, so that what was kept before is not used again."""
 
 
@@ -150,6 +151,7 @@ def _joined(parts: list[Features]) -> Features:
 def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> str:
     """Return what decides the features: weights of the frozen parts, store, inputs, augmentation, seed, precision."""
     audio = detector.audio
+    device = detector.video.mean.device
     late = {id(parameter) for block in audio.blocks[audio.cut :] for parameter in block.parameters()}
     digest = hashlib.blake2b(digest_size=16)
     for module in (detector.video, audio):
@@ -163,11 +165,12 @@ def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> 
         "store": store.fingerprint,
         "inputs": recipe.inputs.model_dump(),
         "augmentation": recipe.augmentation.model_dump(exclude={"views"}),
+        "noise": noise_facts(recipe.augmentation.audio.noise_folder),
         "video": recipe.model.video.model_dump(),
         "audio": recipe.model.audio.model_dump(),
         "seed": recipe.seed,
-        "precision": recipe.runtime.precision,
-        "device": detector.video.mean.device.type,
+        "precision": settled(recipe.runtime.precision, device),
+        "device": device.type,
     }
     return fingerprint(facts)
 

@@ -21,13 +21,22 @@ from torch import Tensor
 from veridical import progress
 from veridical.artefacts import read_json, write_json
 from veridical.errors import DivergedError, StageStoppedError
-from veridical.inference.bundle import load_weights, save_weights
+from veridical.inference.bundle import WEIGHTS_FILE, save_weights
 from veridical.models import Detector
 from veridical.models.freezing import set_modes
 from veridical.randomness import seed_from
 from veridical.training.batches import Rows, class_weights, count_paired, epoch_batches
 from veridical.training.calibration import finish_model
-from veridical.training.checkpoints import Progress, load_state, moments, restore_moments, save_state
+from veridical.training.checkpoints import (
+    BEST_FILE,
+    Progress,
+    load_state,
+    moments,
+    restore_best,
+    restore_moments,
+    save_best,
+    save_state,
+)
 from veridical.training.data import TrainingData, load_data
 from veridical.training.distributed import from_all_processes, share_of_batch, start_fabric, sum_over_processes
 from veridical.training.events import EventWriter
@@ -37,7 +46,7 @@ from veridical.training.leaks import refuse_leaks, refuse_shared
 from veridical.training.mixing import mixed
 from veridical.training.recipe import Recipe, StageSettings
 from veridical.training.run import Run
-from veridical.training.stages import OpenGroup, drop_modalities, open_parts
+from veridical.training.stages import OpenGroup, drop_modalities, learning_weights, open_parts
 from veridical.training.starting import begin_with
 from veridical.training.steps import ONLY, Learned, batch_loss
 from veridical.training.targets import labels_of
@@ -365,8 +374,7 @@ class _Trainer:
         if (found.auc, -found.loss) > (done.best_auc, -done.best_loss):
             done.best_auc, done.best_loss, done.best_epoch = found.auc, found.loss, done.epoch
             if self.fabric.is_global_zero:
-                folder.mkdir(parents=True, exist_ok=True)
-                save_weights(folder / "model.safetensors", self.detector)
+                save_best(folder, learning_weights(self.detector, stage))
         rises = found.auc > done.reference_auc + stopping.min_delta
         ties = found.auc >= done.best_auc and found.loss < done.reference_loss * (1 - stopping.min_loss_drop)
         if rises or ties:
@@ -393,12 +401,14 @@ class _Trainer:
     def _finish_stage(self, stage: StageSettings, folder: Path) -> None:
         """Restore the best weights, say what to make of the stage, and move on."""
         self.fabric.barrier()
-        load_weights(folder / "model.safetensors", self.detector)
+        restore_best(folder, self.detector)
+        self.fabric.barrier()
         done, stopping = self.progress, self.recipe.early_stopping
         rows = [row for row in done.history if row["stage"] == stage.name]
         best = rows[done.best_epoch]
         verdict = decision(best, stopping.stop_run_below)
         if self.fabric.is_global_zero:
+            save_weights(folder / WEIGHTS_FILE, self.detector)
             summary = StageSummary(stage.name, done.epoch, done.best_epoch, done.best_auc, verdict.name)
             write_json(folder / "stage.json", vars(summary))
             progress.say(stage_table(best, done.epoch, verdict))
@@ -406,3 +416,5 @@ class _Trainer:
             raise StageStoppedError(f"{self.run.path}: stage {stage.name}: {verdict.reason}")
         self.progress, self.optimiser, self.restored = done.next_stage(), None, {}
         self._save()
+        if self.fabric.is_global_zero:
+            (folder / BEST_FILE).unlink()

@@ -10,7 +10,7 @@ import pandas as pd
 
 from veridical import corpora
 from veridical.errors import LeakError, MissingWeightsError, UsageError, VeridicalError
-from veridical.inference.encoding import pick_device
+from veridical.inference.encoding import pick_device, settled
 from veridical.models import Detector, summarise
 from veridical.training.data import TrainingData, load_data
 from veridical.training.leaks import not_judged, refuse_leaks
@@ -144,7 +144,8 @@ def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
 
 def _setting_rows(recipe: Recipe) -> Iterator[Check]:
     try:
-        yield _row("device", True, str(pick_device(recipe.runtime.accelerator)))
+        device = pick_device(recipe.runtime.accelerator)
+        yield _row("device", True, f"{device}, precision {settled(recipe.runtime.precision, device)}")
     except UsageError as error:
         yield _row("device", False, str(error))
     batch = f"batches of {recipe.batches.videos} videos x {recipe.batches.clips} clips"

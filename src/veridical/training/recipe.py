@@ -224,7 +224,7 @@ class RuntimeSettings(Settings):
     nodes: int = Field(1, ge=1)
     """Machines; under torchrun or SLURM what these say counts."""
     precision: Precision = "32-true"
-    """Of products, in training, validation and kept features alike. `bf16-mixed` where the hardware has it: half the time."""
+    """Of products, in training, validation and kept features alike; `auto` takes `bf16-mixed` where the hardware has it."""
     reuse_features: bool = True
     """Run frozen parts once per clip and view and keep the result on disk; ignored where they are not frozen."""
     score_batch: int = Field(32, ge=1)

@@ -1,0 +1,32 @@
+"""Dropout whose random numbers cost little on a processor: four decisions from each 64-bit number instead of one.
+
+PyTorch draws one uniform number per element, on one core: a sixth of the time of a transformer block that learns in bfloat16.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 1 << 16
+
+
+class Dropout(nn.Dropout):
+    """As `nn.Dropout`, with the probability rounded to a multiple of 1/65536; on other devices PyTorch's own."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that nn.Dropout has
+        """Return the tensor with elements zeroed at random and the others enlarged, in training only."""
+        cut = round(self.p * LEVELS)
+        if not self.training or input.device.type != "cpu" or cut in (0, LEVELS):
+            return super().forward(input)
+        words = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
+        levels = words.view(torch.int16)[: input.numel()].view(input.shape)
+        return input * (levels >= cut - LEVELS // 2).to(input.dtype).mul_(LEVELS / (LEVELS - cut))
+
+
+def with_cheap_dropout(module: nn.Module) -> None:
+    """Replace every `nn.Dropout` inside a module, in place; names of weights stay as they are."""
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.Dropout:
+                setattr(parent, name, Dropout(child.p))
