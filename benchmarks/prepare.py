@@ -6,6 +6,8 @@
 
     python benchmarks/prepare.py FOLDER [--limit N] [--h264 1920x1080]
 
+Timed is everything up to the encoded faces; that those of (c) are decoded to be counted is not.
+
 With --h264 the videos are not those of the folder, but one film of ten seconds of that size, H.264 at crf 23: the first video
 forth and back. The last line is one JSON object: CPU seconds per video, ratios, the share of sampled pictures with a face, and
 what ten million such videos need.
@@ -34,10 +36,11 @@ from veridical.clips import StoreSettings
 from veridical.clips.encoding import decode_clips
 from veridical.faces import Face, FaceDetector
 from veridical.media import audio_samples, video_frames, write_video
-from veridical.preparation.jobs import Job, Setup, Worker, read_spool
+from veridical.preparation.jobs import Job, Outcome, Setup, Worker, read_spool
 
 SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"}
 SETTINGS = StoreSettings()
+Count = Callable[[], tuple[int, int]]
 
 
 @dataclass
@@ -48,34 +51,36 @@ class Tally:
     pictures: int = 0
     with_face: int = 0
 
-    def add(self, method: Callable[[Path], tuple[int, int]], path: Path) -> None:
-        """Run a method on one video."""
+    def add(self, method: Callable[[Path], Count], path: Path) -> None:
+        """Run a method on one video; what it returns counts the pictures, and those with a face, and is not timed."""
         began = time.process_time()
-        pictures, with_face = method(path)
+        count = method(path)
         self.cpu_s += time.process_time() - began
+        pictures, with_face = count()
         self.pictures += pictures
         self.with_face += with_face
 
 
-def usual_script(path: Path, folder: Path, detectors: dict[int, FaceDetector]) -> tuple[int, int]:
+def usual_script(path: Path, folder: Path, detectors: dict[int, FaceDetector]) -> Count:
     capture = cv2.VideoCapture(str(path))
     step = max(round((capture.get(cv2.CAP_PROP_FPS) or 25) / SETTINGS.fps), 1)
     number = pictures = with_face = 0
     while True:
         is_read, picture = capture.read()
         if not is_read:
-            return pictures, with_face
+            return lambda: (pictures, with_face)
         if number % step == 0:
             size = max(picture.shape[:2])
-            detector = detectors.setdefault(size, FaceDetector(SETTINGS.detector_threshold, detection_size=size))
-            found = detector.detect(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+            if size not in detectors:
+                detectors[size] = FaceDetector(SETTINGS.detector_threshold, detection_size=size)
+            found = detectors[size].detect(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
             pictures, with_face = pictures + 1, with_face + bool(found)
             for rank, face in enumerate(found):
                 cv2.imwrite(str(folder / f"{path.stem}_{number}_{rank}.png"), around(picture, face))
         number += 1
 
 
-def plain_pyav(path: Path, detector: FaceDetector) -> tuple[int, int]:
+def plain_pyav(path: Path, detector: FaceDetector) -> Count:
     pictures = with_face = 0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -90,11 +95,16 @@ def plain_pyav(path: Path, detector: FaceDetector) -> tuple[int, int]:
             pictures, with_face = pictures + 1, with_face + bool(found)
             for face in found:
                 cv2.imencode(".jpg", around(picture, face), [cv2.IMWRITE_JPEG_QUALITY, SETTINGS.jpeg_quality])
-    return pictures, with_face
+    return lambda: (pictures, with_face)
 
 
-def ours(path: Path, worker: Worker, stored: dict[Path, int]) -> tuple[int, int]:
+def ours(path: Path, worker: Worker, stored: dict[Path, int]) -> Count:
     outcome = worker(Job(0, path.stem, str(path)))
+    return lambda: count(path, outcome, stored)
+
+
+def count(path: Path, outcome: Outcome, stored: dict[Path, int]) -> tuple[int, int]:
+    """Return the sampled pictures and those with a face, and note how large the clips are."""
     if outcome.spool is None:
         return outcome.entry.num_dropped_windows * SETTINGS.num_frames, 0
     stored[path] = outcome.spool.stat().st_size
@@ -152,13 +162,13 @@ def main() -> None:
         detectors: dict[int, FaceDetector] = {}
         detector = FaceDetector(SETTINGS.detector_threshold, detection_size=SETTINGS.detection_size)
         worker = Setup(SETTINGS, folder)()
-        methods: dict[str, Callable[[Path], tuple[int, int]]] = {
+        methods: dict[str, Callable[[Path], Count]] = {
             "usual_script": lambda path: usual_script(path, folder, detectors),
             "plain_pyav": lambda path: plain_pyav(path, detector),
             "prepare": lambda path: ours(path, worker, stored),
         }
         for method in methods.values():
-            method(paths[0])
+            method(paths[0])()
         for path in paths:
             for method_name, method in methods.items():
                 tallies[method_name].add(method, path)

@@ -86,14 +86,19 @@ def test_an_interrupted_probe_goes_on_where_it_was(manifest: Manifest, tmp_path:
     assert last.calls == ["a.mp4"]
 
 
-def test_what_an_earlier_run_was_not_asked_for_is_looked_up(manifest: Manifest, tmp_path: Path) -> None:
-    journal, probe = tmp_path / "out.jsonl", Probe()
-    probe_media(manifest, probe, journal=journal, content_hash=False)
-    later = Probe()
-    found = probe_media(manifest, later, journal=journal, picture_hash=lambda path, duration_s: "00ff")
-    assert sorted(later.calls) == ["a.mp4", "mute.mp4"]
+def test_what_an_earlier_run_was_not_asked_for_is_added_to_what_it_found(manifest: Manifest, tmp_path: Path) -> None:
+    journal, later = tmp_path / "out.jsonl", Probe()
+    pictures = {"content_hash": False, "picture_hash": lambda path, duration_s: "00ff"}
+    probe_media(manifest, Probe(), journal=journal, **pictures)
+    found = probe_media(manifest, later, journal=journal)
+    assert later.calls == []
     assert [v.sha256 is not None for v in found.manifest.videos()] == [True, False, False, True]
-    assert "perceptual_hash" in next(found.manifest.videos()).attributes
+    first = next(found.manifest.videos())
+    assert first.attributes == {"keep": "me", "container": "mov", "perceptual_hash": "00ff"}
+    (tmp_path / "a.mp4").write_text("replaced")
+    again = next(probe_media(manifest, later, journal=journal).manifest.videos())
+    assert later.calls == ["a.mp4"]
+    assert "perceptual_hash" not in again.attributes
 
 
 def test_a_call_without_workers_is_an_error(manifest: Manifest) -> None:

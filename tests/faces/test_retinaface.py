@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import urllib.error
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from tests.faces.small_onnx import BIASES, BOX, POINTS, tiny_retinaface
 
 from veridical import weights
-from veridical.clips import StoreSettings
+from veridical.artefacts import Manifest, Video
+from veridical.clips import ClipStore, StoreSettings
 from veridical.errors import ArtefactError, MissingWeightsError, UsageError
 from veridical.faces import RetinaFaceDetector
 from veridical.faces.retinaface import ANCHORS, decode, num_anchors
-from veridical.preparation import Tools
+from veridical.preparation import Tools, prepare
 
 
 def encoded(box: np.ndarray, points: np.ndarray, centre: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
@@ -166,3 +168,25 @@ def test_the_setting_of_prepare(tmp_path):
         StoreSettings(detector_weights=str(path))
     with pytest.raises(UsageError, match="threshold"):
         RetinaFaceDetector(1.5, weights_file=str(path))
+
+
+def test_a_store_knows_the_file_that_found_its_faces(tmp_path):
+    path, video, store = tmp_path / "tiny.onnx", tmp_path / "empty.mp4", tmp_path / "store"
+    path.write_bytes(tiny_retinaface())
+    video.write_bytes(b"")
+    manifest = Manifest.from_videos([Video(dataset="d", video_id="v", path=str(video), label=0)])
+    settings = StoreSettings(detector="retinaface", detector_weights=str(path))
+    prepare(manifest, store, settings, workers=0)
+    checksum = hashlib.sha256(tiny_retinaface()).hexdigest()
+    assert ClipStore.open(store).settings.detector_sha256 == checksum
+    prepare(manifest, store, workers=0)
+    path.write_bytes(tiny_retinaface() + b"\0")
+    for asked in (None, ClipStore.open(store).settings):
+        with pytest.raises(UsageError, match="not the file that found the faces before"):
+            prepare(manifest, store, asked, workers=0)
+    with pytest.raises(UsageError, match=f"detector_sha256: '{checksum}' in the store"):
+        prepare(manifest, store, settings, workers=0)
+    with pytest.raises(UsageError, match="not the file that found the faces before"):
+        Tools(ClipStore.open(store).settings).load()
+    with pytest.raises(ValueError, match="detector_sha256 needs detector=retinaface"):
+        StoreSettings(detector_sha256=checksum)

@@ -141,6 +141,7 @@ def test_without_ray_the_message_says_what_to_install(videos, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"pip install 'veridical\[ray\]'"):
         prepare(manifest_of(videos[0]), tmp_path / "s", SMALL, engine="ray")
+    assert not (tmp_path / "s").exists()
 
 
 def test_arguments_of_engines(videos, tmp_path) -> None:
@@ -160,6 +161,7 @@ def test_arguments_of_engines(videos, tmp_path) -> None:
 def test_an_address_where_nobody_is(videos, tmp_path) -> None:
     with pytest.raises(UsageError, match="no Ray cluster can be reached"):
         prepare(manifest_of(videos[0]), tmp_path / "s", SMALL, engine="ray", address="127.0.0.1:9")
+    assert not (tmp_path / "s").exists()
 
 
 class NoTools(MarkerTools):

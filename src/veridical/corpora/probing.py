@@ -89,7 +89,8 @@ def probe_media(
     todo = [path for path in dict.fromkeys(paths) if not _is_done(path, done.get(path), needed)]
 
     def look(path: str) -> dict[str, Any]:
-        return _look(path, probe, content_hash, picture_hash)
+        known = done.get(path, {})
+        return _look(path, known if "error" not in known else {}, probe, content_hash, picture_hash)
 
     with _appending(journal) as write, task("probe", len(todo), "video") as running:
         failed = 0
@@ -129,21 +130,30 @@ def _is_done(path: str, entry: Mapping[str, Any] | None, needed: Sequence[str]) 
 
 
 def _look(
-    path: str, probe: Callable[[Path], Facts], content_hash: bool, picture_hash: Callable[[Path, float], str] | None
+    path: str,
+    known: Mapping[str, Any],
+    probe: Callable[[Path], Facts],
+    content_hash: bool,
+    picture_hash: Callable[[Path, float], str] | None,
 ) -> dict[str, Any]:
-    """Return the journal entry of one video; whatever goes wrong with it becomes its reason."""
-    entry: dict[str, Any] = {"path": path, "stamp": _stamp(path)}
+    """Return the journal entry of one video; whatever goes wrong with it becomes its reason.
+
+    What an earlier run found out about the same file (`known`) is kept, and not found out again.
+    """
+    stamp = _stamp(path)
+    entry = dict(known) if known.get("stamp") == stamp else {"path": path, "stamp": stamp}
     try:
-        facts = probe(Path(path))
-        entry.update({name: getattr(facts, name) for name in _COLUMNS})
-        entry["container"] = facts.container
-        if content_hash:
+        if "container" not in entry:
+            facts = probe(Path(path))
+            entry.update({name: getattr(facts, name) for name in _COLUMNS})
+            entry["container"] = facts.container
+        if content_hash and "sha256" not in entry:
             entry["sha256"] = _sha256(Path(path))
-        if picture_hash is not None:
+        if picture_hash is not None and "perceptual_hash" not in entry:
             entry["perceptual_hash"] = picture_hash(Path(path), float(entry["duration_s"]))
     except Exception as error:  # noqa: BLE001 (the loop over items: one bad video is counted, not fatal)
         message = str(getattr(error, "reason", error)).splitlines() or [""]
-        entry = {"path": path, "stamp": entry["stamp"], "error": message[0] or type(error).__name__}
+        entry = {"path": path, "stamp": stamp, "error": message[0] or type(error).__name__}
     return entry
 
 
