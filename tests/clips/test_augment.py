@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.io.wavfile
+import torch
 from pydantic import ValidationError
+from torchvision.transforms.v2 import functional as TF
 
 from veridical.clips.augment import (
     AudioAugmentation,
@@ -20,6 +22,8 @@ from veridical.clips.augment import (
     bent_voice,
     compressed,
     emphasised,
+    noise_facts,
+    other_hue,
 )
 from veridical.errors import UsageError
 
@@ -69,6 +73,16 @@ def test_strengths_of_zero_change_nothing_but_the_crop() -> None:
     plain = augment_video(picture(), 128, VideoAugmentation(**STILL), stream())
     assert np.array_equal(plain, picture())
     assert np.array_equal(bent(picture(), VideoAugmentation(), stream()), picture())
+
+
+@pytest.mark.parametrize("turns", [-0.2, -0.1, -0.01, 0.0, 0.04, 0.1, 0.2])
+def test_hue_is_moved_as_torchvision_moves_it(turns: float) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    colours[0, 0], colours[0, 1], colours[0, 2, :, 0] = 0, 255, 255  # black, white, the reds at both ends of the circle
+    expected = TF.adjust_hue(torch.from_numpy(colours).permute(0, 3, 1, 2), turns).permute(0, 2, 3, 1).numpy()
+    difference = np.abs(other_hue(colours, turns).astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.005
 
 
 def square_of(frame: np.ndarray) -> np.ndarray:
@@ -144,6 +158,16 @@ def test_noise_comes_from_the_folder_at_the_ratio_asked_for(tmp_path: Path) -> N
     settings = AudioAugmentation(shift_s=0, noise_probability=1, noise_snr_db=(20, 20), noise_folder=tmp_path)
     added = augment_audio(tone(300), settings, stream()) - tone(300)
     assert 10 * np.log10(np.mean(tone(300) ** 2) / np.mean(added**2)) == pytest.approx(20, abs=0.1)
+
+
+def test_noise_files_are_told_from_others_of_the_same_name(tmp_path: Path) -> None:
+    write(tmp_path / "hum.wav", tone(1234, 1.0))
+    before = noise_facts(tmp_path)
+    assert [name for name, *_ in before] == ["hum.wav"]
+    assert noise_facts(tmp_path) == before
+    write(tmp_path / "hum.wav", tone(400, 1.0))
+    assert noise_facts(tmp_path) != before
+    assert noise_facts(None) == []
 
 
 def test_noise_files_shorter_than_a_clip_repeat_and_silence_is_replaced(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 import torch
 from tests.clips.making import SMALL, make_clip, make_manifest, make_store
 
 from veridical.clips import CONTENTS, FLOW_STATISTICS, ClipStore, ClipWriter, LedgerEntry, StoreSettings, verify
-from veridical.clips.augment import Augmentation
+from veridical.clips.augment import Augmentation, VideoAugmentation, mirrored
 from veridical.clips.encoding import clip_schema, content_digest, encode_clips
 from veridical.clips.inputs import InputSettings, clip_inputs, view_inputs
 from veridical.errors import UsageError
+from veridical.preparation.motion import flow_statistics
 
 ALL = SMALL.model_copy(update=dict.fromkeys(CONTENTS, True))
 INPUTS = InputSettings(frame_size=32)
@@ -68,7 +72,8 @@ def test_inputs_hold_what_the_settings_ask_for(store):
     assert plain.mouths is plain.flow is None
     asked = INPUTS.model_copy(update={"mouths": True, "flow": True})
     assert asked.contents == ("mouths", "flow")
-    for inputs in (clip_inputs(clips, asked), view_inputs(clips, asked, Augmentation(), 0, 0)):
+    upright = Augmentation(video=VideoAugmentation(flip_probability=0))
+    for inputs in (clip_inputs(clips, asked), view_inputs(clips, asked, upright, 0, 0)):
         assert inputs.mouths.shape == (2, 25, 96, 96)
         assert inputs.mouths.dtype == torch.uint8
         assert inputs.flow.shape == (2, 5, len(FLOW_STATISTICS))
@@ -76,6 +81,40 @@ def test_inputs_hold_what_the_settings_ask_for(store):
         np.testing.assert_array_equal(inputs.flow[1].numpy(), clips[1].flow)
     with pytest.raises(UsageError, match=r"takes in mouths.*--set mouths=true"):
         clip_inputs(store.take([0], ()), asked)
+
+
+def test_a_mirrored_view_is_the_view_of_mirrored_pictures():
+    uneven = np.random.default_rng(0).integers(0, 256, (25, 96, 96), dtype=np.uint8)
+    clip = replace(make_clip("a", 0.0, settings=ALL), mouths=uneven)
+    sign = np.array([-1 if name.endswith("mean_x") else 1 for name in FLOW_STATISTICS], np.float32)
+    assert (sign == -1).sum() == 4
+    shown = replace(clip, frames=clip.frames[:, :, ::-1], mouths=clip.mouths[:, :, ::-1].copy(), flow=clip.flow * sign)
+    asked = INPUTS.model_copy(update={"mouths": True, "flow": True})
+    always, never = (Augmentation(video=VideoAugmentation(flip_probability=share)) for share in (1.0, 0.0))
+    for view in range(3):
+        seen, expected = view_inputs([clip], asked, always, 0, view), view_inputs([shown], asked, never, 0, view)
+        plain = view_inputs([clip], asked, never, 0, view)
+        for name in ("frames", "samples", "mouths", "flow"):
+            assert torch.equal(getattr(seen, name), getattr(expected, name)), name
+            assert torch.equal(getattr(seen, name), getattr(plain, name)) == (name == "samples"), name
+
+
+def test_flow_in_a_mirror_is_the_flow_of_mirrored_pictures():
+    """Which figures change their sign is a claim about how they are measured."""
+    rng = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(rng.uniform(0, 255, (160, 160)).astype(np.float32), (0, 0), 3)
+    texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
+    turn = cv2.getRotationMatrix2D((70, 60), 1.5, 1.02)
+    turn[:, 2] += (1.2, 0.7)
+    before, after = texture.astype(np.uint8), cv2.warpAffine(texture, turn, (160, 160)).astype(np.uint8)
+    seen, reflected = (
+        flow_statistics(*(np.ascontiguousarray(picture) for picture in pair), 1.3)
+        for pair in ((before, after), (before[:, ::-1], after[:, ::-1]))
+    )
+    clip = replace(make_clip("a", 0.0, settings=ALL), flow=np.tile(seen, (5, 1)))
+    moved = dict(zip(FLOW_STATISTICS, seen, strict=True))
+    assert abs(moved["face_mean_x"]) > 0.5
+    np.testing.assert_allclose(mirrored(clip).flow[0], reflected, atol=0.02)
 
 
 def test_wrong_shapes_are_refused():

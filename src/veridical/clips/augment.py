@@ -8,6 +8,7 @@ refuse what would destroy the cue: strong blur or rotation, large cut-outs, Spec
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,10 +19,10 @@ import scipy.signal
 import simplejpeg
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
-from veridical.clips.clip import SAMPLE_RATE_HZ
+from veridical.clips.clip import SAMPLE_RATE_HZ, Clip
+from veridical.clips.contents import FLOW_STATISTICS
 from veridical.errors import UsageError
 from veridical.media import UnusableVideoError, audio_samples
 from veridical.settings import Settings
@@ -33,6 +34,7 @@ NOISE_S = 30.0
 """Of each sound file, the part from its beginning that noise is taken from: a folder may hold hours, and each process keeps
 some of its files."""
 NOISE_FILES_KEPT = 128
+_MIRRORED_FLOW = np.array([-1 if name.endswith("_mean_x") else 1 for name in FLOW_STATISTICS], np.float32)
 
 
 class VideoAugmentation(Settings):
@@ -76,8 +78,7 @@ class AudioAugmentation(Settings):
     noise_snr_db: tuple[float, float] = (15.0, 40.0)
     """Signal-to-noise ratio of added background noise; at least 5 dB."""
     noise_folder: Path | None = None
-    """Sound files to take the noise from, the first 30 s of each; None synthesises it. To be named anew when its files
-    change."""
+    """Sound files to take the noise from, the first 30 s of each; None synthesises it."""
     pitch_semitones: float = Field(0.0, ge=0, le=3)
     """Largest change of pitch either way. Phase 2: 2."""
     stretch: tuple[float, float] = (1.0, 1.0)
@@ -115,7 +116,7 @@ def centre_crop(frames: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint
 def augment_video(
     frames: npt.NDArray[np.uint8], size: int, settings: VideoAugmentation, stream: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """Return a random variant.
+    """Return a random variant; mirroring is not among the changes, as it concerns the whole clip (`mirrored`).
 
     Args:
         frames: (T, H, W, 3) uint8 RGB.
@@ -129,12 +130,8 @@ def augment_video(
     frames = bent(frames, settings, stream)
     room = frames.shape[1] - size
     top, left = (int(stream.integers(0, room + 1)) for _ in range(2))
-    crop_TCHW = torch.from_numpy(np.ascontiguousarray(frames[:, top : top + size, left : left + size])).permute(
-        0, 3, 1, 2
-    )
-    crop_TCHW = _jitter(crop_TCHW, settings, stream)
-    if stream.random() < settings.flip_probability:
-        crop_TCHW = TF.horizontal_flip(crop_TCHW)
+    crop = np.ascontiguousarray(frames[:, top : top + size, left : left + size])
+    crop_TCHW = torch.from_numpy(_jittered(crop, settings, stream)).permute(0, 3, 1, 2)
     if stream.random() < settings.blur_probability:
         sigma = float(stream.uniform(*settings.blur_sigma))
         crop_TCHW = TF.gaussian_blur(crop_TCHW, [3, 3], [sigma, sigma])
@@ -199,8 +196,21 @@ def compressed(frames: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.ui
     )
 
 
-def _jitter(frames_TCHW: Tensor, settings: VideoAugmentation, stream: np.random.Generator) -> Tensor:
-    """Change brightness, contrast, saturation and hue, in this order, alike for all frames."""
+def mirrored(clip: Clip) -> Clip:
+    """Return a clip as a mirror shows it: frames, mouths and flow; boxes and landmarks stay those of the source picture."""
+    return replace(
+        clip,
+        frames=np.ascontiguousarray(clip.frames[:, :, ::-1]),
+        mouths=None if clip.mouths is None else np.ascontiguousarray(clip.mouths[:, :, ::-1]),
+        flow=None if clip.flow is None else clip.flow * _MIRRORED_FLOW,
+    )
+
+
+def _jittered(
+    frames: npt.NDArray[np.uint8], settings: VideoAugmentation, stream: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """Return (T, H, W, 3) frames of other brightness, contrast, saturation and hue, in this order, alike for all frames."""
+    frames_TCHW = torch.from_numpy(frames).permute(0, 3, 1, 2)
     for adjust, strength in (
         (TF.adjust_brightness, settings.brightness),
         (TF.adjust_contrast, settings.contrast),
@@ -210,7 +220,20 @@ def _jitter(frames_TCHW: Tensor, settings: VideoAugmentation, stream: np.random.
         if strength:
             frames_TCHW = adjust(frames_TCHW, factor)
     shift = float(stream.uniform(-settings.hue, settings.hue))
-    return TF.adjust_hue(frames_TCHW, shift) if settings.hue else frames_TCHW
+    changed: npt.NDArray[np.uint8] = frames_TCHW.permute(0, 2, 3, 1).contiguous().numpy()
+    return other_hue(changed, shift) if settings.hue else changed
+
+
+def other_hue(frames: npt.NDArray[np.uint8], turns: float) -> npt.NDArray[np.uint8]:
+    """Return (T, H, W, 3) frames whose hue, of HSV, is moved along the colour circle.
+
+    Within one level what torchvision's `adjust_hue` gives, in a tenth of its time or less.
+    """
+    num_frames, height, width, _ = frames.shape
+    hsv = cv2.cvtColor(frames.reshape(num_frames * height, width, 3).astype(np.float32), cv2.COLOR_RGB2HSV)
+    cv2.add(hsv, (360 * turns % 360, 0, 0, 0), dst=hsv)  # hues beyond 360 degrees are taken for what is left of them
+    rgb = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return np.asarray(rgb * np.float32(255.999 / 255), np.uint8).reshape(frames.shape)
 
 
 def augment_audio(
@@ -302,6 +325,12 @@ def background_noise(length: int, folder: Path | None, stream: np.random.Generat
         if power > 1e-8:
             return np.asarray(piece / np.sqrt(power), np.float32)
     return coloured_noise(length, float(stream.uniform(0, 2)), stream)
+
+
+def noise_facts(folder: Path | None) -> list[tuple[str, int, int]]:
+    """Return what tells the sound files of a folder from others: name below it, bytes, and time of change in nanoseconds."""
+    files = [] if folder is None else [(path, path.stat()) for path in _noise_files(folder)]
+    return [(path.relative_to(str(folder)).as_posix(), facts.st_size, facts.st_mtime_ns) for path, facts in files]
 
 
 @lru_cache(maxsize=8)

@@ -22,4 +22,6 @@ FLOW_STATISTICS = tuple(f"{region}_{measure}" for region, measure in itertools.p
 
 `mean_x` (to the right) and `mean_y` (down) are the average movement of a region, `mean_length`, `std_length` and `p95_length`
 describe how far its points move, `mean_gradient` is the mean length of the flow's spatial derivative (percent of the side per
-percent of the side): how unlike neighbouring points move."""
+percent of the side): how unlike neighbouring points move.
+
+All regions are alike on both sides of the middle, so that in a mirror `mean_x` changes its sign and nothing else changes."""

@@ -11,7 +11,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
-from veridical.clips.augment import Augmentation, augment_audio, augment_video, centre_crop
+from veridical.clips.augment import Augmentation, augment_audio, augment_video, centre_crop, mirrored
 from veridical.clips.clip import SAMPLE_RATE_HZ, Clip
 from veridical.clips.contents import Content
 from veridical.errors import UsageError
@@ -105,15 +105,18 @@ def view_inputs(
 ) -> ClipInputs:
     """Prepare the `view`-th fixed variant of each clip for training; the same whatever the batch or the worker.
 
-    Mouth crops and flow are taken as they are kept: only frames and sound are varied.
+    Mouth crops and flow are mirrored where the frames are, and are otherwise taken as they are kept.
     """
-    pictures, sounds = [], []
+    seen, pictures, sounds = [], [], []
     for clip in clips:
         randomness = stream(seed, "view", view, clip.video_id, f"{clip.start_s:.3f}")
+        if randomness.random() < augmentation.video.flip_probability:
+            clip = mirrored(clip)
+        seen.append(clip)
         pictures.append(augment_video(clip.frames, settings.frame_size, augmentation.video, randomness))
         sound = usable_sound(clip, settings)
         sounds.append(None if sound is None else augment_audio(sound, augmentation.audio, randomness))
-    return _stack(clips, pictures, sounds, settings)
+    return _stack(seen, pictures, sounds, settings)
 
 
 def _stack(
