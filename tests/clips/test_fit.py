@@ -12,8 +12,8 @@ from veridical.errors import UsageError
 
 INPUTS = InputSettings()
 OTHER = {
-    "fps": 10.0, "window_s": 2.0, "crop_size": 320, "crop_scale": 1.6, "jpeg_quality": 80, "detector": "retinaface", "detector_sha256": "bb",
-    "speech_threshold": 0.6, "silence_dbfs": -50.0,
+    "fps": 10.0, "window_s": 2.0, "crop_size": 320, "crop_scale": 1.6, "jpeg_quality": 80, "detector": "retinaface",
+    "detector_sha256": "bb", "speech_threshold": 0.6, "silence_dbfs": -50.0,
 }  # fmt: skip
 
 
