@@ -1,12 +1,13 @@
 """What each term of the loss is worth, and stages against one joint stage, with the small recipe on a store of one's own.
 
-    python benchmarks/ablation.py STORE OUT [--manifest M] [--seeds 0,1,2] [--arms no-video,focal] [--report-only]
+    python benchmarks/ablation.py STORE OUT [--manifest M …] [--seeds 0,1,2] [--arms no-video,focal] [--report-only]
 
 Stages 1 and 2 are trained once a seed; every arm trains stage 3 from there with one thing changed, chosen on validation and
-judged on the test split. `joint` learns end to end from where stage 1 began, for as many epochs as all stages together. The
-speech encoder stays frozen and few clips a video are used, so that an arm takes a minute on a processor. Differences to
-`strategy` are means over seeds; their intervals draw people, the same for both sides. Finished runs in OUT are not repeated.
-The last line is JSON.
+judged on the test split. With several manifests (benchmarks/folds.py makes them) seed n takes the n-th: folds whose test people
+differ. `joint` learns end to end from where stage 1 began, for as many epochs as all stages together. The speech encoder stays
+frozen and few clips a video are used, so that an arm takes a minute on a processor. Differences to `strategy` are means over
+seeds; their intervals draw people, the same for both sides, in each fold for itself. Finished runs in OUT are not repeated. The
+last line is JSON.
 """
 
 from __future__ import annotations
@@ -69,9 +70,9 @@ THIRD: dict[str, Any] = {
 
 def recipe_of(arm: str, seed: int, options: argparse.Namespace) -> Recipe:
     """Return the recipe of an arm; `base` trains stages 1 and 2 and one epoch of the third, which it ends with."""
-    data = [f"data.store={options.store}", f"seed={seed}"] + (
-        [f"data.manifest={options.manifest}"] if options.manifest else []
-    )
+    data = [f"data.store={options.store}", f"seed={seed}"]
+    if options.manifest:
+        data.append(f"data.manifest={options.manifest[seed % len(options.manifest)]}")
     if arm == "base":
         stages = [*FIRST, {**THIRD, "epochs": 1, "lr": 1e-9, "final_lr": 0}]
         return read_recipe("small", [*CHEAP, *data, f"stages={json.dumps(stages)}"])
@@ -103,24 +104,36 @@ def judge(run: Path, recipe: Recipe, store: ClipStore, manifest: Manifest) -> pd
     return videos.assign(person=[people[video][0] for video in videos.index]).reset_index()
 
 
-def replicates(found: pd.DataFrame) -> np.ndarray:
-    """Return the AUC in each draw of people."""
+def replicates(found: pd.DataFrame, fold: int) -> np.ndarray:
+    """Return the AUC in each draw of people; folds are drawn independently."""
     labels, logits = found["label"].to_numpy(int), found["logit"].to_numpy()
-    draws = draw_groups(found["person"], replicates=1000)
+    draws = draw_groups(found["person"], replicates=1000, seed=fold)
     every = np.ones(len(found), bool)
     return np.concatenate([auc_of(curves) for curves in draws.curves(labels, logits, every)])
 
 
-def summarise(scores: dict[tuple[str, int], pd.DataFrame], arms: list[str], seeds: list[int]) -> list[dict[str, Any]]:
+def behind(found: pd.DataFrame) -> int:
+    """Return the number of people behind an AUC, in the rarer class."""
+    return smaller_class_groups(draw_groups(found["person"]), found["label"].to_numpy(int), np.ones(len(found), bool))
+
+
+def against_reals(found: pd.DataFrame, generator: str) -> float:
+    """Return the AUC of one forgery's videos against all reals."""
+    some = found[(found["label"] == 0) | (found["generator"] == generator)]
+    return roc_auc(some["label"], some["logit"])
+
+
+def summarise(
+    scores: dict[tuple[str, int], pd.DataFrame], arms: list[str], seeds: list[int], folds: int
+) -> list[dict[str, Any]]:
     """Return a row per arm: AUC, difference to `strategy`, interval."""
     areas = {key: roc_auc(found["label"], found["logit"]) for key, found in scores.items()}
-    drawn = {key: replicates(found) for key, found in scores.items()}
+    drawn = {key: replicates(found, key[1] % folds) for key, found in scores.items()}
+    people = sum({seed % folds: behind(scores["strategy", seed]) for seed in seeds}.values())
     rows = []
     for arm in arms:
         difference = float(np.mean([areas[arm, seed] - areas["strategy", seed] for seed in seeds]))
         draws = np.mean([drawn[arm, seed] - drawn["strategy", seed] for seed in seeds], axis=0)
-        one = scores[arm, seeds[0]]
-        people = smaller_class_groups(draw_groups(one["person"]), one["label"].to_numpy(int), np.ones(len(one), bool))
         row: dict[str, Any] = {"arm": arm, "auc": float(np.mean([areas[arm, seed] for seed in seeds]))}
         row["by_seed"] = [round(areas[arm, seed], 3) for seed in seeds]
         row["difference"] = difference
@@ -129,17 +142,8 @@ def summarise(scores: dict[tuple[str, int], pd.DataFrame], arms: list[str], seed
             row |= {"low": interval.low, "high": interval.high}
         except NotEvaluableError as reason:
             row["interval"] = str(reason)
-        for name, fakes in one[one["label"] == 1].groupby("generator"):
-            both = [
-                pd.concat(
-                    [
-                        scores[arm, seed][scores[arm, seed]["label"] == 0],
-                        scores[arm, seed][scores[arm, seed]["video_id"].isin(fakes["video_id"])],
-                    ]
-                )
-                for seed in seeds
-            ]
-            row[str(name)] = float(np.mean([roc_auc(found["label"], found["logit"]) for found in both]))
+        for name in sorted(scores[arm, seeds[0]]["generator"].dropna().unique()):
+            row[name] = float(np.mean([against_reals(scores[arm, seed], name) for seed in seeds]))
         rows.append(row)
     return rows
 
@@ -149,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--manifest", type=Path)
+    parser.add_argument("--manifest", type=Path, nargs="+")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--report-only", action="store_true", help="judge the runs that are finished, train nothing")
@@ -157,7 +161,7 @@ def main() -> None:
     seeds, arms = [int(seed) for seed in options.seeds.split(",")], options.arms.split(",")
     arms = arms if "strategy" in arms else ["strategy", *arms]
     store = ClipStore.open(options.store)
-    manifest = Manifest.read(options.manifest) if options.manifest else store.manifest()
+    manifests = [Manifest.read(path) for path in options.manifest] if options.manifest else [store.manifest()]
     scores = {}
     for seed in seeds:
         for arm in ["base", *arms]:
@@ -165,12 +169,12 @@ def main() -> None:
             if not options.report_only:
                 train(recipe, run, resume=run.exists())
             if arm != "base" and (run / "model").exists():
-                scores[arm, seed] = judge(run, recipe, store, manifest)
+                scores[arm, seed] = judge(run, recipe, store, manifests[seed % len(manifests)])
     arms = [arm for arm in arms if all((arm, seed) in scores for seed in seeds)]
-    rows = summarise(scores, arms, seeds)
+    rows = summarise(scores, arms, seeds, len(manifests))
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-    people = sorted(set(next(iter(scores.values()))["person"]))
-    print(json.dumps({"seeds": seeds, "people": len(people), "videos": len(next(iter(scores.values()))), "arms": rows}))
+    judged = pd.concat([scores["strategy", seed] for seed in seeds]).drop_duplicates("video_id")
+    print(json.dumps({"seeds": seeds, "people": judged["person"].nunique(), "videos": len(judged), "arms": rows}))
 
 
 if __name__ == "__main__":
