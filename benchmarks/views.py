@@ -2,9 +2,9 @@
 
     python benchmarks/views.py STORE OUT [--manifest M …] [--recipe small] [--seeds 3] [--set KEY=VALUE …]
 
-Trains the recipe once per K and seed; with several manifests seed n takes the n-th. Kept features are shared between the runs of a
-seed, so that four views cost what they add. The last line is JSON: mean and range over seeds of each stage's best validation AUC,
-and of the last stage's validation loss.
+Trains the recipe once per K and seed; with several manifests seed n takes the n-th. Kept features are shared between the runs of
+a seed, so that four views cost what they add. The last line is JSON: mean and range over seeds of each stage's best validation
+AUC, and of the last stage's validation loss.
 """
 
 from __future__ import annotations
