@@ -54,6 +54,7 @@ ARMS: dict[str, list[str]] = {
     "no-modality-dropout": ["stages.0.modality_dropout=0"],
     "mixup": ["mixing.mixup=0.5"],
     "cutmix": ["mixing.cutmix=0.5"],
+    "bfloat16": ["runtime.precision=bf16-mixed"],
     "joint": [],
 }
 CHEAP = ["model.audio.trainable_blocks=0", "augmentation.views=1", "data.clips_per_video=2", "runtime.threads=1"]
