@@ -142,6 +142,19 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert len(errors.strip().splitlines()) == 1
 
 
+def test_errors_of_the_disk_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+    monkeypatch.setattr(Manifest, "write", full)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.mp4").write_bytes(b"x")
+    code, _, errors = invoke("scan", "folder", str(tmp_path), "-o", str(tmp_path / "m.parquet"))
+    assert code == 2
+    assert "No space left on device" in errors
+    assert len(errors.splitlines()) == 1
+
+
 def test_nan_is_no_fraction(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     for name in "abcdefghij":

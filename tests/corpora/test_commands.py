@@ -94,7 +94,9 @@ def test_wrong_files_are_named_with_what_to_do(folder: Path, tmp_path: Path) -> 
     (tmp_path / "folder").mkdir()
     scanned = run("scan", "folder", folder, "-o", tmp_path / "folder", "--probe")
     assert "expected the name of a file to write" in str(scanned.exception)
+    Manifest.from_videos([Video("w", "w/1", "v.mp4", 0)]).write(tmp_path / "one.parquet")
     for command in ("stats", "audit"):
+        assert "none in split 'val'" in str(run(command, tmp_path / "one.parquet", "--split", "val").exception)
         assert "scan csv" in str(run(command, tmp_path / "list.csv").exception)
         assert "not a clip store (no store.json)" in str(run(command, tmp_path / "folder").exception)
         assert "no such manifest or clip store" in str(run(command, tmp_path / "nothing").exception)

@@ -43,9 +43,13 @@ def audit(
 
     from veridical import corpora
     from veridical.cli.sources import open_source
+    from veridical.errors import UsageError
 
     everything, store = open_source(source, manifest, split)
     videos = everything.select(split=split)
+    if not len(videos):
+        where = f", none in split {split!r}" if split else ""
+        raise UsageError(f"the manifest holds {len(everything)} videos{where}: nothing to audit")
     clips = None
     if store is not None:
         from veridical.clips.facts import content_facts

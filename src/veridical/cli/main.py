@@ -94,9 +94,10 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             errors.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
         except OSError as error:
-            if os.environ.get("VERIDICAL_DEBUG") or error.filename is None:
+            if os.environ.get("VERIDICAL_DEBUG"):
                 raise
-            reason = f"{error.filename}: {error.strerror or type(error).__name__}"
+            named = f"{error.filename}: {error.strerror or type(error).__name__}"
+            reason = str(error) if error.filename is None else named  # Arrow's errors name the file in their text
             errors.print(
                 f"[bold red]error:[/] cannot read or write {_escaped(reason)}", highlight=False, soft_wrap=True
             )

@@ -250,8 +250,10 @@ def _check_generators(
         counts = {names[index]: int((rows & (side == index)).sum()) for index in wanted}
         lacking = [name for name, count in counts.items() if not count]
         if lacking:
+            total = int(rows.sum())
             raise UsageError(
-                f"the {int(rows.sum())} videos of {kind!r} cannot be in every split: {_listed(lacking)} would have none "
+                f"the {total} {'videos' if total > 1 else 'video'} of {kind!r} cannot be in every split: {_listed(lacking)} "
+                "would have none "
                 f"({_listed([f'{name} {count}' for name, count in counts.items()])}; left out "
                 f"{int((rows & (side < 0)).sum())}); there are too few leak groups ({groups}): ask for larger or fewer splits "
                 "(--fractions 0.8,0,0.2), try --group-by target, or add videos"
