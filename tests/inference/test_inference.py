@@ -93,6 +93,8 @@ def test_bundle_round_trip(bundle: Bundle, tmp_path: Path) -> None:
     for folder in (tmp_path / "run" / "model", tmp_path / "run"):
         again = load_bundle(folder)
         assert again.facts == bundle.facts
+        assert not again.detector.training
+        assert not any(weight.requires_grad for weight in again.detector.parameters()), "features of it can be kept"
         state = again.detector.state_dict()
         assert all(torch.equal(value, state[name]) for name, value in bundle.detector.state_dict().items())
     assert not list((tmp_path / "run" / "model").glob("*.p*k*l*")), "no pickles"

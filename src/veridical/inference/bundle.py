@@ -88,7 +88,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Load a model folder, or the `model` folder of a run.
+    """Load a model folder, or the `model` folder of a run; its parts are frozen and in evaluation mode.
 
     Raises:
         ArtefactError: when it is missing, damaged or of another schema version.
@@ -104,7 +104,7 @@ def load_bundle(folder: Path) -> Bundle:
     facts = parse_settings(ModelFacts, values, str(folder / FACTS_FILE))
     members = []
     for number in range(facts.members):
-        members.append(Detector(facts.detector, load_weights=False).eval())
+        members.append(Detector(facts.detector, load_weights=False).eval().requires_grad_(False))
         load_weights(folder / _weights_file(number, facts.members), members[-1])
     return Bundle(members[0], facts, tuple(members[1:]))
 
