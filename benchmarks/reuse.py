@@ -1,11 +1,12 @@
 """What frozen-feature reuse saves: the contract recipe with and without it, side by side, same model, clips and epochs.
 
-    python benchmarks/reuse.py [--videos 16] [--clips 4] [--precision bf16-mixed]
+    python benchmarks/reuse.py [--videos 32] [--clips 4] [--precision 32-true]
 
 The model is the contract's (EfficientNet-B3, wav2vec2-base) with random weights, since its hub weights may not be at hand: time
 does not depend on their values. The clips are noise in picture and sound. Each run does all 20 epochs, a validation of an eighth
-of the training clips after each. Both clocks are shown, the wall's and that of the processor time that this process used: on a
-machine with other work only the second one compares. The last line is JSON.
+of the training clips after each. The precision is the recipe's: bfloat16 where the processor has it. Both clocks are shown, the
+wall's and that of the processor time that this process used: on a machine with other work only the second one compares. The
+last line is JSON.
 """
 
 from __future__ import annotations
@@ -107,9 +108,9 @@ def measure(store: Path, run: Path, views: int, reuse: bool, options: argparse.N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=int, default=16)
+    parser.add_argument("--videos", type=int, default=32)
     parser.add_argument("--clips", type=int, default=4)
-    parser.add_argument("--precision", default="32-true")
+    parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
