@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -197,3 +198,14 @@ def test_unknown_corpora_and_options_are_errors(tmp_path: Path) -> None:
         scan("celebdf", tmp_path, all_real=True)
     with pytest.raises(UsageError, match="version"):
         scan("celebdf", tmp_path, version="v3")
+
+
+def test_a_name_that_is_no_text_is_said(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8, as old archives leave them, cannot be written into a manifest."""
+    name = os.fsencode(tmp_path) + b"/caf\xe9.mp4"
+    try:
+        Path(os.fsdecode(name)).touch()
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    with pytest.raises(UsageError, match=r"caf.*is not UTF-8 text; rename the file"):
+        scan("folder", tmp_path, all_real=True)

@@ -190,3 +190,12 @@ def test_a_store_knows_the_file_that_found_its_faces(tmp_path):
         Tools(ClipStore.open(store).settings).load()
     with pytest.raises(ValueError, match="detector_sha256 needs detector=retinaface"):
         StoreSettings(detector_sha256=checksum)
+
+
+def test_a_file_that_is_no_network_leaves_no_store(tmp_path):
+    path = tmp_path / "other.onnx"
+    path.write_bytes(b"not a network")
+    manifest = Manifest.from_videos([Video(dataset="d", video_id="v", path="v.mp4", label=0)])
+    with pytest.raises(ArtefactError, match="not an ONNX file"):
+        prepare(manifest, tmp_path / "store", StoreSettings(detector="retinaface", detector_weights=str(path)))
+    assert not (tmp_path / "store").exists()

@@ -81,7 +81,9 @@ def bad_files(folder: Path, films) -> dict[str, tuple[Path, str, str]]:
         frame.sample_rate = 16_000
         container.mux([*track.encode(frame), *track.encode(None)])
     (folder / "sound.m4a").rename(folder / "sound.mp4")
+    (folder / "circle.mp4").symlink_to("circle.mp4")
     return {
+        "circle": (folder / "circle.mp4", "unreadable", "leads to no file"),
         "missing": (folder / "missing.mp4", "unreadable", "no such file"),
         "folder": (folder, "unreadable", "folder"),
         "empty": (empty, "unreadable", "empty"),
@@ -99,6 +101,7 @@ def bad_files(folder: Path, films) -> dict[str, tuple[Path, str, str]]:
 
 
 BAD = [
+    "circle",
     "missing",
     "folder",
     "empty",

@@ -117,6 +117,9 @@ def test_only_a_status_is_done_again(tmp_path, videos):
     assert verify(ClipStore.open(tmp_path / "s")) == []
     with pytest.raises(UsageError, match=r"unknown status 'timeuot'.*timeout"):
         run(manifest, tmp_path / "s", only_status=["timeuot"])
+    with pytest.raises(UsageError, match="no such clip store yet"):
+        run(manifest, tmp_path / "other", only_status=["unreadable"])
+    assert not (tmp_path / "other").exists()
 
 
 def test_other_settings_are_refused(tmp_path, videos):

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
     from veridical.clips import StoreSettings
@@ -74,7 +77,7 @@ def prepare(
         engine=engine,
         address=address,
     )
-    console = Console()
+    console = open_console()
     _print_summary(console, summary)
     sound = _print_verdict(console, output) if verify else True
     if not sound or (strict and len(summary.failures)):
@@ -101,13 +104,14 @@ def _print_summary(console: Console, summary: PrepareSummary) -> None:
         reasons = rows["reason"][rows["reason"] != ""].value_counts()
         most = f"{reasons.index[0]} ({reasons.iloc[0]})" if len(reasons) else ""
         clips, dropped = rows["num_clips"].sum(), rows["num_dropped_windows"].sum()
-        table.add_row(status, str(count), str(clips), str(dropped), most)
+        table.add_row(status, str(count), str(clips), str(dropped), escape(most))
     console.print(table)
     if summary.num_with_sound_beside:
         console.print(f"sound from a file beside the video: {summary.num_with_sound_beside} videos", highlight=False)
     failures = summary.failures
     for row in failures.head(SHOWN_FAILURES).itertuples(index=False):
-        console.print(f"{row.video_id}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
+        name = row.video_id if row.video_id.isprintable() else repr(row.video_id)
+        console.print(f"{name}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
     if len(failures) > SHOWN_FAILURES:
         console.print(f"… and {len(failures) - SHOWN_FAILURES} more in the ledger", highlight=False)
     done = f"{summary.num_prepared} videos prepared now, {summary.num_clips} clips in {summary.store}"

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from veridical.errors import UsageError
+
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
 )
@@ -15,6 +17,9 @@ def list_files(root: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[st
     """Return the sorted POSIX paths, relative to `root`, of all files with these (lower-case) suffixes.
 
     Links to folders are followed, each real folder once. Names that begin with a dot are left out (`._x.mp4` of macOS).
+
+    Raises:
+        UsageError: when a name is not text that a manifest can hold.
     """
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
@@ -28,6 +33,11 @@ def list_files(root: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[st
         prefix = os.path.relpath(folder, root).replace(os.sep, "/")
         prefix = "" if prefix == "." else prefix + "/"
         found += [prefix + name for name in names if os.path.splitext(name)[1].lower() in suffixes and name[0] != "."]
+    for path in found:
+        if any(
+            "\ud800" <= character <= "\udfff" for character in path
+        ):  # what Python makes of bytes that are not UTF-8
+            raise UsageError(f"{root}: the name of {path!a} is not UTF-8 text; rename the file")
     return sorted(found)
 
 

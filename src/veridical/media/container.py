@@ -40,7 +40,8 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UnusableVideoError("unreadable", "is a folder, not a video" if path.is_dir() else "no such file", path)
+        gone = "is a link that leads to no file" if path.is_symlink() else "no such file"
+        raise UnusableVideoError("unreadable", "is a folder, not a video" if path.is_dir() else gone, path)
     if path.stat().st_size == 0:
         raise UnusableVideoError("unreadable", "the file is empty (0 bytes)", path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}

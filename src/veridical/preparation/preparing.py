@@ -115,7 +115,9 @@ def prepare(
     _check_arguments(workers, limit, only_status, timeout_s, engine, address)
     store_path = Path(store_path)
     if not (store_path / "store.json").exists():
-        ClipStore.create(store_path, with_checksum(settings or StoreSettings()), manifest)
+        if only_status:
+            raise UsageError(f"{store_path}: no such clip store yet; --only does videos of an existing one again")
+        _create(store_path, with_checksum(settings or StoreSettings()), manifest, make_tools)
     store = ClipStore.open(store_path)
     _check_settings(store, with_checksum(settings or store.settings))
     with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
@@ -134,6 +136,15 @@ def prepare(
             writer.commit()
             _compact(writer)
     return _summary(manifest, store_path, len(jobs))
+
+
+def _create(
+    store_path: Path, settings: StoreSettings, manifest: Manifest, make_tools: Callable[[StoreSettings], Tools]
+) -> None:
+    """Make an empty store; a detector's file that somebody brought is tried before."""
+    if settings.detector_sha256:
+        make_tools(settings).load()
+    ClipStore.create(store_path, settings, manifest)
 
 
 def _say_who_leaves(store: ClipStore, manifest: Manifest) -> None:
