@@ -110,7 +110,8 @@ def _print_summary(console: Console, summary: PrepareSummary) -> None:
         console.print(f"sound from a file beside the video: {summary.num_with_sound_beside} videos", highlight=False)
     failures = summary.failures
     for row in failures.head(SHOWN_FAILURES).itertuples(index=False):
-        name = row.video_id if row.video_id.isprintable() else repr(row.video_id)
+        name = str(row.video_id)
+        name = name if name.isprintable() else ascii(name)
         console.print(f"{name}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
     if len(failures) > SHOWN_FAILURES:
         console.print(f"… and {len(failures) - SHOWN_FAILURES} more in the ledger", highlight=False)
