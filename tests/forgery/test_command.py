@@ -66,7 +66,7 @@ def test_nothing_forged_is_an_error_that_says_why(run, tmp_path):
     result = run("--method", "lip_dub")
     assert isinstance(result.exception, UsageError)
     assert result.exception.exit_code == 2
-    assert "forged no video: 2 were wanted, 2 of them no_donor: no fitting same_speaker in split train" in str(
+    assert "forged no video of 2 that were wanted; 2 of them no_donor: no fitting same speaker in split train" in str(
         result.exception
     )
     assert (tmp_path / "out" / "outcomes.csv").read_text().count("no_donor") == 2

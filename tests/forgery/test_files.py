@@ -265,6 +265,9 @@ def test_masks_are_written_beside_the_videos(world, tmp_path):
 def test_wrong_numbers_are_refused(world, tmp_path):
     with pytest.raises(UsageError, match="workers"):
         _forged(world, tmp_path / "out", workers=-1)
+    for limits in ({"max_seconds": -3.0}, {"max_seconds": float("nan")}, {"max_side": 0}):
+        with pytest.raises(UsageError, match="max_seconds and max_side above 0"):
+            _forged(world, tmp_path, methods=("self_blend",), **limits)
 
 
 def test_long_and_large_videos_are_cut_alike(world, tmp_path):

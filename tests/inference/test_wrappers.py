@@ -280,7 +280,14 @@ def test_controls_destroy_their_cue_and_nothing_else(store: ClipStore, tmp_path:
     assert (loud["control:reverse"] == loud["joint"]).all()
     assert loud["control:shift_sound:0.5"] == pytest.approx(loud["joint"])
     assert (scored("onset", "shift_sound:0.5")["control:shift_sound:0.5"] != scored("onset")["joint"]).all()
-    for name, message in (("blur", "unknown control 'blur'"), ("shift_sound:far", "expected shift_sound:SECONDS")):
+    for name, message in (
+        ("blur", "unknown control 'blur'"),
+        ("shift_sound:far", "expected shift_sound:SECONDS"),
+        ("shift_sound:0", "expected shift_sound:SECONDS"),
+        ("shift_sound:nan", "expected shift_sound:SECONDS"),
+        ("shift_sound:5", "less than that"),
+        ("shift_sound:-1", "less than that"),
+    ):
         with pytest.raises(UsageError, match=message):
             scored("onset", name)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from veridical.cli.proof import proof_lines
+from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
     from veridical.corpora import AuditResult, Proof
@@ -61,7 +63,7 @@ def audit(
     if json:
         typer.echo(json_module.dumps({**result.to_json(), "splits": proof.to_json()}, indent=2, ensure_ascii=False))
     else:
-        _show(Console(), result, proof)
+        _show(open_console(), result, proof)
     if result.leaks or not proof.clean:
         raise typer.Exit(1)
 
@@ -74,7 +76,9 @@ def _show(console: Console, result: AuditResult, proof: Proof) -> None:
     styles = {"leak": "bold red", "warns": "yellow", "accepted": "magenta", "ok": "green"}
     tried = table[table["verdict"] != "unknown"]
     for row in tried.to_dict(orient="records"):
-        generator = f"{row['generator']} {row['generator_auc']:.2f}" if isinstance(row["generator"], str) else ""
+        generator = (
+            f"{escape(row['generator'])} {row['generator_auc']:.2f}" if isinstance(row["generator"], str) else ""
+        )
         area = f"{row['auc']:.3f} ({row['low']:.2f}–{row['high']:.2f})"
         verdict = f"[{styles[row['verdict']]}]{row['verdict']}[/]"
         shown.add_row(row["property"], row["target"], verdict, area, generator)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from veridical.cli.terminal import open_console
+
 if TYPE_CHECKING:
     from veridical.evaluation.compare import ComparedSet
 
@@ -30,7 +32,7 @@ def compare(
     from veridical.evaluation import Evaluation
     from veridical.evaluation.compare import compare as compare_evaluations
 
-    console = Console()
+    console = open_console()
     sides = [Evaluation.read(_folder(path)) for path in (first, second)]
     found = compare_evaluations(sides[0], sides[1], replicates=replicates)
     table = Table("data set", "videos", "first", "second", "difference", "p", title="AUC", title_justify="left")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from veridical.cli.terminal import open_console
 
 
 def demo(
@@ -33,11 +34,11 @@ def demo(
     from veridical.cli.evaluate import show
     from veridical.demo import DemoSettings, run_demo
 
-    console = Console()
+    console = open_console()
     result = run_demo(output, DemoSettings(seed=seed, shuffle_labels=shuffle_labels, world=world), workers=workers)
     show(console, result.evaluation)
     if result.num_unusable:
         console.print(
             f"{result.num_unusable} videos could not be prepared; see the ledgers of the stores", highlight=False
         )
-    console.print(f"report: {result.report}", highlight=False, soft_wrap=True)
+    console.print(f"report: {result.report}", highlight=False, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from veridical.cli.score import Controls, Detector, Scorer, scorer
+from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def evaluate(
     from veridical.evaluation.evaluation import evaluate as judge
     from veridical.evaluation.external import ColumnMeaning
 
-    console = Console()
+    console = open_console()
     _check_use(run, scores, detector, on, control, output)
     meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
     _check_meaning(meaning, scores)
@@ -116,7 +117,7 @@ def evaluate(
     )
     _write(result, folder, run, stores, labels)
     show(console, result)
-    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"report: {folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
     if strict and len(result.flagged):
         raise typer.Exit(1)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from veridical.cli.terminal import open_console
+
 if TYPE_CHECKING:
     from veridical.artefacts import Manifest
     from veridical.forgery import ForgeReport
@@ -16,7 +18,6 @@ def _show_methods(wanted: bool) -> None:
     """Print the table of forgeries and end the command."""
     if not wanted:
         return
-    from rich.console import Console
     from rich.table import Column, Table
 
     from veridical.forgery import FORGERIES
@@ -25,7 +26,7 @@ def _show_methods(wanted: bool) -> None:
     for name, forgery in FORGERIES.items():
         forged = [part for part, made in (("picture", forgery.visual), ("sound", forgery.audio)) if made]
         table.add_row(name, " ".join(forged) or "timing", forgery.donor.replace("_", " "), forgery.summary)
-    Console().print(table)
+    open_console().print(table)
     raise typer.Exit
 
 
@@ -92,8 +93,6 @@ def forge(
 
     Example: veridical forge split.parquet -o forged --method face_swap --method lip_dub --method voice_exchanged
     """
-    from rich.console import Console
-
     from veridical.artefacts import Manifest
     from veridical.forgery import FORGERIES
     from veridical.forgery import forge as forge_videos
@@ -120,7 +119,7 @@ def forge(
     _refuse_nothing(report, output)
     report.manifest.write(output / "manifest.parquet")
     line = f"{len(report.manifest)} videos in {output / 'manifest.parquet'}; what became of each: outcomes.csv"
-    Console().print(line, highlight=False, markup=False, soft_wrap=True)
+    open_console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _refuse_another_corpus(wanted: Manifest, output: Path) -> None:
@@ -149,7 +148,7 @@ def _refuse_nothing(report: ForgeReport, output: Path) -> None:
     if not report.num_fakes:
         reason, count = failures.most_common(1)[0]
         raise UsageError(
-            f"forged no video: {failures.total()} were wanted, {count} of them {reason}; "
+            f"forged no video of {failures.total()} that were wanted; {count} of them {reason}; "
             f"all reasons are in {output / 'outcomes.csv'}"
         )
 
@@ -166,10 +165,9 @@ def _range_of(text: str) -> tuple[float, float]:
 
 
 def _show_counts(report: ForgeReport) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = open_console()
     statuses = sorted({outcome.status for outcome in report.outcomes} - {"ok"})
     splits = [split for split in ("train", "val", "test", None) if split in report.splits]
     table = Table("made", *(split or "no split" for split in splits), "all", *statuses)

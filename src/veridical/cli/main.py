@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 import veridical
-from veridical.cli.terminal import TerminalListener
+from veridical.cli.terminal import TerminalListener, open_console
 from veridical.errors import VeridicalError
 from veridical.progress import listening
 
@@ -84,7 +83,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run_command(*args: Any, **kwargs: Any) -> Any:
-        errors = Console(stderr=True)
+        errors = open_console(stderr=True)
         try:
             with TerminalListener(errors) as listener, listening(listener):
                 return function(*args, **kwargs)

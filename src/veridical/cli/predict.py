@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from veridical import progress
+from veridical.cli.terminal import open_console
 from veridical.errors import UsageError, VeridicalError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def predict(
     if as_json:
         typer.echo(json.dumps([_plain(path, result) for path, result in results], indent=2))
     else:
-        _show(results, detector.bundle.facts, Console())
+        _show(results, detector.bundle.facts, open_console())
     if any(isinstance(result, VeridicalError) for _, result in results):
         raise typer.Exit(1)
 

@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from veridical.cli.terminal import open_console
+
 if TYPE_CHECKING:
     from veridical.training import Check
 
@@ -40,7 +42,7 @@ def preflight(
     changes = [*(assignments or []), *(f"data.{name}={path}" for name, path in places if path)]
     settings = training.read_recipe(recipe, changes)
     rows = training.preflight(settings)
-    show_checks(rows, f"Before training {settings.name}", Console())
+    show_checks(rows, f"Before training {settings.name}", open_console())
     if any(row.verdict == "fail" for row in rows):
         raise typer.Exit(1)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from veridical.cli.terminal import open_console
 
 
 def report(
@@ -27,4 +28,4 @@ def report(
     folders = [path / "evaluation" / "default" if path in runs else path for path in evaluations]
     extras = {**training_extras(runs[0] if runs else None), "title": title}
     found = write_report(folders, output, extras=extras)
-    Console().print(f"report: {found}", highlight=False, soft_wrap=True)
+    open_console().print(f"report: {found}", highlight=False, markup=False, soft_wrap=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +100,7 @@ def scan(
     manifest.write(output)
     if probe:
         _journal(output).unlink(missing_ok=True)
-    console = Console()
+    console = open_console()
     console.print(_table(corpora.split_counts(manifest)))
     for line in [*(count.line for count in found.counts), *(notice.line for notice in notices)]:
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
@@ -138,7 +140,9 @@ def _table(counts: pd.DataFrame) -> Table:
     table.columns[-1].justify = "right"
     for row in counts.to_dict(orient="records"):
         videos = sum(int(row[name]) for name in ("train", "val", "test", "unused"))
-        table.add_row(*(str(row[name]) for name in ("dataset", "generator", "compression", "label")), str(videos))
+        table.add_row(
+            *(escape(str(row[name])) for name in ("dataset", "generator", "compression", "label")), str(videos)
+        )
     return table
 
 

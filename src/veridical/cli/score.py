@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
-from rich.console import Console
+
+from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
     from veridical.artefacts import Manifest, ScoreTable
@@ -52,12 +53,16 @@ def score(
     A run is judged under several conditions: picture and sound together, each alone, and with one of them hidden.
     """
     from veridical.artefacts import Manifest, check_file_name
+    from veridical.artefacts.manifest import SPLITS
     from veridical.clips import ClipStore
-    from veridical.errors import UsageError
+    from veridical.errors import UsageError, unknown_name
 
     check_file_name(output, ".parquet")
     if (run is None) == (detector is None):
         raise UsageError("give either a run, or --detector")
+    for name in split or ():
+        if name not in SPLITS:
+            raise unknown_name("split", name, SPLITS)
     store = ClipStore.open(on)
     labels = Manifest.read(manifest) if manifest else store.manifest()
     table = scorer(run, detector, control, device)(store, labels, tuple(split or ()))
@@ -65,7 +70,7 @@ def score(
     conditions = table.table["condition"].value_counts().to_pylist()
     clips = max((row["counts"] for row in conditions), default=0)
     said = f"{len(table)} scores ({clips} clips, {len(conditions)} condition{'s' * (len(conditions) != 1)}): {output}"
-    Console().print(said, highlight=False, soft_wrap=True)
+    open_console().print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def scorer(run: Path | None, detector: str | None, control: list[str] | None = None, device: str = "auto") -> Scorer:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from veridical.cli.proof import proof_lines
+from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
     from veridical.corpora import SplitResult
@@ -55,8 +57,8 @@ def split(
     result = corpora.split(videos, scheme, seed=seed, fractions=shares, held_out=held_out, fold=fold, group_by=group_by)
     result.manifest.write(output)
     write_json(output.with_name(output.name + ".proof.json"), result.to_json())
-    _show(Console(), result)
-    Console().print(f"{len(result.manifest)} videos: {output}", highlight=False, markup=False, soft_wrap=True)
+    _show(open_console(), result)
+    open_console().print(f"{len(result.manifest)} videos: {output}", highlight=False, markup=False, soft_wrap=True)
     if strict and not result.proof.clean:
         raise typer.Exit(1)
 
@@ -75,7 +77,7 @@ def _show(console: Console, result: SplitResult) -> None:
     for column in table.columns[4:]:
         column.justify = "right"
     for row in result.proof.counts.to_dict(orient="records"):
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(escape(str(value)) for value in row.values()))
     console.print(table)
     groups = ", ".join(f"{name} {count}" for name, count in result.proof.groups.items())
     lines = [f"leak groups: {groups}", *result.notes, *proof_lines(result.proof)]

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
     from veridical.corpora import TextTable
@@ -43,20 +46,20 @@ def stats(
     if json:
         typer.echo(json_module.dumps(found.to_json(), indent=2, ensure_ascii=False))
         return
-    console = Console()
+    console = open_console()
     for table in found.tables():
         _show(console, table)
 
 
 def _show(console: Console, table: TextTable) -> None:
-    console.print(table.title, style="bold")
-    shown = Table(*table.headers, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    console.print(table.title, style="bold", markup=False)
+    shown = Table(*map(escape, table.headers), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in shown.columns:
         column.overflow, column.justify = "fold", "right"
     shown.columns[0].justify = "left"
     shown.columns[0].no_wrap = max((len(row[0]) for row in table.rows), default=0) <= LONGEST_NAME
     for row in table.rows:
-        shown.add_row(*row)
+        shown.add_row(*map(escape, row))
     if table.rows:
         console.print(shown)
     if table.note:

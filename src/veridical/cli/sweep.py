@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from veridical.cli.preflight import Labels, Store
+from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def sweep(
         raise UsageError("nothing to do: give --vary KEY=a,b,c, or --seeds N for an ensemble")
     places = (("store", store), ("manifest", manifest))
     shared = [*(assignments or []), *(f"data.{name}={path}" for name, path in places if path)]
-    console = Console()
+    console = open_console()
     if vary:
         choices = [parse_choice(text) for text in vary]
         found = run_sweep(recipe, shared, choices, output, sampler=sampler, num_trials=trials)
@@ -67,7 +69,7 @@ def sweep(
         shared += assignments_of(found[0].settings)
     if seeds is not None:
         folder = ensemble(recipe, shared, output / "ensemble", seeds)
-        console.print(f"ensemble of {seeds} seeds: {folder}", highlight=False, soft_wrap=True)
+        console.print(f"ensemble of {seeds} seeds: {folder}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _show(trials: list[Trial], folder: Path, console: Console) -> None:
@@ -75,6 +77,8 @@ def _show(trials: list[Trial], folder: Path, console: Console) -> None:
     for trial in trials:
         auc = "–" if trial.auc is None else f"{trial.auc:.3f}"
         loss = trial.reason if trial.loss is None else f"{trial.loss:.3f}"
-        table.add_row(*(str(value) for value in trial.settings.values()), auc, loss, f"trial-{trial.number:03d}")
+        table.add_row(
+            *(escape(str(value)) for value in trial.settings.values()), auc, escape(loss), f"trial-{trial.number:03d}"
+        )
     console.print(table)
-    console.print(f"runs: {folder}", highlight=False, soft_wrap=True)
+    console.print(f"runs: {folder}", highlight=False, markup=False, soft_wrap=True)

@@ -21,6 +21,11 @@ from veridical.progress import Task
 SECONDS_BETWEEN_LINES = 10.0
 
 
+def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Return the console of a command; what stands between colons in a path stays as it is (rich makes pictures of `:x:`)."""
+    return Console(stderr=stderr, quiet=quiet, emoji=False)
+
+
 class _Bar:
     """A task shown as a bar."""
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from veridical.cli.preflight import Assignments, Labels, Store
+from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def train(
     changes += [f"data.{name}={path}" for name, path in (("store", store), ("manifest", manifest)) if path]
     settings = training.read_recipe(recipe, changes)
     if summary:
-        _show_parts(settings, Console())
+        _show_parts(settings, open_console())
         return
     if output is None:
         raise UsageError("say where the run goes with -o RUN")
-    console = Console(quiet=not training.is_first_process())
+    console = open_console(quiet=not training.is_first_process())
     _say_failures(training.preflight(settings, quick=True), console)
     _show(training.train(settings, output, resume=resume), console)
 
@@ -89,4 +90,4 @@ def _show(summary: TrainSummary, console: Console) -> None:
     for stage in summary.stages:
         table.add_row(stage.name, str(stage.epochs), str(stage.best_epoch + 1), f"{stage.best_auc:.3f}", stage.decision)
     console.print(table)
-    console.print(f"model: {summary.run / 'model'}", highlight=False, soft_wrap=True)
+    console.print(f"model: {summary.run / 'model'}", highlight=False, markup=False, soft_wrap=True)

