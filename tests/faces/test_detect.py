@@ -42,6 +42,28 @@ def test_any_shape_of_picture_keeps_coordinates(shape, drawn, detector) -> None:
     assert np.linalg.norm(faces[0].landmarks - expected, axis=1).max() < 0.25 * half_width
 
 
+@pytest.mark.parametrize("size", [(640, 480), (641, 333)])
+def test_a_part_of_the_picture_is_searched_in_its_place(size, drawn, detector) -> None:
+    width, height = size
+    image = drawn.face(width, height, centre=(170, 150), half_width=45)
+    image = drawn.face(width, height, centre=(500, 200), half_width=45, image=image)
+    left, right = sorted(detector.detect(image), key=lambda face: face.box[0])
+    for face in (left, right):
+        margin = face.box[2] - face.box[0]
+        within = face.box + np.array([-1, -1, 1, 1], np.float32) * margin
+        (found,) = detector.detect(image, within)
+        assert np.abs(found.landmarks - face.landmarks).max() < 0.05 * margin
+        assert np.abs(found.box - face.box).max() < 0.05 * margin
+    (found,) = detector.detect(image, np.array([-900, -900, 250, 900], np.float32))
+    assert np.abs(found.landmarks - left.landmarks).max() < 0.05 * 90
+
+
+@pytest.mark.parametrize("within", [(630, 470, 640, 480), (700, 500, 800, 600), (-50, -50, -10, -10), (9, 9, 9, 9)])
+def test_a_part_with_nothing_in_it_has_no_face(within, drawn, detector) -> None:
+    image = drawn.face(640, 480, centre=(320, 200), half_width=60)
+    assert detector.detect(image, np.array(within, np.float32)) == []
+
+
 def test_two_faces_are_two_and_the_surest_comes_first(drawn, detector) -> None:
     image = drawn.face(400, 240, centre=(110, 120), half_width=45)
     image = drawn.face(400, 240, centre=(290, 120), half_width=45, image=image)
