@@ -49,18 +49,19 @@ MOST_NAMES = 60
 """A message names at most so many valid names."""
 
 
-def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+def unknown_name(kind: str, name: str, valid: Iterable[str], meant: str | None = None) -> UsageError:
     """Return the error for an unknown variant name, the nearest valid names first.
 
     Args:
         kind: What was named, for the message ("corpus", "forgery").
         name: The name that was given.
         valid: All valid names.
+        meant: The one that is meant where people write this, though it may look unlike.
     """
     names = sorted(valid)
     if not names:
         return UsageError(f"unknown {kind} {name!r}: there is none here")
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = [meant] if meant else difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     ordered = near + [other for other in names if other not in near]
     if len(ordered) > MOST_NAMES:
         ordered = [*ordered[:MOST_NAMES], f"and {len(ordered) - MOST_NAMES} more"]

@@ -44,21 +44,13 @@ def parse_settings(
         where = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if first["type"] == "extra_forbidden":
-            unknown = _unknown_setting(str(first["loc"][-1]), _model_at(model, first["loc"][:-1]))
+            inside, name = _model_at(model, first["loc"][:-1]), str(first["loc"][-1])
+            unknown = unknown_name("setting", name, inside.model_fields, getattr(inside, "also_called", {}).get(name))
             raise UsageError(f"{_blamed(where, source, assignments)}: {unknown}{more}") from None
         found = "" if isinstance(first.get("input"), Mapping) else f", found {first.get('input')!r}"
         place = f"{where}: " if where else ""
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{_blamed(where, source, assignments)}: {place}{message}{found}{more}") from None
-
-
-def _unknown_setting(name: str, model: type[BaseModel]) -> UsageError:
-    meant = getattr(model, "also_called", {}).get(name)
-    if meant is None:
-        return unknown_name("setting", name, model.model_fields)
-    return UsageError(
-        f"unknown setting {name!r}; did you mean {meant!r}? Valid: {', '.join(sorted(model.model_fields))}"
-    )
 
 
 def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:

@@ -46,6 +46,7 @@ def test_of_very_many_names_only_some_are_listed() -> None:
 
 def test_a_name_like_nothing_gets_the_plain_list() -> None:
     assert str(unknown_name("corpus", "xyzzy", ["b", "a"])) == "unknown corpus 'xyzzy'. Valid: a, b"
+    assert "did you mean 'cuda'? Valid: cuda, cpu" in str(unknown_name("device", "gpu", ["cpu", "cuda"], "cuda"))
     assert str(unknown_name("generator", "foo", [])) == "unknown generator 'foo': there is none here"
 
 

@@ -164,6 +164,17 @@ def test_errors_of_the_disk_are_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(errors.splitlines()) == 1
 
 
+def test_one_class_only_says_why_nothing_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("video_id,label,logit\na,1,0.5\nb,1,2\n")
+    code, out, _ = invoke("evaluate", "--scores", str(tmp_path / "s.csv"), "-o", str(tmp_path / "e"))
+    assert code == 0
+    assert "scores: not evaluable: one class only: 0 real, 2 fake" in out
+    code, _, errors = invoke("compare", str(tmp_path / "e"), str(tmp_path / "e"), "--replicates", "3")
+    assert code == 2
+    assert "at least 50 replicates" in errors
+    assert "average" not in invoke("compare", str(tmp_path / "e"), str(tmp_path / "e"))[1], "no table without rows"
+
+
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     """Rich takes `:x:` for a picture and `[red]` for a colour."""
     name = "a:x:[red]b"

@@ -54,6 +54,12 @@ def test_only_shared_videos_are_compared() -> None:
     assert (item.shared, item.only_first, item.only_second) == (240, 120, 0)
     videos = good.videos[good.videos["video_id"].isin(part.videos["video_id"]) & (good.videos["split"] == "test")]
     assert item.auc_first == pytest.approx(sklearn.metrics.roc_auc_score(videos["label"], videos["logit"]))
+    with pytest.raises(UsageError, match="at least 50 replicates, got 3"):
+        compare(good, part, replicates=3)
+    scores, manifest = World(splits={"val": 30}).build(0)
+    unjudged = evaluate(scores, manifest=manifest, settings=FAST)
+    with pytest.raises(UsageError, match="neither evaluation has scores of a test split"):
+        compare(unjudged, unjudged)
     scores, manifest = World(dataset="Z", splits={"val": 5, "test": 5}).build(0)
     with pytest.raises(UsageError, match="share no scored video"):
         compare(good, evaluate(scores, manifest=manifest, settings=FAST))

@@ -94,6 +94,13 @@ def test_training_videos_without_a_score_are_no_news(detector) -> None:
     assert line.startswith("150 of 300 videos to judge have no score (")
 
 
+def test_a_reference_that_is_not_there_is_refused(detector) -> None:
+    _, manifest, _ = detector
+    scores, _ = World(splits={"val": 10, "test": 10}).build(0)
+    with pytest.raises(UsageError, match="unknown data set 'AA'; did you mean 'A'"):
+        evaluate(scores, manifest=manifest, settings=EvaluationSettings(replicates=50, reference="AA"))
+
+
 def test_several_rows_a_video_are_its_clips(tmp_path: Path) -> None:
     path = tmp_path / "frames.csv"
     pd.DataFrame({"video_id": ["a", "a", "b", "b"], "label": [1, 1, 0, 0], "logit": [1.0, 3.0, 0.0, -1.0]}).to_csv(

@@ -74,6 +74,8 @@ def _show_figures(console: Console, figures: object) -> None:
     assert isinstance(figures, pd.DataFrame)
     plain = (figures["slice"] == "") & (figures["condition"] == "joint") & (figures["split"].isin(["test", ""]))
     rows = figures[plain & (figures["level"] == "video") & (figures["aggregation"] == "mean")]
+    if rows[["first", "second"]].isna().all(axis=None):
+        return
     table = Table("data set", "figure", "first", "second", "difference")
     for row in rows[rows["metric"].isin(HEADLINE)].itertuples():
         table.add_row(

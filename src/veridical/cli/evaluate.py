@@ -243,6 +243,8 @@ def show(console: Console, result: Evaluation) -> None:
         counts = "+".join(f"{figures['auc'][name]:.0f}" for name in ("n_real", "n_fake"))
         table.add_row(escape(f"{dataset} {split}".strip()), *(_figure(figures[name], 2) for name in SHOWN), counts)
     console.print(table)
+    for where, reason in _without_figures(rows):
+        console.print(f"{escape(where)}: not evaluable: {escape(reason)}", highlight=False, soft_wrap=True)
     notes = result.facts["warnings"]
     for line in [*notes[:2], *([f"{len(notes) - 2} more in the report"] if len(notes) > 2 else [])]:
         console.print(f"note: {escape(line)}", highlight=False, soft_wrap=True)
@@ -262,6 +264,12 @@ def show(console: Console, result: Evaluation) -> None:
     console.print(f"ready for the next phase: [bold]{result.ready}[/]", highlight=False)
     for reason in result.facts["decision"]["reasons"]:
         console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
+
+
+def _without_figures(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the data sets without an AUC, and why."""
+    lacking = rows[(rows["metric"] == "auc") & rows["value"].isna()]
+    return [(f"{row.dataset} {row.split}".strip(), str(row.reason)) for row in lacking.itertuples()]
 
 
 def _in_use(result: Evaluation) -> list[str]:

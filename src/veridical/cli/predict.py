@@ -78,7 +78,8 @@ def _show(results: list[tuple[Path, Prediction | VeridicalError]], facts: ModelF
     for path, result in results:
         for line in _lines(path, result):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(_conditions(facts), highlight=False, markup=False, soft_wrap=True)
+    if any(not isinstance(result, VeridicalError) for _, result in results):
+        console.print(_conditions(facts), highlight=False, markup=False, soft_wrap=True)
 
 
 def _lines(path: Path, result: Prediction | VeridicalError) -> list[str]:

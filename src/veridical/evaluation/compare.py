@@ -11,6 +11,7 @@ import pandas as pd
 
 from veridical.errors import NotEvaluableError, UsageError
 from veridical.evaluation.evaluation import Evaluation
+from veridical.evaluation.settings import FEWEST_REPLICATES
 from veridical.metrics.ranking import roc_auc
 from veridical.metrics.significance import delong_test, holm, paired_group_bootstrap
 
@@ -58,10 +59,14 @@ def compare(first: Evaluation, second: Evaluation, *, replicates: int = 1000, se
     Raises:
         UsageError: when they share no scored video.
     """
+    if replicates < FEWEST_REPLICATES:
+        raise UsageError(f"expected at least {FEWEST_REPLICATES} replicates, got {replicates}")
     shared = set(first.videos["video_id"]) & set(second.videos["video_id"])
     if not shared:
         raise UsageError("the two evaluations share no scored video; they cannot be compared")
     sides = [side.videos[side.videos["split"].isin(["test", ""])] for side in (first, second)]
+    if all(side.empty for side in sides):
+        raise UsageError("neither evaluation has scores of a test split; there is nothing to compare")
     keys = sorted({key for side in sides for key in zip(side["dataset"], side["split"], strict=True)})
     found = [_compare_set(*key, sides[0], sides[1], replicates, seed) for key in keys]
     judged = [number for number, item in enumerate(found) if not item.reason]

@@ -240,8 +240,8 @@ def _too_few(table: FigureTable, findings: Findings) -> list[str]:
         if 0 < groups < fewest_groups():
             where = f"{cell.dataset} {cell.split}".strip()
             found.append(
-                f"{where} has only {groups} leak groups of the smaller class: its intervals are too narrow, and nothing"
-                f" about it is certain; {fewest_groups()} are the least, tens are good"
+                f"{where} has only {groups} leak {'groups' if groups > 1 else 'group'} of the smaller class: its intervals are"
+                f" too narrow, and nothing about it is certain; {fewest_groups()} are the least, tens are good"
             )
     return found
 

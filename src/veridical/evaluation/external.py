@@ -84,7 +84,7 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
     remarks = [f"{path.name}: {column!r} is a {kind}, higher means {higher_is}"]
     unreadable = int((~np.isfinite(values)).sum())
     if unreadable == len(values):
-        raise UsageError(f"{path}: {column!r} holds no finite number (first {frame[column].iloc[0]!r})")
+        raise UsageError(f"{path}: {column!r} holds no finite number (first {str(frame[column].iloc[0])!r})")
     if unreadable:
         remarks.append(f"{unreadable} of {len(values)} rows hold no finite score and count as not scored")
     if kind == "logit" and unreadable < len(values) and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
@@ -189,7 +189,8 @@ def _numbered(table: pd.DataFrame) -> list[str]:
         return []
     table["start_s"] = table.groupby(["video_id", "condition"]).cumcount().astype(float)
     videos, once = several.nunique(), table["video_id"][rows == 1].nunique()
-    line = f"{videos} videos have several rows ({rows.max()} at most): taken as their clips, in the order of the file"
+    whose = f"{videos} videos have" if videos > 1 else "1 video has"
+    line = f"{whose} several rows ({rows.max()} at most): taken as their clips, in the order of the file"
     if once > videos:
         line += f"; {once} others have one row: are these duplicates? First: {several.iloc[0]!r}"
     return [line]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from veridical.errors import NotEvaluableError
+from veridical.errors import NotEvaluableError, unknown_name
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.metrics.calibration import (
@@ -84,19 +84,23 @@ class Selection:
 
 
 def reference_dataset(evidence: Evidence, settings: EvaluationSettings) -> tuple[str | None, str]:
-    """Return the training corpus and, when there is none, the reason."""
+    """Return the training corpus and, when there is none, the reason.
+
+    Raises:
+        UsageError: when the one that was named has no video.
+    """
     names = sorted(set(evidence.videos["dataset"]))
     if settings.reference is not None:
-        if settings.reference in names:
-            return settings.reference, ""
-        return None, f"no video of the reference data set {settings.reference!r}; there are: {', '.join(names)}"
+        if settings.reference not in names:
+            raise unknown_name("data set", settings.reference, names)
+        return settings.reference, ""
     validated = sorted(set(evidence.videos.loc[evidence.videos["split"] == "val", "dataset"]))
     if len(validated) == 1:
         return validated[0], ""
     if len(names) == 1:
         return names[0], ""
     found = f"{len(validated)} data sets have a validation split" if validated else "no data set has a validation split"
-    return None, f"{found}; name the training corpus with the setting `reference`"
+    return None, f"{found}; name the training corpus with --reference"
 
 
 def validation_scores(

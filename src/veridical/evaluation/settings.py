@@ -9,6 +9,8 @@ from pydantic import Field
 from veridical.settings import Settings
 
 Aggregation = Literal["mean", "max", "top-k", "median"]
+FEWEST_REPLICATES = 50
+"""Of a bootstrap: fewer say nothing about the ends of an interval."""
 
 
 class RiskThresholds(Settings):
@@ -62,7 +64,7 @@ class EvaluationSettings(Settings):
     """False for scores that only rank: what needs a probability is then not evaluable before calibration."""
     ece_bins: int = Field(default=10, ge=2)
     """Bins of the expected calibration error."""
-    replicates: int = Field(default=1000, ge=50)
+    replicates: int = Field(default=1000, ge=FEWEST_REPLICATES)
     """Bootstrap replicates behind every interval."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Coverage of the intervals."""

@@ -70,7 +70,7 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cpu") if found is None else found
     kind, colon, number = name.partition(":")
     if kind not in DEVICE_KINDS or (colon and not number.isdecimal()):
-        raise unknown_name("device", name, ("auto", "cuda:1", *DEVICE_KINDS))
+        raise unknown_name("device", name, ("auto", "cuda:1", *DEVICE_KINDS), "cuda" if name == "gpu" else None)
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
