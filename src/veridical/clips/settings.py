@@ -47,7 +47,7 @@ class StoreSettings(Settings):
     detection_size: int = Field(default=640, ge=32)
     """Pixels that the longer side of a picture is brought to for detection."""
     thrifty_detection: bool = True
-    """Search the pictures of a shot with large faces only at a quarter to three quarters of the detection size (centerface)."""
+    """Search the pictures of a shot at the scale, and in the part of the picture, that its faces need (centerface)."""
     detect_every: int = Field(default=1, ge=1)
     """Search faces in every n-th picture and interpolate between; costs no accuracy while 12 pictures a second are searched."""
     max_missing_faces: int = Field(default=1, ge=0)
