@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 # Idle OpenMP threads that spin starve all others on contended cores (frames many times slower were seen); the runtime reads this
-# once, when torch is first loaded, so it must be set before. What the user has set stays.
-for _name, _value in (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0")):
+# once, when torch is first loaded, so it must be set before. ONNX Runtime and the model hub's client report on their use over the
+# network unless told not to: nothing here leaves the machine unasked. What the user has set stays.
+for _name, _value in (
+    ("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0"), ("ORT_DISABLE_TELEMETRY", "1"), ("HF_HUB_DISABLE_TELEMETRY", "1"),
+):  # fmt: skip
     os.environ.setdefault(_name, _value)
 
 if TYPE_CHECKING:

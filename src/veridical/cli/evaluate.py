@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from veridical.cli.score import Controls, Detector, Scorer, scorer
+from veridical.cli.score import Controls, Detector, Device, Scorer, scorer
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
@@ -67,6 +67,7 @@ def evaluate(
     scores: Scores = None,
     detector: Detector = None,
     control: Controls = None,
+    device: Device = "auto",
     manifest: Manifests = None,
     output: Output = None,
     score_column: Annotated[str | None, typer.Option(help="csv: the column that holds the score.")] = None,
@@ -95,6 +96,10 @@ def evaluate(
 
     console = open_console()
     _check_use(run, scores, detector, on, control, output)
+    if device != "auto" and run is None:
+        raise UsageError(
+            "--device goes with a run; the others compute where they were made to, or are computed already"
+        )
     meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
     _check_meaning(meaning, scores)
     stores = [ClipStore.open(path) for path in on or []]
@@ -107,7 +112,7 @@ def evaluate(
         table, settings, remarks = _external(console, scores, meaning, labels, settings)
     else:
         assert labels is not None
-        table = _scored(scorer(run, detector, control), stores, labels)
+        table = _scored(scorer(run, detector, control, device), stores, labels)
         table.write(folder / "scores.parquet")
     heading = title or detector or (run or scores or Path()).resolve().name
     content = look_at_clips(stores, labels) if stores and labels is not None else None

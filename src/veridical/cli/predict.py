@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from veridical import progress
+from veridical.cli.score import Device
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError, VeridicalError
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 def predict(
     videos: Annotated[list[Path], typer.Argument(help="Video files, or folders: every video below them.")],
     model: Annotated[Path, typer.Option("--model", "-m", help="A run, or its model folder.")],
-    device: Annotated[
-        str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
-    ] = "auto",
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Say how likely each video is forged, second by second.

@@ -29,6 +29,9 @@ Controls = Annotated[
         " shift_sound:SECONDS, or `all`. A detector that loses nothing does not use the cue."
     ),
 ]
+Device = Annotated[
+    str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
+]
 
 
 def score(
@@ -40,9 +43,7 @@ def score(
         Path | None, typer.Option(help="Labels and splits; the store's own copy when not given.")
     ] = None,
     control: Controls = None,
-    device: Annotated[
-        str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
-    ] = "auto",
+    device: Device = "auto",
     split: Annotated[
         list[str] | None,
         typer.Option(help="Only this split (train, val, test; may be repeated). All videos when not given."),
@@ -80,7 +81,8 @@ def scorer(run: Path | None, detector: str | None, control: list[str] | None = N
     from veridical.inference.encoding import pick_device
     from veridical.inference.wrappers import load_wrapped, score_store_with
 
-    controls = CONTROLS if control == ["all"] else tuple(control or ())
+    named = [name for given in control or () for name in (CONTROLS if given == "all" else (given,))]
+    controls = tuple(dict.fromkeys(named))
     if detector is not None:
         wrapped = load_wrapped(detector)
         return lambda store, labels, splits: score_store_with(

@@ -114,8 +114,11 @@ def _weights_file(number: int, count: int) -> str:
 
 
 def save_weights(path: Path, detector: Detector) -> None:
-    """Write all tensors of a detector."""
+    """Write all tensors of a detector, readable for whom new files are: safetensors makes files for their owner alone."""
+    path.touch()
+    mode = path.stat().st_mode
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}, path)
+    path.chmod(mode)
 
 
 def load_weights(path: Path, detector: Detector) -> None:
@@ -126,8 +129,8 @@ def load_weights(path: Path, detector: Detector) -> None:
     """
     try:
         detector.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise ArtefactError(f"{path}: not found") from None
+    except FileNotFoundError:  # safetensors says so of files that may not be read, too
+        raise ArtefactError(f"{path}: {'you may not read it' if path.exists() else 'not found'}") from None
     except (SafetensorError, RuntimeError) as error:
         raise ArtefactError(f"{path}: does not fit this model ({str(error).splitlines()[0]})") from None
 
