@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,13 +39,17 @@ def preflight(
     """
     from veridical import training
 
-    places = (("store", store), ("manifest", manifest))
-    changes = [*(assignments or []), *(f"data.{name}={path}" for name, path in places if path)]
-    settings = training.read_recipe(recipe, changes)
+    settings = training.read_recipe(recipe, [*(assignments or []), *places(store, manifest)])
     rows = training.preflight(settings)
     show_checks(rows, f"Before training {settings.name}", open_console())
     if any(row.verdict == "fail" for row in rows):
         raise typer.Exit(1)
+
+
+def places(store: Path | None, manifest: Path | None) -> list[str]:
+    """Return where the data are as changes of the recipe; quoted, as YAML would take `2024` for a number and cut at ` #`."""
+    given = (("store", store), ("manifest", manifest))
+    return [f"data.{name}={json.dumps(str(path))}" for name, path in given if path]
 
 
 def show_checks(rows: list[Check], title: str, console: Console) -> None:

@@ -93,7 +93,7 @@ def _settings(output: Path, assignments: list[str]) -> StoreSettings | None:
         return None
     exists = (output / "store.json").exists()
     base = ClipStore.open(output).settings.model_dump() if exists else {}
-    return parse_settings(StoreSettings, with_overrides(base, assignments), "--set")
+    return parse_settings(StoreSettings, with_overrides(base, assignments), "prepare", assignments)
 
 
 def _print_summary(console: Console, summary: PrepareSummary) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from veridical.cli.preflight import Assignments, Labels, Store
+from veridical.cli.preflight import Assignments, Labels, Store, places
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
@@ -50,9 +51,8 @@ def train(
     """
     from veridical import training
 
-    changes = list(assignments or [])
-    changes += [f"data.accept_leaks=[{', '.join(accept_leak)}]"] if accept_leak else []
-    changes += [f"data.{name}={path}" for name, path in (("store", store), ("manifest", manifest)) if path]
+    changes = [*(assignments or []), *places(store, manifest)]
+    changes += [f"data.accept_leaks={json.dumps(accept_leak)}"] if accept_leak else []
     settings = training.read_recipe(recipe, changes)
     if summary:
         _show_parts(settings, open_console())
