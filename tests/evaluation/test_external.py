@@ -51,13 +51,18 @@ def test_a_column_without_a_known_name_has_to_be_explained(detector) -> None:
 def test_direction_is_taken_at_its_word(detector) -> None:
     path, manifest, _ = detector
     settings = EvaluationSettings(replicates=50)
-    areas = [
+    right, wrong = (
         evaluate(read_scores(path, ColumnMeaning("realness", side, "probability"), manifest).scores, manifest=manifest,
-                 settings=settings).value("auc", "A")
+                 settings=settings)
         for side in ("real", "fake")
-    ]  # fmt: skip
-    assert areas[0] > 0.8
-    assert areas[0] + areas[1] == pytest.approx(1.0)
+    )  # fmt: skip
+    assert right.value("auc", "A") > 0.8
+    assert right.value("auc", "A") + wrong.value("auc", "A") == pytest.approx(1.0)
+    told = [
+        sum("below chance: are real and fake exchanged" in line for line in item.facts["warnings"])
+        for item in (right, wrong)
+    ]
+    assert told == [0, 2], "validation and test"
 
 
 def test_mismatches_are_counted(detector, tmp_path: Path) -> None:

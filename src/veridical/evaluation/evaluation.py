@@ -167,7 +167,11 @@ def evaluate(
         "looks_at_test": seen,
         **_failures(evidence, parts, selection, settings),
         "remarks": list(remarks),
-        "warnings": [*_too_few(table, findings), *_warnings(evidence, parts, selection)],
+        "warnings": [
+            *_below_chance(table, findings),
+            *_too_few(table, findings),
+            *_warnings(evidence, parts, selection),
+        ],
         "settings": settings.model_dump(mode="json"),
         "fingerprints": fingerprints,
         "versions": _versions(),
@@ -242,6 +246,20 @@ def _too_few(table: FigureTable, findings: Findings) -> list[str]:
             found.append(
                 f"{where} has only {groups} leak {'groups' if groups > 1 else 'group'} of the smaller class: its intervals are"
                 f" too narrow, and nothing about it is certain; {fewest_groups()} are the least, tens are good"
+            )
+    return found
+
+
+def _below_chance(table: FigureTable, findings: Findings) -> list[str]:
+    """Say where reals look more fake than fakes: more likely a mistake than a detector."""
+    found = []
+    for cell in findings.parts:
+        figure = table.get(findings.key(cell, "auc"))
+        if figure.groups >= fewest_groups() and figure.high < 0.5:
+            where = f"{cell.dataset} {cell.split}".strip()
+            found.append(
+                f"the AUC on {where} is {figure.value:.3f}, certainly below chance: are real and fake exchanged in the"
+                " labels, or in what the scores mean (--higher-is)?"
             )
     return found
 
