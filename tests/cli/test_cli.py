@@ -18,6 +18,7 @@ from veridical.artefacts import Manifest, Video
 from veridical.cli.evaluate import _judged
 from veridical.cli.main import COMMANDS, build_app
 from veridical.cli.predict import _files
+from veridical.cli.terminal import _Lines, open_console
 
 GOLDENS = Path(__file__).parent / "goldens"
 README = Path(__file__).parents[2] / "README.md"
@@ -188,6 +189,13 @@ def test_one_class_only_says_why_nothing_is_shown(tmp_path: Path) -> None:
     assert code == 2
     assert "at least 50 replicates" in errors
     assert "average" not in invoke("compare", str(tmp_path / "e"), str(tmp_path / "e"))[1], "no table without rows"
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("batch", "3/9 batches,"), ("clip", "3/9 clips,"), ("", "3/9 ,")])
+def test_progress_counts_in_words(unit: str, shown: str) -> None:
+    lines = _Lines(open_console(), "look", 9, unit)
+    lines.done = 3
+    assert shown in lines._line(lines.started + 1)
 
 
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
