@@ -191,7 +191,7 @@ def test_one_class_only_says_why_nothing_is_shown(tmp_path: Path) -> None:
     assert "average" not in invoke("compare", str(tmp_path / "e"), str(tmp_path / "e"))[1], "no table without rows"
 
 
-@pytest.mark.parametrize(("unit", "shown"), [("batch", "3/9 batches,"), ("clip", "3/9 clips,"), ("", "3/9 ,")])
+@pytest.mark.parametrize(("unit", "shown"), [("batch", "3/9 batches,"), ("clip", "3/9 clips,"), ("", "look: 3/9,")])
 def test_progress_counts_in_words(unit: str, shown: str) -> None:
     lines = _Lines(open_console(), "look", 9, unit)
     lines.done = 3

@@ -61,8 +61,8 @@ class _Lines:
         rate = self.done / max(now - self.started, 1e-9)
         left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
         total = f"/{self.total:g}" if self.total else ""
-        units = self.unit + ("es" if self.unit.endswith("ch") else "s") if self.unit else ""
-        return f"{self.description}: {self.done:g}{total} {units}, {rate:.1f}/s{left} {self.facts}".rstrip()
+        units = f" {self.unit}{'es' if self.unit.endswith('ch') else 's'}" if self.unit else ""
+        return f"{self.description}: {self.done:g}{total}{units}, {rate:.1f}/s{left} {self.facts}".rstrip()
 
 
 def _shown(facts: dict[str, object]) -> str:
