@@ -117,6 +117,11 @@ def test_a_scan_without_probe_leaves_the_journal_of_an_interrupted_one(folder: P
     assert not journal.exists()
 
 
+def test_audit_says_when_nothing_could_be_judged(tmp_path: Path) -> None:
+    Manifest.from_videos([Video("w", "w/1", "v.mp4", 0)]).write(tmp_path / "m.parquet")
+    assert "nothing could be judged: that is no pass" in run("audit", tmp_path / "m.parquet").output
+
+
 def test_audit_exits_with_one_on_a_leak(tmp_path: Path) -> None:
     videos = [
         Video("w", f"w/{person}/{fake}", "v.mp4", fake, fake, None, generator="g" if fake else None, has_audio=not fake,

@@ -93,6 +93,7 @@ def _show(console: Console, result: AuditResult, proof: Proof) -> None:
         line = f"  not judged: {', '.join(dict.fromkeys(rows['property']))} ({reason})"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     lines = [f"splits: {line}" for line in proof_lines(proof)] if proof.leaks else []
+    lines += ["nothing could be judged: that is no pass"] if tried.empty else []
     lines += [f"leaks: {', '.join(result.leaks)}"] if result.leaks else []
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
