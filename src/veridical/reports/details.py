@@ -1,11 +1,13 @@
-"""The later sections of a report: the worst videos, what the data hold, forged stretches, calibration of each modality."""
+"""Sections of a report: risks, the worst videos, what the data hold, forged stretches, calibration of each modality."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from veridical.corpora import Statistics
-from veridical.reports.content import Cell, Table, number
+from veridical.reports.content import Cell, Table, number, plain, typeset
 from veridical.reports.source import CONDITION_NAMES, Source
 from veridical.reports.svg import timeline_plot
 
@@ -93,3 +95,44 @@ def modality_calibration_table(source: Source) -> Table | None:
             )
             rows.append([Cell(CONDITION_NAMES[condition], dataset), before, after, Cell(chance.text, css=chance.css)])
     return Table(["Scores of", "ECE raw", "ECE after temperature", "By chance"], rows) if rows else None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The risks of one verdict."""
+
+    verdict: str
+    """FLAG, PASS or NOT EVALUABLE."""
+    names: str
+    """Of the risks, for the line that stands for the table while it is folded."""
+    table: Table
+
+
+def risk_tables(source: Source) -> list[Verdicts]:
+    """Return the risk register by verdict: flags, passes, what cannot be judged; those that there are."""
+    found = []
+    for verdict in ("FLAG", "PASS", "NOT EVALUABLE"):
+        rows = source.risks[source.risks["verdict"] == verdict]
+        if len(rows):
+            headers = ["Risk", "Verdict", "Measured", "Threshold", "What was found", "What to do"]
+            table = Table(headers, [_risk_row(row) for _, row in rows.iterrows()])
+            found.append(Verdicts(verdict, ", ".join(map(typeset, rows["risk"])), table))
+    return found
+
+
+def _risk_row(row: pd.Series) -> list[Cell]:
+    css = {"FLAG": "flag", "PASS": "pass", "NOT EVALUABLE": "open"}[row["verdict"]]
+    sure = "" if row["verdict"] == "NOT EVALUABLE" else ("certain" if row["certain"] is True else "not certain")
+    figure = Cell("–", css="absent")
+    if pd.notna(row["figure"]):
+        ranged = pd.notna(row["low"]) and row["low"] < row["high"]
+        below = f"[{plain(row['low'])}, {plain(row['high'])}]" if ranged else ""
+        figure = Cell(plain(row["figure"]), below, "number")
+    return [
+        Cell(typeset(row["risk"])),
+        Cell(row["verdict"].lower(), sure, f"verdict {css}"),
+        figure,
+        Cell(f"{row['threshold']:g}", css="number"),
+        Cell(typeset(row["reason"]), css="text"),
+        Cell(row["mitigation"], css="text"),
+    ]

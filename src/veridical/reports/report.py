@@ -86,7 +86,7 @@ def render(sources: Sequence[Source], extras: ReportExtras) -> str:
         decisions=content.decision_tables(source),
         abstention=content.abstention_table(source),
         aggregations=content.aggregation_table(source),
-        risks=content.risk_tables(source),
+        risks=details.risk_tables(source),
         outcomes=content.outcome_table(source),
         failures=[(dataset, details.failure_rows(source, dataset)) for dataset, _ in source.judged],
         common=facts["failures_in_common"],
