@@ -158,10 +158,21 @@ def _part(resized: Picture, within: Floats, scale_xy: tuple[float, float]) -> tu
 def resize(image: Picture, scale: float) -> tuple[Picture, tuple[float, float]]:
     """Return a picture made larger or smaller, and its true scale in x and y after rounding to whole pixels."""
     height, width = image.shape[:2]
-    new_width, new_height = max(round(width * scale), 1), max(round(height * scale), 1)
-    shrinks = scale < 1
-    resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.asarray(resized, np.uint8), (new_width / width, new_height / height)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    resized = shrink(image, size) if scale < 1 else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8), (size[0] / width, size[1] / height)
+
+
+def shrink(image: Picture, size: tuple[int, int]) -> Picture:
+    """Return a picture brought to a smaller (width, height) by averaging.
+
+    It is halved first as often as it can be: means of whole pixels take a tenth of the time of means of fractions.
+    """
+    height, width = image.shape[:2]
+    while width % 2 == height % 2 == 0 and width >= 2 * size[0] and height >= 2 * size[1]:
+        width, height = width // 2, height // 2
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def padded_to(length: int) -> int:

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from veridical.errors import UsageError, unknown_name
 from veridical.faces.align import align_face
-from veridical.faces.detect import Face, overlap
+from veridical.faces.detect import Face, overlap, shrink
 from veridical.media import UnusableVideoError
 
 Picture = npt.NDArray[np.uint8]
@@ -234,8 +234,7 @@ def _assign(
 
 
 def _thumbnail(image: Picture) -> Floats:
-    small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
-    return np.asarray(small.mean(axis=2) / 255, np.float32)
+    return np.asarray(shrink(image, (32, 32)).mean(axis=2) / 255, np.float32)
 
 
 def _finished(track: _Growing, times: Seconds, smoothing_s: float, every: int) -> FaceTrack:

@@ -74,11 +74,12 @@ def _mono(frame: av.AudioFrame) -> Samples:
     data = frame.to_ndarray()
     channels = frame.layout.nb_channels
     data = data if frame.format.is_planar else data.reshape(-1, channels).T
+    mixed = data[0] if len(data) == 1 else data.mean(axis=0, dtype=np.float64)
     if data.dtype.kind == "f":
-        return np.asarray(data.mean(axis=0, dtype=np.float64), np.float32)
+        return np.asarray(mixed, np.float32)
     offset = 128.0 if data.dtype == np.uint8 else 0.0
     full_scale = float(2 ** (8 * data.dtype.itemsize - 1))
-    return np.asarray((data.mean(axis=0, dtype=np.float64) - offset) / full_scale, np.float32)
+    return np.asarray((mixed - offset) / full_scale, np.float32)
 
 
 def _resampled(pieces: Iterator[tuple[int, Samples]], rate_hz: int) -> Iterator[Samples]:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.faces import Face
+from veridical.faces.detect import shrink
 
 SHARES = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8)
 """Of the full detection size, the cheapest first; multiples of 32 pixels at 640, of which the network's input is made."""
@@ -76,7 +77,7 @@ class ThriftyDetector:
         self._detector_of, self._full_size, self._threshold = detector_of, full_size, threshold
         self._share = 1.0
         self._faces: list[Face] = []
-        self._searched_whole: Picture | None = None
+        self._searched_whole: Floats | None = None
         self._since_full = 0
 
     def detect(self, image: Picture) -> list[Face]:
@@ -109,13 +110,13 @@ class ThriftyDetector:
         found = self._sure(self._detector_of(self._share).detect(image))
         if len(found) < len(self._faces):
             return None
-        self._searched_whole = image
+        self._searched_whole = _cells(image)
         return found
 
     def _search_fully(self, image: Picture) -> list[Face]:
         """Search at full size, choose the scale of the shot, and return the faces found at that scale."""
         was_large = self._searched_whole is None or self._share < 1.0
-        self._since_full, self._searched_whole = 0, image
+        self._since_full, self._searched_whole = 0, _cells(image)
         full = self._large_as_it_is(image) if was_large else None
         if full is None:
             full = self._sure(self._detector_of(1.0).detect(image))
@@ -159,13 +160,13 @@ def _around(faces: list[Face], margin: float) -> Floats:
     return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]).astype(np.float32)
 
 
-def _has_changed(before: Picture, after: Picture, region: Floats) -> bool:
-    """Say whether something outside a region looks different in two pictures."""
-    first, second = _cells(before), _cells(after)
-    if first.shape != second.shape:
+def _has_changed(before: Floats, image: Picture, region: Floats) -> bool:
+    """Say whether something outside a region looks different from the cells that were there before."""
+    after = _cells(image)
+    if before.shape != after.shape:
         return True
-    changed = np.abs(first - second) > CHANGE
-    scale = second.shape[1] / after.shape[1], second.shape[0] / after.shape[0]
+    changed = np.abs(before - after) > CHANGE
+    scale = after.shape[1] / image.shape[1], after.shape[0] / image.shape[0]
     left, top, right, bottom = (region * [*scale, *scale]).astype(int)
     changed[top : bottom + 1, left : right + 1] = False
     return bool(changed.any())
@@ -175,5 +176,4 @@ def _cells(image: Picture) -> Floats:
     """Return the brightness, 0 to 1, of a picture's cells."""
     scale = NUM_CELLS / max(image.shape[:2])
     size = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA) / 255, np.float32)
+    return np.asarray(cv2.cvtColor(shrink(image, size), cv2.COLOR_RGB2GRAY) / 255, np.float32)
