@@ -14,7 +14,7 @@ from tiny import GENERATORS, SIZE, fabricate_clip, tiny_recipe, tiny_values
 
 from veridical.artefacts import Manifest, Video
 from veridical.clips import FLOW_STATISTICS, ClipStore, ClipWriter, LedgerEntry, StoreSettings
-from veridical.errors import ArtefactError, UsageError
+from veridical.errors import ArtefactError, LeakError, UsageError
 from veridical.randomness import stream
 from veridical.settings import parse_settings
 from veridical.training import Recipe, train
@@ -255,8 +255,8 @@ def test_people_do_not_cross_from_one_store_to_another(rich: ClipStore, tmp_path
             "manifest": str(tmp_path / "manifest.parquet"),
         },
     )
-    with pytest.raises(UsageError, match="2 people train in one store and are judged in another, first 'p0' of tiny"):
-        load_data(recipe.data, recipe.inputs)
+    with pytest.raises(LeakError, match="train and val share 2 × the same identity"):
+        train(recipe, tmp_path / "run")
 
 
 def test_late_blocks_open_when_validation_stops_rising(rich: ClipStore, tmp_path: Path) -> None:

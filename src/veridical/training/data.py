@@ -12,7 +12,7 @@ from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import ClipStore
 from veridical.clips.fit import check_fit
 from veridical.clips.inputs import InputSettings
-from veridical.clips.joined import JoinedStores, join_stores
+from veridical.clips.joined import join_stores
 from veridical.clips.labels import label_clips
 from veridical.errors import UsageError
 from veridical.training.recipe import DataSettings, Objective
@@ -83,8 +83,6 @@ def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
         raise UsageError(f"{settings.store}: holds no clips; its ledger says why ({_commonest_reason(store)})")
     check_fit(store, inputs)
     manifest = Manifest.read(settings.manifest) if settings.manifest else store.manifest()
-    if isinstance(store, JoinedStores):
-        _refuse_crossing(store, manifest)
     clips = join_labels(store, manifest, inputs)
     if settings.clips_per_video is not None:
         clips = _evenly(clips, settings.clips_per_video)
@@ -93,28 +91,6 @@ def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
             f"{settings.store}: no clip belongs to a split; run `veridical split` and name its manifest in data.manifest"
         )
     return TrainingData(store, manifest, clips)
-
-
-def _refuse_crossing(store: JoinedStores, manifest: Manifest) -> None:
-    """Refuse people who train in one store and are judged in another one of the same corpus.
-
-    Raises:
-        UsageError: with how many there are, and one of them.
-    """
-    facts = manifest.frame(["video_id", "dataset", "split", "identities"]).dropna(subset=["split"])
-    part_of = {video: number for number, one in enumerate(store.stores) for video in one.ledger()["video_id"]}
-    people = (
-        facts.assign(store=facts["video_id"].map(part_of)).explode("identities").dropna(subset=["identities", "store"])
-    )
-    train = people[people["split"] == "train"]
-    both = train.merge(people[people["split"] != "train"], on=["dataset", "identities"])
-    both = both[both["store_x"] != both["store_y"]]
-    if len(both):
-        raise UsageError(
-            f"{both['identities'].nunique()} people train in one store and are judged in another, first "
-            f"{both['identities'].iloc[0]!r} of {both['dataset'].iloc[0]}; split the manifests of all stores together and name "
-            "the result in data.manifest"
-        )
 
 
 def _commonest_reason(store: ClipStore) -> str:
