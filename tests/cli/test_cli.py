@@ -89,6 +89,7 @@ def test_version() -> None:
         ),
         (["train", "small", "-o", "run"], "data.store is not set"),
         (["train", "small", "-o", "run", "--store", "2024 #1: a"], "2024 #1: a: no such clip store"),
+        (["train", "small", "-o", "run", "--store", "😀"], "😀: no such clip store"),
         (["preflight", "small", "--store", "2024", "--set", "losses.x=1"], "--set losses.x=1: unknown setting 'x'"),
         (["prepare", "m.parquet", "-o", "s", "--set", "fps=0"], "no such manifest"),
         (["train", "small", "-o", "run", "--set", "losses.temporl=1"], "losses.temporl"),

@@ -49,7 +49,7 @@ def preflight(
 def places(store: Path | None, manifest: Path | None) -> list[str]:
     """Return where the data are as changes of the recipe; quoted, as YAML would take `2024` for a number and cut at ` #`."""
     given = (("store", store), ("manifest", manifest))
-    return [f"data.{name}={json.dumps(str(path))}" for name, path in given if path]
+    return [f"data.{name}={json.dumps(str(path), ensure_ascii=False)}" for name, path in given if path]
 
 
 def show_checks(rows: list[Check], title: str, console: Console) -> None:
