@@ -52,6 +52,13 @@ def run(scene: Scene, changes: dict[int, tuple[float, ...]], pictures: int) -> l
     return found
 
 
+def test_a_face_that_needs_full_size_is_searched_so_from_the_first_picture_on():
+    scene = Scene(50)
+    detector = ThriftyDetector(scene.detector_of, 640, 0.1)
+    picture = np.zeros((324, 576, 3), np.uint8)
+    assert {detector.detect(picture)[0].score for _ in range(3)} == {1.0}, "the score is the share"
+
+
 @pytest.mark.parametrize(
     ("side", "share"),
     [(200, 0.25), (192, 0.25), (191, 0.3), (150, 0.35), (96, 0.5), (90, 0.6), (64, 0.8), (59, 1.0), (30, 1.0)],

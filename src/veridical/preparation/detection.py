@@ -118,7 +118,7 @@ class ThriftyDetector:
         was_large = self._searched_whole is None or self._share < 1.0
         self._since_full, self._searched_whole = 0, _cells(image)
         full = self._large_as_it_is(image) if was_large else None
-        if full is None:
+        if full is None or self._share_for(full, image) == 1.0:  # the shot's scale is then full size, here too
             full = self._sure(self._detector_of(1.0).detect(image))
         self._share = self._share_for(full, image)
         if self._share == 1.0:
