@@ -276,3 +276,9 @@ def test_another_file_under_the_same_name_is_prepared_anew(tmp_path, videos):
     assert verify(store) == []
     path.unlink()
     assert run(manifest_of(path), tmp_path / "store").num_prepared == 0, "the file is gone, its clips are still good"
+
+
+def test_an_empty_manifest_makes_no_store(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no videos"):
+        run(Manifest.from_videos([]), tmp_path / "store")
+    assert not (tmp_path / "store").exists()

@@ -107,12 +107,14 @@ def prepare(
         What was done; also when nothing was left to do.
 
     Raises:
-        UsageError: when another run writes to the store, the settings are not the store's, or an argument is out of range;
-            Ray that is not there is said before a store is made.
+        UsageError: when the manifest is empty, another run writes to the store, the settings are not the store's, or an
+            argument is out of range; Ray that is not there is said before a store is made.
         ArtefactError: when the store cannot be written; run again to continue.
         MissingWeightsError: when a detector cannot be loaded.
     """
     _check_arguments(workers, limit, only_status, timeout_s, engine, address)
+    if not len(manifest):
+        raise UsageError("the manifest holds no videos, so there is nothing to prepare")
     store_path = Path(store_path)
     if not (store_path / "store.json").exists():
         if only_status:
