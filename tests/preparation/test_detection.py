@@ -98,14 +98,15 @@ def test_only_the_region_around_the_faces_is_searched_while_nothing_else_changes
     np.testing.assert_array_equal(scene.regions[1], [250, 100, 400, 250])
 
 
-def test_somebody_who_comes_changes_the_picture_and_is_found_at_once():
-    scene, detector = newcomer(brightness=60)
+@pytest.mark.parametrize("brightness", [15, 60])
+def test_somebody_who_comes_changes_the_picture_and_is_found_at_once(brightness):
+    scene, detector = newcomer(brightness)
     assert [len(detector.detect(picture)) for picture in scene.pictures] == [1, 1, 1, 2, 2, 2]
     assert [region is None for region in scene.regions] == [True, False, False, True, False, False]
 
 
 def test_a_change_too_faint_to_be_a_face_is_no_reason_to_search():
-    scene, detector = newcomer(brightness=15)
+    scene, detector = newcomer(brightness=10)
     assert [len(detector.detect(picture)) for picture in scene.pictures] == [1] * 6
     assert scene.num_whole == 1
 

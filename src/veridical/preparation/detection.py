@@ -10,8 +10,8 @@ the region around them is searched: where nothing has changed nobody has come.
 
 A picture in which fewer faces are found than before, and one picture every few seconds, is searched at full size again, and
 the scale is chosen anew when the faces call for it; so nobody is lost who would be found at full size, except a small face that
-appears and goes between two full searches while a large one stays, and one beside a large face of which a picture that is
-smaller than the detection size gives no suspicion.
+appears and goes between two full searches while a large one stays, one beside a large face of which a picture that is
+smaller than the detection size gives no suspicion, and one that hardly differs in brightness from what was there before.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ MOST_OF_PICTURE = 0.6
 """A region larger than this share of the picture is not worth it."""
 NUM_CELLS = 80
 """On a picture's longer side, in which surroundings are compared: two or three make the smallest face that can be found."""
-CHANGE = 0.08
-"""Difference of a cell's brightness (0 to 1) from which it shows something else."""
+CHANGE = 0.05
+"""Difference of a cell's brightness (0 to 1) from which it shows something else; at .08 dim faces came unseen."""
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
