@@ -36,6 +36,8 @@ def test_what_is_no_address(given: str) -> None:
 def test_a_copy_is_the_store(files_are_remote, tmp_path) -> None:
     local = make_store(tmp_path / "s", {"a": 3, "b": 2})
     (tmp_path / "s" / ".writer.lock").touch()
+    (tmp_path / "s" / ".incoming").mkdir()
+    (tmp_path / "s" / ".incoming" / "clips").touch()  # of a run that was killed
     uri = f"file://{tmp_path}/bucket/s"
     (tmp_path / "bucket").mkdir()
     copy_store(tmp_path / "s", uri)
@@ -46,7 +48,7 @@ def test_a_copy_is_the_store(files_are_remote, tmp_path) -> None:
     assert verify(copy) == []
     assert copy.take_table([4, 0]).equals(local.take_table([4, 0]))
     assert len(pickle.loads(pickle.dumps(copy))) == 5
-    assert not (tmp_path / "bucket" / "s" / ".writer.lock").exists()
+    assert not list((tmp_path / "bucket" / "s").glob(".*")), "nothing that belongs to writers"
     assert copy.path.is_relative_to(tmp_path / "cache")
     with pytest.raises(UsageError, match="holds a clip store already"):
         copy_store(tmp_path / "s", uri)

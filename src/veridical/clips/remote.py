@@ -68,7 +68,7 @@ def copy_store(store: Path, uri: str) -> None:
 
 
 def _upload(store: Path, target: str) -> None:
-    files = [path for path in sorted(store.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    files = [path for path in sorted(store.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(store))]
     files.sort(key=lambda path: path == store / "store.json")
     try:
         session = LanceFileSession(target)
@@ -78,6 +78,11 @@ def _upload(store: Path, target: str) -> None:
             session.upload_file(str(path), path.relative_to(store).as_posix())
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{target}: cannot be written ({first_cause(error)})") from None
+
+
+def _is_hidden(path: Path) -> bool:
+    """Say whether a file is only its writer's: a lock, or what a run that was killed left behind."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def first_cause(error: Exception) -> str:
