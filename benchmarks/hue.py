@@ -1,11 +1,14 @@
 """Processor time of the moved hue in a training view, beside torchvision's, and how far the two lie apart.
 
-Usage: python benchmarks/hue.py STORE
+    python benchmarks/hue.py STORE
+
+The last line is JSON.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,8 +44,11 @@ def median_ms(function: Callable[[int], object]) -> float:
 
 def main() -> None:
     """Print both costs, alone and in a whole view, and the difference of the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    frames = ClipStore.open(Path(sys.argv[1])).take([0], ())[0].frames
+    frames = ClipStore.open(options.store).take([0], ())[0].frames
     settings = VideoAugmentation()
     found = {}
     for name, move in (("torchvision", torchvision_hue), ("here", other_hue)):
@@ -52,9 +58,12 @@ def main() -> None:
         found[name] = alone, view
         print(f"{name}: hue of a clip {alone:.2f} ms, a whole view {view:.2f} ms")
     (slow, slow_view), (fast, fast_view) = found["torchvision"], found["here"]
-    print(f"ratio: hue {slow / fast:.1f}, view {slow_view / fast_view:.2f}")
     apart = np.abs(torchvision_hue(frames, 0.1).astype(int) - other_hue(frames, 0.1))
-    print(f"largest difference {apart.max()} of 255, in {(apart > 0).mean():.4%} of the values")
+    result = {
+        "hue_ratio": round(slow / fast, 1), "view_ratio": round(slow_view / fast_view, 2),
+        "largest_difference_of_255": int(apart.max()), "share_of_values_that_differ": float(f"{(apart > 0).mean():.2g}"),
+    }  # fmt: skip
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
