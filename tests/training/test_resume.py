@@ -21,7 +21,8 @@ from tiny import tiny_recipe, tiny_values
 from veridical.clips import ClipStore
 from veridical.errors import ArtefactError, UsageError
 from veridical.progress import Task, listening
-from veridical.training import Recipe, TrainSummary, train
+from veridical.training import Recipe, Run, TrainSummary, loop, train
+from veridical.training.distributed import start_fabric
 
 
 def short_recipe(store: Path, **changes: Any) -> Recipe:
@@ -159,3 +160,21 @@ def test_a_run_is_not_continued_on_other_labels(store: ClipStore, summary: Train
     data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
     with pytest.raises(UsageError, match="other clips, labels or splits"):
         train(tiny_recipe(store.path, data=data), copy, resume=True)
+
+
+def test_a_run_keeps_the_precision_it_was_begun_in(
+    store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = {"accelerator": "cpu", "threads": 1, "precision": "auto"}
+    recipe = short_recipe(store.path, runtime=runtime)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    with listening(StopsAt(3)), pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "run")
+    assert Run(tmp_path / "run").recipe().runtime.precision == "bf16-mixed"
+    asked = []
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    monkeypatch.setattr(
+        loop, "start_fabric", lambda settings: asked.append(settings.precision) or start_fabric(settings)
+    )
+    train(recipe, tmp_path / "run", resume=True)
+    assert asked == ["bf16-mixed"], "on a machine that has none"

@@ -22,6 +22,7 @@ from veridical import progress
 from veridical.artefacts import read_json, write_json
 from veridical.errors import DivergedError, StageStoppedError
 from veridical.inference.bundle import WEIGHTS_FILE, save_weights
+from veridical.inference.encoding import pick_device, settled
 from veridical.models import Detector
 from veridical.models.freezing import set_modes
 from veridical.randomness import seed_from
@@ -104,9 +105,19 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
         StageStoppedError: when a stage stays below `early_stopping.stop_run_below`.
         KeyboardInterrupt: when asked to stop by Ctrl-C or SIGTERM; the run can be resumed.
     """
+    recipe = _with_precision(recipe, Run(Path(run_path)))
     fabric = start_fabric(recipe.runtime)
     with nullcontext() if fabric.is_global_zero else progress.silently():
         return _train(fabric, recipe, run_path, resume)
+
+
+def _with_precision(recipe: Recipe, run: Run) -> Recipe:
+    """Return the recipe with what `auto` means here, or meant where the run was begun: a run keeps one precision."""
+    if recipe.runtime.precision != "auto":
+        return recipe
+    begun = run.recipe() if run.recipe_path.exists() else recipe
+    precision = settled(begun.runtime.precision, pick_device(recipe.runtime.accelerator))
+    return recipe.model_copy(update={"runtime": recipe.runtime.model_copy(update={"precision": precision})})
 
 
 def _train(fabric: Any, recipe: Recipe, run_path: Path, resume: bool) -> TrainSummary:
