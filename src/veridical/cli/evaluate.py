@@ -96,10 +96,7 @@ def evaluate(
 
     console = open_console()
     _check_use(run, scores, detector, on, control, output)
-    if device != "auto" and run is None:
-        raise UsageError(
-            "--device goes with a run; the others compute where they were made to, or are computed already"
-        )
+    _check_device(device, run)
     meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
     _check_meaning(meaning, scores)
     stores = [ClipStore.open(path) for path in on or []]
@@ -154,6 +151,13 @@ def _write(
     attach(folder, result, stores, labels)
     write_report(folder, folder / "report.html", extras=training_extras(run))
     write_model_card(folder, folder / "model_card.md")
+
+
+def _check_device(device: str, run: Path | None) -> None:
+    if device != "auto" and run is None:
+        raise UsageError(
+            "--device goes with a run; the others compute where they were made to, or are computed already"
+        )
 
 
 def _check_use(

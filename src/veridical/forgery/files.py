@@ -132,8 +132,7 @@ def forge(
     made = {(job.target.video_id, job.method): outcomes for job, outcomes in _run(jobs, workers, timeout_s)}
     wanted = [(video.video_id, method) for video in reals for method in (REAL, *methods)]
     ordered = [outcome for key in wanted for outcome in made.get(key, ())]
-    kept = [] if reencode_reals else reals
-    videos = kept + [outcome.video for outcome in ordered if outcome.video is not None]
+    videos = [*([] if reencode_reals else reals), *(one.video for one in ordered if one.video is not None)]
     return ForgeReport(leak_groups(Manifest.from_videos(videos)), (*ordered, *map(_not_made, plan.missing)))
 
 

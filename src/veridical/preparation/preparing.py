@@ -87,7 +87,7 @@ def prepare(
     address: str | None = None,
     make_tools: Callable[[StoreSettings], Tools] = Tools,
 ) -> PrepareSummary:
-    """Prepare the videos of a manifest that a store does not have yet; the store is made if it is not there.
+    """Prepare the videos of a manifest that a store does not have yet, making it if need be; return what was done.
 
     Args:
         manifest: The videos; the store keeps a copy, which replaces the copy of earlier runs.
@@ -97,14 +97,10 @@ def prepare(
         limit: Prepare at most so many videos now.
         only_status: Instead of pending videos, do those again whose ledger status is one of these.
         timeout_s: Time limit of one video in seconds (status timeout).
-        commit_seconds: Videos that are done are committed when one is done so long after the last commit, or later; an
-            interruption costs at most what was done in so many seconds.
+        commit_seconds: Between two commits: an interruption costs at most what was done in so many seconds.
         engine: One of `ENGINES`: `local` processes, or `ray`.
         address: Of the Ray cluster (`host:port`, or `auto`); None starts Ray on this machine.
         make_tools: Makes the detectors, in each worker; picklable.
-
-    Returns:
-        What was done; also when nothing was left to do.
 
     Raises:
         UsageError: when the manifest is empty, another run writes to the store, the settings are not the store's, or an
@@ -116,9 +112,9 @@ def prepare(
     if not len(manifest):
         raise UsageError("the manifest holds no videos, so there is nothing to prepare")
     store_path = Path(store_path)
+    if only_status and not (store_path / "store.json").exists():
+        raise UsageError(f"{store_path}: no such clip store yet; --only does videos of an existing one again")
     if not (store_path / "store.json").exists():
-        if only_status:
-            raise UsageError(f"{store_path}: no such clip store yet; --only does videos of an existing one again")
         _create(store_path, with_checksum(settings or StoreSettings()), manifest, make_tools)
     store = ClipStore.open(store_path)
     _check_settings(store, with_checksum(settings or store.settings))
