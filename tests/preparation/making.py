@@ -57,6 +57,26 @@ class SlowTools(MarkerTools):
         return MarkerDetector()
 
 
+class HangingDetector(MarkerDetector):
+    """Never comes back from the twentieth picture of a video."""
+
+    def __init__(self) -> None:
+        self.num_pictures = 0
+
+    def detect(self, image: npt.NDArray[np.uint8]) -> list[Face]:
+        self.num_pictures += 1
+        if self.num_pictures == 20:
+            time.sleep(600)
+        return super().detect(image)
+
+
+class HangingTools(MarkerTools):
+    """Hangs in videos of four seconds or more."""
+
+    def detector_for_video(self) -> MarkerDetector:
+        return HangingDetector()
+
+
 def grey_of(number: int) -> int:
     """Level of the picture with this number."""
     return 20 + 2 * (number % 100)
