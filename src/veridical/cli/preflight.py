@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from veridical.cli.terminal import open_console
+from veridical.errors import UsageError
 
 if TYPE_CHECKING:
     from veridical.training import Check
@@ -39,17 +40,27 @@ def preflight(
     """
     from veridical import training
 
-    settings = training.read_recipe(recipe, [*(assignments or []), *places(store, manifest)])
+    settings = training.read_recipe(recipe, changes_of(assignments, store, manifest))
     rows = training.preflight(settings)
     show_checks(rows, f"Before training {settings.name}", open_console())
     if any(row.verdict == "fail" for row in rows):
         raise typer.Exit(1)
 
 
-def places(store: Path | None, manifest: Path | None) -> list[str]:
-    """Return where the data are as changes of the recipe; quoted, as YAML would take `2024` for a number and cut at ` #`."""
-    given = (("store", store), ("manifest", manifest))
-    return [f"data.{name}={json.dumps(str(path), ensure_ascii=False)}" for name, path in given if path]
+def changes_of(assignments: list[str] | None, store: Path | None, manifest: Path | None) -> list[str]:
+    """Return the changes of the recipe: those of --set, and where the data are.
+
+    Paths are quoted: YAML would take `2024` for a number and cut at ` #`.
+
+    Raises:
+        UsageError: when --set and an option of its own name the same.
+    """
+    changes = list(assignments or [])
+    for name, path in (("store", store), ("manifest", manifest)):
+        if path and any(change.partition("=")[0].strip() == f"data.{name}" for change in changes):
+            raise UsageError(f"--{name} and --set data.{name} name the same: give one of them")
+        changes += [f"data.{name}={json.dumps(str(path), ensure_ascii=False)}"] if path else []
+    return changes
 
 
 def show_checks(rows: list[Check], title: str, console: Console) -> None:

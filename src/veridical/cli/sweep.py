@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from veridical.cli.preflight import Labels, Store, places
+from veridical.cli.preflight import Labels, Store, changes_of
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
@@ -57,7 +57,7 @@ def sweep(
 
     if not vary and seeds is None:
         raise UsageError("nothing to do: give --vary KEY=a,b,c, or --seeds N for an ensemble")
-    shared = [*(assignments or []), *places(store, manifest)]
+    shared = changes_of(assignments, store, manifest)
     console = open_console()
     if vary:
         choices = [parse_choice(text) for text in vary]

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from veridical.cli.preflight import Assignments, Labels, Store, places
+from veridical.cli.preflight import Assignments, Labels, Store, changes_of
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
@@ -51,7 +51,7 @@ def train(
     """
     from veridical import training
 
-    changes = [*(assignments or []), *places(store, manifest)]
+    changes = changes_of(assignments, store, manifest)
     changes += [f"data.accept_leaks={json.dumps(accept_leak)}"] if accept_leak else []
     settings = training.read_recipe(recipe, changes)
     if summary:
