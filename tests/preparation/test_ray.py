@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -9,17 +10,20 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.preparation.making import SMALL, MarkerDetector, MarkerTools, manifest_of, write_marked
 
-from veridical.clips import ClipStore, StoreSettings, verify
+from veridical.clips import ClipStore, LedgerEntry, StoreSettings, verify
 from veridical.errors import UsageError
 from veridical.preparation import prepare
 from veridical.preparation.engines import ENGINES
-from veridical.workers import WorkerFailedError
+from veridical.preparation.jobs import Job, Outcome, Setup
+from veridical.preparation.ray_engine import _Crew, _Sent
+from veridical.workers import Lost, WorkerFailedError
 
 STORE_BYTES = 80 * 2**20
 
@@ -103,7 +107,7 @@ def test_two_machines_give_the_rows_of_one(cluster, videos, tmp_path, capsys) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("trouble", "status", "reason"), [("die", "unreadable", "lost twice"), ("hang", "timeout", "not done after 8 s")]
+    ("trouble", "status", "reason"), [("die", "unreadable", "lost 2 times"), ("hang", "timeout", "not done after 8 s")]
 )
 def test_lost_workers_cost_one_video_at_most(cluster, videos, tmp_path, trouble, status, reason) -> None:
     bad = write_marked(tmp_path / "bad.mp4", 30, faces=lambda _: "two")
@@ -135,6 +139,66 @@ def test_a_machine_that_goes_is_survived(cluster, videos, tmp_path) -> None:
     assert removed[0] < time.monotonic() - 2.0, "the machine was to go in the middle of the run"
     assert summary.counts == {"ok": 6}
     assert verify(ClipStore.open(tmp_path / "s")) == []
+
+
+class FakeCluster:
+    """Stands for Ray: each try of the video ends as told, on a machine of its own, which is in the cluster or is not."""
+
+    exceptions = SimpleNamespace(RayError=ConnectionError)
+
+    def __init__(self, *tries: str) -> None:
+        self.tries = list(tries)
+        self.machines: list[dict[str, Any]] = []
+        self.calls = itertools.count()
+
+    def remote(self, **_: Any) -> Any:
+        return lambda _: SimpleNamespace(remote=self.actor)
+
+    def actor(self, _: Any) -> Any:
+        node = f"n{len(self.machines)}"
+        self.machines.append({"NodeID": node, "Alive": True})
+        start = SimpleNamespace(remote=lambda: (next(self.calls), node, "starts"))
+        return SimpleNamespace(
+            start=start, prepare=SimpleNamespace(remote=lambda _: (next(self.calls), node, self.tries.pop(0)))
+        )
+
+    def wait(self, busy: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        return busy[:1], busy[1:]
+
+    def get(self, call: tuple[int, str, str]) -> _Sent:
+        _, node, fate = call
+        if fate == "machine gone":
+            next(machine for machine in self.machines if machine["NodeID"] == node)["Alive"] = False
+        if fate in ("machine gone", "crash"):
+            raise ConnectionError(fate)
+        return _Sent(node=node) if fate == "starts" else _Sent(LedgerEntry("v", "ok"))
+
+    def kill(self, _: Any) -> None:
+        pass
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return self.machines
+
+
+@pytest.mark.parametrize(
+    ("tries", "done"),
+    [
+        (["ok"], True),
+        (["crash", "ok"], True),
+        (["crash", "crash", "ok"], False),
+        (["crash", "machine gone", "ok"], True),
+        (["machine gone"] * 4 + ["ok"], True),
+        (["machine gone"] * 5 + ["ok"], False),
+        (["crash"] + ["machine gone"] * 3 + ["ok"], True),
+    ],
+)
+def test_crashes_are_held_against_a_video_and_lost_machines_are_not(tmp_path, tries, done) -> None:
+    setup = Setup(SMALL, tmp_path, MarkerTools)
+    crew = _Crew(FakeCluster(*tries), setup, 60.0, [Job(0, "v", "v.mp4")])
+    crew.hire(1)
+    ((job, result),) = crew.results()
+    assert job.video_id == "v"
+    assert isinstance(result, Outcome if done else Lost)
 
 
 def test_without_ray_the_message_says_what_to_install(videos, tmp_path, monkeypatch) -> None:

@@ -1,7 +1,8 @@
 """Preparation on a Ray cluster: an actor per core prepares one video at a time, and this process alone writes the store.
 
 Videos must have the same path on every machine; clips come back through Ray's object store, so the store need not. A worker or a
-machine that is lost costs a second try of the videos it had in hand; a video that loses its worker twice is given up.
+machine that is lost costs another try of the videos it had in hand. A video is given up when its worker has died twice on
+machines that live on; a machine that goes is not held against it, unless that happens again and again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ START_TIMEOUT_S = 300.0
 """Without any worker for longer than this, the run ends."""
 CONNECT_TIMEOUT_S = 10.0
 POLL_S = 1.0
+MAX_CRASHES = 2
+MAX_LOSSES = 5
+"""Of one video, its workers' crashes and its lost machines together: a video might be what brings machines down."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class _Sent:
     """Arrow file with the encoded clips."""
     failure: str = ""
     """Why no job can succeed on that machine."""
+    node: str = ""
+    """Ray's name of the machine, told when the actor has started."""
 
 
 class RayWorker:
@@ -52,7 +58,7 @@ class RayWorker:
             self._work = self._setup()
         except VeridicalError as error:
             return _Sent(failure=str(error))
-        return _Sent()
+        return _Sent(node=_ray().get_runtime_context().get_node_id())
 
     def prepare(self, job: Job) -> _Sent:
         """Return the ledger entry and the encoded clips of one video.
@@ -72,14 +78,26 @@ class RayWorker:
             return _Sent(failure=str(error))
 
 
+@dataclass(frozen=True)
+class _Try:
+    """A job, and what became of its earlier tries."""
+
+    job: Job
+    crashes: int = 0
+    """Workers that died of it, or beside it, on a machine that lived on."""
+    losses: int = 0
+    """Workers that died in all."""
+
+
 @dataclass
 class _Task:
     """What an actor is busy with."""
 
     actor: Any
-    job: Job | None
+    of: _Try | None
     """None while it starts."""
-    tries: int
+    node: str
+    """The actor's machine; empty while it starts."""
     since: float
 
 
@@ -118,7 +136,7 @@ class _Crew:
     def __init__(self, ray: Any, setup: Setup, timeout_s: float, jobs: Sequence[Job]) -> None:
         self._ray, self._setup, self._timeout_s = ray, setup, timeout_s
         self._remote = ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
-        self._waiting = deque((job, 0) for job in jobs)
+        self._waiting = deque(_Try(job) for job in jobs)
         self._busy: dict[Any, _Task] = {}
         self._deaths = 0
         self._worked = time.monotonic()
@@ -127,7 +145,7 @@ class _Crew:
         """Start actors."""
         for _ in range(number):
             actor = self._remote.remote(self._setup)
-            self._busy[actor.start.remote()] = _Task(actor, None, 0, time.monotonic())
+            self._busy[actor.start.remote()] = _Task(actor, None, "", time.monotonic())
 
     def dismiss(self) -> None:
         """End all actors."""
@@ -136,12 +154,12 @@ class _Crew:
 
     def results(self) -> Iterator[tuple[Job, Outcome | Lost]]:
         """Hand out the jobs until all are done."""
-        while self._waiting or any(task.job for task in self._busy.values()):
+        while self._waiting or any(task.of for task in self._busy.values()):
             done, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=POLL_S)
             for reference in done:
                 yield from self._received(reference, self._busy.pop(reference))
             yield from self._too_slow()
-            if any(task.job for task in self._busy.values()):
+            if any(task.of for task in self._busy.values()):
                 self._worked = time.monotonic()
             elif time.monotonic() - self._worked > START_TIMEOUT_S:
                 raise WorkerFailedError(
@@ -157,44 +175,50 @@ class _Crew:
         if sent.failure:
             raise WorkerFailedError(sent.failure)
         self._deaths = 0
-        self._next(task.actor)
-        if task.job is not None and sent.entry is not None:
-            yield task.job, Outcome(sent.entry, self._spool(task.job, sent.clips))
+        self._next(task.actor, task.node or sent.node)
+        if task.of is not None and sent.entry is not None:
+            yield task.of.job, Outcome(sent.entry, self._spool(task.of.job, sent.clips))
 
     def _died(self, task: _Task, error: Exception) -> Iterator[tuple[Job, Outcome | Lost]]:
-        """Try a job again whose worker or result was lost, once; and replace the worker."""
+        """Try a job again whose worker or result was lost, within limits; and replace the worker."""
         self._deaths += 1
         cause = " ".join(str(error).split())[:200]
         if self._deaths > MAX_DEATHS_IN_A_ROW:
             raise WorkerFailedError(f"workers cannot be kept alive: {cause}")
         self._ray.kill(task.actor)
-        if task.job is not None and task.tries == 0:
-            self._waiting.append((task.job, 1))
-        elif task.job is not None:
-            reason = "the worker was lost twice (a crash in a codec, no memory left, or its machine gone)"
-            yield task.job, Lost("died", reason, time.monotonic() - task.since)
+        if task.of is not None:
+            tried = _Try(task.of.job, task.of.crashes + self._lives(task.node), task.of.losses + 1)
+            if tried.crashes < MAX_CRASHES and tried.losses < MAX_LOSSES:
+                self._waiting.append(tried)
+            else:
+                reason = f"its worker was lost {tried.losses} times (a crash in a codec, or no memory left)"
+                yield tried.job, Lost("died", reason, time.monotonic() - task.since)
         self._replace()
+
+    def _lives(self, node: str) -> bool:
+        """Return whether a machine is still in the cluster."""
+        return any(known["NodeID"] == node and known["Alive"] for known in self._ray.nodes())
 
     def _too_slow(self) -> Iterator[tuple[Job, Outcome | Lost]]:
         now = time.monotonic()
         for reference, task in list(self._busy.items()):
-            if task.job is not None and now - task.since > self._timeout_s:
+            if task.of is not None and now - task.since > self._timeout_s:
                 del self._busy[reference]
                 self._ray.kill(task.actor)
                 self._replace()
-                yield task.job, Lost("timeout", f"not done after {self._timeout_s:g} s", now - task.since)
+                yield task.of.job, Lost("timeout", f"not done after {self._timeout_s:g} s", now - task.since)
 
     def _replace(self) -> None:
-        if len(self._busy) < len(self._waiting) + sum(task.job is not None for task in self._busy.values()):
+        if len(self._busy) < len(self._waiting) + sum(task.of is not None for task in self._busy.values()):
             self.hire(1)
 
-    def _next(self, actor: Any) -> None:
+    def _next(self, actor: Any, node: str) -> None:
         """Give an actor its next job, or end it."""
         if not self._waiting:
             self._ray.kill(actor)
             return
-        job, tries = self._waiting.popleft()
-        self._busy[actor.prepare.remote(job)] = _Task(actor, job, tries, time.monotonic())
+        waiting = self._waiting.popleft()
+        self._busy[actor.prepare.remote(waiting.job)] = _Task(actor, waiting, node, time.monotonic())
 
     def _spool(self, job: Job, clips: bytes | None) -> Path | None:
         if clips is None:
