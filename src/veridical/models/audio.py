@@ -202,18 +202,28 @@ def build_audio_encoder(settings: AudioEncoderSettings, load_weights: bool = Tru
 
 
 _REGULAR = {"apply_spec_augment": False, "layerdrop": 0.0}
+_AS_PUBLISHED = {"activation_dropout": 0.0}
+"""Where the library's default is not what the base models were trained with."""
 
 
 def _build_wav2vec2(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-    return Wav2Vec2Family(_hugging_face(Wav2Vec2Model, Wav2Vec2Config, settings, load), settings.trainable_blocks)
+    from veridical.models.attention import with_cheap_attention
+
+    model = _hugging_face(Wav2Vec2Model, Wav2Vec2Config, settings, load)
+    with_cheap_attention(model)
+    return Wav2Vec2Family(model, settings.trainable_blocks)
 
 
 def _build_hubert(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
     from transformers import HubertConfig, HubertModel
 
-    return Wav2Vec2Family(_hugging_face(HubertModel, HubertConfig, settings, load), settings.trainable_blocks)
+    from veridical.models.attention import with_cheap_attention
+
+    model = _hugging_face(HubertModel, HubertConfig, settings, load)
+    with_cheap_attention(model)
+    return Wav2Vec2Family(model, settings.trainable_blocks)
 
 
 def _build_wavlm(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
@@ -225,7 +235,7 @@ def _build_wavlm(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
 def _hugging_face(model: Any, config: Any, settings: AudioEncoderSettings, load: bool) -> Any:
     # The defaults of the configuration classes are the sizes of the "base" models.
     if not load or settings.weights == "random":
-        return model(config(**{**_REGULAR, **settings.config}))
+        return model(config(**{**_REGULAR, **_AS_PUBLISHED, **settings.config}))
     try:
         return model.from_pretrained(settings.weights, **_REGULAR, **settings.config)
     except OSError as error:

@@ -11,17 +11,24 @@ from torch import Tensor, nn
 LEVELS = 1 << 16
 
 
+def drop(values: Tensor, p: float) -> Tensor:
+    """Return values on the processor with elements zeroed at random, the others enlarged; `p` rounds to a multiple of 1/65536."""
+    cut = round(p * LEVELS)
+    if cut in (0, LEVELS):
+        return nn.functional.dropout(values, p)
+    words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
+    levels = words.view(torch.int16)[: values.numel()].view(values.shape)
+    return values * (levels >= cut - LEVELS // 2).to(values.dtype).mul_(LEVELS / (LEVELS - cut))
+
+
 class Dropout(nn.Dropout):
-    """As `nn.Dropout`, with the probability rounded to a multiple of 1/65536; on other devices PyTorch's own."""
+    """As `nn.Dropout`; on devices other than the processor PyTorch's own."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that nn.Dropout has
         """Return the tensor with elements zeroed at random and the others enlarged, in training only."""
-        cut = round(self.p * LEVELS)
-        if not self.training or input.device.type != "cpu" or cut in (0, LEVELS):
+        if not self.training or input.device.type != "cpu":
             return super().forward(input)
-        words = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
-        levels = words.view(torch.int16)[: input.numel()].view(input.shape)
-        return input * (levels >= cut - LEVELS // 2).to(input.dtype).mul_(LEVELS / (LEVELS - cut))
+        return drop(input, self.p)
 
 
 def with_cheap_dropout(module: nn.Module) -> None:

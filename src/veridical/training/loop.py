@@ -254,6 +254,8 @@ class _Trainer:
             [{"params": group.parameters, "lr": group.lr} for group in groups],
             betas=settings.betas,
             weight_decay=settings.weight_decay,
+            fused=self.recipe.runtime.precision
+            != "16-mixed",  # there it would unscale gradients that are clipped unscaled
         )
         restore_moments(kept, self.detector, self.optimiser)
         model, wrapped = self.fabric.setup(self.detector, self.optimiser)

@@ -1,0 +1,50 @@
+"""Attention for the library's speech encoders while they learn on a processor.
+
+PyTorch's fused attention cannot drop anything there and falls back to a slow path, and its gradients are slow in bfloat16. For
+the fifty steps of a clip of a second the plain products take a third of the time (benchmarks/attention.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from veridical.models.dropout import drop
+
+NAME = "veridical"
+"""In the library's register of attentions."""
+
+# B clips, H heads, A audio steps, D features of a head
+
+
+def attend(
+    module: nn.Module,
+    query_BHAD: Tensor,
+    key_BHAD: Tensor,
+    value_BHAD: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float,
+    dropout: float = 0.0,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Return what each step takes from all steps (B, A, H, D), as the library wants it; PyTorch's own where that is faster."""
+    pays = module.training and query_BHAD.device.type == "cpu" and (dropout > 0 or query_BHAD.dtype == torch.bfloat16)
+    if not pays or attention_mask is not None:
+        given = (module, query_BHAD, key_BHAD, value_BHAD, attention_mask)
+        found: tuple[Tensor, None] = sdpa_attention_forward(
+            *given, scaling=scaling, dropout=dropout, is_causal=False, **others
+        )
+        return found
+    shares_BHAA = torch.matmul(query_BHAD * scaling, key_BHAD.transpose(2, 3)).softmax(-1)
+    return torch.matmul(drop(shares_BHAA, dropout), value_BHAD).transpose(1, 2), None
+
+
+def with_cheap_attention(model: PreTrainedModel) -> None:
+    """Let a model of the library attend by `attend`."""
+    AttentionInterface.register(NAME, attend)
+    model.set_attn_implementation(NAME)
