@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.clips.making import SMALL, make_clip, make_manifest, make_store
 
 from veridical.artefacts import read_json, write_json
-from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings, verify
 from veridical.clips import writer as writer_file
 from veridical.errors import ArtefactError, UsageError
 
@@ -162,6 +162,31 @@ def test_clips_without_ledger_row_are_deleted(tmp_path, monkeypatch):
     with ClipWriter(path) as writer:
         assert writer.num_orphans == 2
         writer.add(LedgerEntry("b", "ok"), [make_clip("b", 0.0), make_clip("b", 1.0)])
+    assert ClipStore.open(path).fingerprint == make_store(tmp_path / "whole", {"a": 2, "b": 2}).fingerprint
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("table", ["clips.lance", "ledger.lance"])
+def test_an_interrupted_commit_writes_nothing_twice(tmp_path, monkeypatch, table, written):
+    path = tmp_path / "s"
+    make_store(path, {"a": 2})
+    real_append = writer_file._append
+
+    def interrupted(rows, where: Path):
+        if where.name != table or written:
+            real_append(rows, where)
+        if where.name == table:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer_file, "_append", interrupted)
+    with pytest.raises(KeyboardInterrupt), ClipWriter(path) as writer:
+        writer.add(LedgerEntry("b", "ok"), [make_clip("b", 0.0), make_clip("b", 1.0)])
+        writer.commit()
+    with ClipWriter(path) as writer:
+        if "b" not in set(ClipStore.open(path).ledger()["video_id"]):
+            writer.add(LedgerEntry("b", "ok"), [make_clip("b", 0.0), make_clip("b", 1.0)])
+    assert verify(ClipStore.open(path)) == []
     assert ClipStore.open(path).fingerprint == make_store(tmp_path / "whole", {"a": 2, "b": 2}).fingerprint
 
 

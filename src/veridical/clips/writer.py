@@ -97,22 +97,27 @@ class ClipWriter:
     def commit(self) -> None:
         """Write what was added since the last commit: clips first, then the ledger.
 
+        What an interruption (Ctrl-C) or an error leaves of it is not tried again, as clips would be written twice: the next
+        writer deletes clips without a ledger row, and their videos are prepared again.
+
         Raises:
             ArtefactError: when the disk is full or cannot be written; the store stays as it was and can be continued.
         """
         if not self._entries:
             return
+        tables, entries = self._tables, self._entries
+        self._tables, self._entries = [], []
         try:
-            if self._tables:
-                _append(pa.concat_tables(self._tables), self.path / CLIPS_TABLE)
-            rows = [entry.to_row() for entry in self._entries]
+            if tables:
+                _append(pa.concat_tables(tables), self.path / CLIPS_TABLE)
+            rows = [entry.to_row() for entry in entries]
             _append(pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA), self.path / LEDGER_TABLE)
         except OSError as error:
             raise ArtefactError(
                 f"{self.path}: cannot be written ({first_cause(error)}); make room and run the same "
                 f"command again, the videos committed before are kept"
             ) from error
-        self._tables, self._entries, self._since = [], [], time.monotonic()
+        self._since = time.monotonic()
 
     def forget(self, video_ids: Iterable[str]) -> None:
         """Take videos out of the store, ledger row first, so that they are prepared again."""
