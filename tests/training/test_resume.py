@@ -122,17 +122,29 @@ def test_killed_again_and_again_at_random_steps(store: ClipStore, uninterrupted:
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "other"])
-def test_a_damaged_state_is_refused(store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path, damage: str) -> None:
-    copy = shutil.copytree(uninterrupted.run, tmp_path / "run")
-    (tensors,) = (copy / "state").glob("*.safetensors")
+@pytest.mark.parametrize("within", [True, False])
+def test_a_damaged_state_is_refused(
+    store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path, damage: str, within: bool
+) -> None:
+    run = tmp_path / "run"
+    if within:
+        with listening(StopsAt(2)), pytest.raises(KeyboardInterrupt):
+            train(short_recipe(store.path), run)
+    else:
+        shutil.copytree(uninterrupted.run, run)
+    path = run / "state" / "progress.json"
+    tensors = run / "state" / json.loads(path.read_text())["tensors"]
+    assert (tensors.resolve().parent == path.resolve().parent) is within, (
+        "between stages: the model of the stage before"
+    )
     if damage == "gone":
         tensors.unlink()
     elif damage == "cut":
         tensors.write_bytes(tensors.read_bytes()[:100])
     else:
-        (copy / "state" / "progress.json").write_text('{"stage": 1}')
+        path.write_text('{"stage": 1}')
     with pytest.raises(ArtefactError, match="state to resume from is damaged"):
-        train(short_recipe(store.path), copy, resume=True)
+        train(short_recipe(store.path), run, resume=True)
 
 
 def test_a_finished_run_is_left_alone_by_resume(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """State of a run between two steps: tensors in safetensors, the rest in JSON, no pickle.
 
 `progress.json` is replaced last and names the tensor file that belongs to it, so that a process which is killed at any moment
-leaves either the state before or the state after.
+leaves either the state before or the state after. Between two stages that file is the model of the stage that has ended.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from veridical.models.freezing import trainable_names
 PROGRESS_FILE = "progress.json"
 BEST_FILE = "best.safetensors"
 """In the folder of a stage: what the stage learns, as it was at its best epoch."""
+_MODEL = "model:"
 _SLOTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -83,8 +85,7 @@ class SavedState:
 
     def restore_model(self, detector: Detector) -> None:
         """Load the saved weights."""
-        prefix = "model:"
-        weights = {name[len(prefix) :]: value for name, value in self.tensors.items() if name.startswith(prefix)}
+        weights = {name.removeprefix(_MODEL): value for name, value in self.tensors.items() if name.startswith(_MODEL)}
         detector.load_state_dict(weights)
 
 
@@ -99,12 +100,28 @@ def save_state(folder: Path, progress: Progress, detector: Detector, others: dic
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{progress.stage}-{progress.epoch}-{progress.step}.safetensors"
-    weights = {f"model:{key}": value.detach().cpu().contiguous() for key, value in detector.state_dict().items()}
+    weights = {f"{_MODEL}{key}": value.detach().cpu().contiguous() for key, value in detector.state_dict().items()}
     with atomic_path(folder / name) as temporary:
         save_file({**weights, **others}, temporary)
-    write_json(folder / PROGRESS_FILE, {"tensors": name, **asdict(progress)})
+    _replace_progress(folder, progress, name)
+
+
+def save_stage_start(folder: Path, progress: Progress, weights: Path) -> None:
+    """Write what resuming needs at the start of a stage.
+
+    Args:
+        folder: Of the state.
+        progress: Where the run stands.
+        weights: File of the whole model, as the stage before left it; it has to stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace_progress(folder, progress, os.path.relpath(weights, folder))
+
+
+def _replace_progress(folder: Path, progress: Progress, tensors: str) -> None:
+    write_json(folder / PROGRESS_FILE, {"tensors": tensors, **asdict(progress)})
     for path in folder.glob("*.safetensors*"):
-        if path.name != name:
+        if path.name != tensors:
             path.unlink(missing_ok=True)
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
@@ -120,7 +137,9 @@ def load_state(folder: Path) -> SavedState | None:
         return None
     values = read_json(folder / PROGRESS_FILE)
     try:
-        tensors = load_file(folder / values.pop("tensors"))
+        path = folder / values.pop("tensors")
+        of_a_model = path.parent != folder
+        tensors = {f"{_MODEL}{name}" if of_a_model else name: value for name, value in load_file(path).items()}
         values["opened"] = [(number, epoch) for number, epoch in values["opened"]]
         values["losses"] = {video: (total, count) for video, (total, count) in values["losses"].items()}
         return SavedState(Progress(**values), tensors)
@@ -164,10 +183,11 @@ def restore_moments(tensors: dict[str, Tensor], detector: Detector, optimiser: t
     """Put moments back into an optimiser over the trainable parameters; those without any begin anew."""
     named = dict(detector.named_parameters())
     for name in trainable_names(detector):
+        weight = named[name]
         found = {slot: tensors[f"{slot}:{name}"] for slot in _SLOTS if f"{slot}:{name}" in tensors}
-        if found:
-            device = named[name].device
-            optimiser.state[named[name]] = {
-                slot: tensor.clone() if slot == "step" else tensor.to(device, copy=True)
+        if found:  # a fused optimiser wants all of it on the device, and moments that lie in memory as their weight does
+            where = weight.device if optimiser.defaults["fused"] else "cpu"
+            optimiser.state[weight] = {
+                slot: tensor.to(where, copy=True) if slot == "step" else torch.empty_like(weight).copy_(tensor)
                 for slot, tensor in found.items()
             }

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from veridical import progress
-from veridical.artefacts import read_json, write_json
+from veridical.artefacts import atomic_path, read_json, write_json
 from veridical.errors import DivergedError, StageStoppedError
 from veridical.inference.bundle import WEIGHTS_FILE, save_weights
 from veridical.inference.encoding import pick_device, settled
@@ -36,6 +36,7 @@ from veridical.training.checkpoints import (
     restore_best,
     restore_moments,
     save_best,
+    save_stage_start,
     save_state,
 )
 from veridical.training.data import TrainingData, load_data
@@ -421,13 +422,15 @@ class _Trainer:
         best = rows[done.best_epoch]
         verdict = decision(best, stopping.stop_run_below)
         if self.fabric.is_global_zero:
-            save_weights(folder / WEIGHTS_FILE, self.detector)
+            with atomic_path(folder / WEIGHTS_FILE) as temporary:
+                save_weights(temporary, self.detector)
             summary = StageSummary(stage.name, done.epoch, done.best_epoch, done.best_auc, verdict.name)
             write_json(folder / "stage.json", vars(summary))
             progress.say(stage_table(best, done.epoch, verdict))
         if verdict.ends_run:
             raise StageStoppedError(f"{self.run.path}: stage {stage.name}: {verdict.reason}")
         self.progress, self.optimiser, self.restored = done.next_stage(), None, {}
-        self._save()
         if self.fabric.is_global_zero:
+            save_stage_start(self.run.state_folder, self.progress, folder / WEIGHTS_FILE)
             (folder / BEST_FILE).unlink()
+        self.saved_at = time.monotonic()
