@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.base.clock import Clock
 from tests.forgery.working import unlucky_maker
 
+from veridical import workers
 from veridical.artefacts import Manifest, Video
 from veridical.errors import UsageError
 from veridical.forgery import FORGERIES, files, forge, making, reading
@@ -153,8 +155,11 @@ def test_the_same_pictures_give_the_same_file(world, tmp_path):
 
 
 def test_a_crash_and_a_hang_cost_one_video_each(world, tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(workers, "time", clock)
+    monkeypatch.setattr(files, "run_jobs", clock.forward_after(workers.run_jobs, 2 * len(world) - 1, seconds=600))
     monkeypatch.setattr(files, "maker", unlucky_maker)
-    report = _forged(world, tmp_path / "out", methods=("desync",), workers=2, timeout_s=6)
+    report = _forged(world, tmp_path / "out", methods=("desync",), workers=2, timeout_s=600)
     assert {name: report.count("desync", name) for name in ("ok", "died", "timeout")} == {
         "ok": 4,
         "died": 1,
@@ -162,7 +167,7 @@ def test_a_crash_and_a_hang_cost_one_video_each(world, tmp_path, monkeypatch):
     }
     reasons = {outcome.status: outcome.reason for outcome in report.outcomes}
     assert "SIGABRT" in reasons["died"]
-    assert "6 s" in reasons["timeout"]
+    assert "600 s" in reasons["timeout"]
 
 
 def test_a_full_disk_ends_the_run(world, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A worker that dies on one video and hangs on another; in a file of its own because workers import it by name."""
+"""A worker that dies of one forgery and hangs in another; in a file of its own because workers import it by name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from veridical.forgery.making import Job, Outcome
 
 def unlucky_maker() -> Callable[[Job], list[Outcome]]:
     def make(job: Job) -> list[Outcome]:
-        if job.target.video_id == "d/p0/0":
+        if (job.method, job.target.video_id) == ("desync", "d/p0/0"):
             os.abort()
-        if job.target.video_id == "d/p1/0":
-            time.sleep(60)
+        if (job.method, job.target.video_id) == ("desync", "d/p1/0"):
+            time.sleep(120)
         return [Outcome(job.target.video_id, job.method, "ok")]
 
     return make

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,32 +51,53 @@ class MarkerTools(Tools):
         return MarkerDetector()
 
 
-class SlowTools(MarkerTools):
-    """Takes its time, so that there is some to interrupt."""
-
-    def detector_for_video(self) -> MarkerDetector:
-        time.sleep(0.2)
-        return MarkerDetector()
-
-
 class HangingDetector(MarkerDetector):
-    """Never comes back from the twentieth picture of a video."""
+    """Hangs in the twentieth picture of a video, and leaves a file that says so."""
 
-    def __init__(self) -> None:
-        self.num_pictures = 0
+    def __init__(self, sign: Path) -> None:
+        self.sign, self.num_pictures = sign, 0
 
     def detect(self, image: npt.NDArray[np.uint8]) -> list[Face]:
         self.num_pictures += 1
         if self.num_pictures == 20:
-            time.sleep(600)
+            self.sign.touch()
+            time.sleep(120)
         return super().detect(image)
 
 
-class HangingTools(MarkerTools):
-    """Hangs in videos of four seconds or more."""
+@dataclass
+class Hanging:
+    """Makes tools that hang in videos of four seconds or more; picklable."""
 
-    def detector_for_video(self) -> MarkerDetector:
-        return HangingDetector()
+    sign: Path
+
+    def __call__(self, settings: StoreSettings) -> MarkerTools:
+        tools = MarkerTools(settings)
+        tools.detector_for_video = lambda: HangingDetector(self.sign)  # type: ignore[method-assign]
+        return tools
+
+
+@dataclass
+class StuckAfter:
+    """Makes tools that are stuck in the video after so many, and leave a file then, until the parent is gone; picklable."""
+
+    videos: int
+    sign: Path
+
+    def __call__(self, settings: StoreSettings) -> MarkerTools:
+        tools = MarkerTools(settings)
+        tools.detector_for_video = self.detector  # type: ignore[method-assign]
+        return tools
+
+    def detector(self) -> MarkerDetector:
+        if self.videos == 0:
+            parent = os.getppid()
+            self.sign.touch()
+            while os.getppid() == parent:
+                time.sleep(0.1)
+            os._exit(0)
+        self.videos -= 1
+        return MarkerDetector()
 
 
 def grey_of(number: int) -> int:

@@ -27,7 +27,7 @@ def stillborn() -> Callable[[object], object]:
 def do(job: object) -> object:
     """Return the job, or sleep, die, or fail."""
     if job == "sleep":
-        time.sleep(60)
+        time.sleep(120)
     if job == "die":
         os._exit(7)
     if job == "crash":

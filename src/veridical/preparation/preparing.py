@@ -254,7 +254,7 @@ def _incoming(store_path: Path) -> Generator[Path]:
     """Yield a folder for this run's files of encoded clips; what an interrupted run left is deleted first."""
     parent = store_path / INCOMING
     shutil.rmtree(parent, ignore_errors=True)
-    parent.mkdir()
+    parent.mkdir(exist_ok=True)  # the worker of a run that was killed may still have been writing there
     try:
         yield Path(tempfile.mkdtemp(dir=parent))
     finally:
