@@ -28,6 +28,8 @@ START_TIMEOUT_S = 300.0
 """Without any worker for longer than this, the run ends."""
 CONNECT_TIMEOUT_S = 10.0
 POLL_S = 1.0
+NOTICE_S = 60.0
+"""A machine that cannot be reached may count as alive for so long: Ray asks it five times before it calls it gone."""
 MAX_CRASHES = 2
 MAX_LOSSES = 5
 """Of one video, its workers' crashes and its lost machines together: a video might be what brings machines down."""
@@ -139,7 +141,9 @@ class _Crew:
         self._waiting = deque(_Try(job) for job in jobs)
         self._busy: dict[Any, _Task] = {}
         self._deaths = 0
-        self._worked = time.monotonic()
+        self._idle_s = 0.0
+        self._doubted: dict[str, float] = {}
+        """When a machine was last waited for."""
 
     def hire(self, number: int) -> None:
         """Start actors."""
@@ -155,13 +159,14 @@ class _Crew:
     def results(self) -> Iterator[tuple[Job, Outcome | Lost]]:
         """Hand out the jobs until all are done."""
         while self._waiting or any(task.of for task in self._busy.values()):
+            since = time.monotonic()
             done, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=POLL_S)
+            working = any(task.of for task in self._busy.values())
+            self._idle_s = 0.0 if working else self._idle_s + time.monotonic() - since
             for reference in done:
                 yield from self._received(reference, self._busy.pop(reference))
             yield from self._too_slow()
-            if any(task.of for task in self._busy.values()):
-                self._worked = time.monotonic()
-            elif time.monotonic() - self._worked > START_TIMEOUT_S:
+            if self._idle_s > START_TIMEOUT_S:
                 raise WorkerFailedError(
                     f"no worker started within {START_TIMEOUT_S:.0f} s; does the cluster have a free core?"
                 )
@@ -181,13 +186,14 @@ class _Crew:
 
     def _died(self, task: _Task, error: Exception) -> Iterator[tuple[Job, Outcome | Lost]]:
         """Try a job again whose worker or result was lost, within limits; and replace the worker."""
-        self._deaths += 1
+        crashed = self._crashed(task.node, error)
+        self._deaths += crashed or not task.node
         cause = " ".join(str(error).split())[:200]
         if self._deaths > MAX_DEATHS_IN_A_ROW:
             raise WorkerFailedError(f"workers cannot be kept alive: {cause}")
         self._ray.kill(task.actor)
         if task.of is not None:
-            tried = _Try(task.of.job, task.of.crashes + self._lives(task.node), task.of.losses + 1)
+            tried = _Try(task.of.job, task.of.crashes + crashed, task.of.losses + 1)
             if tried.crashes < MAX_CRASHES and tried.losses < MAX_LOSSES:
                 self._waiting.append(tried)
             else:
@@ -195,17 +201,32 @@ class _Crew:
                 yield tried.job, Lost("died", reason, time.monotonic() - task.since)
         self._replace()
 
+    def _crashed(self, node: str, error: Exception) -> bool:
+        """Return whether a worker died on a machine that lives on; where that is in doubt, wait until Ray knows."""
+        if isinstance(error, self._ray.exceptions.ActorUnavailableError):
+            since = self._doubted.get(node, -float("inf"))
+            if (
+                time.monotonic() - since > 2 * NOTICE_S
+            ):  # else the wait for another worker of that machine was for this one too
+                since = self._doubted[node] = time.monotonic()
+            while self._lives(node) and time.monotonic() < since + NOTICE_S:
+                time.sleep(POLL_S)
+        return self._lives(node)
+
     def _lives(self, node: str) -> bool:
         """Return whether a machine is still in the cluster."""
         return any(known["NodeID"] == node and known["Alive"] for known in self._ray.nodes())
 
     def _too_slow(self) -> Iterator[tuple[Job, Outcome | Lost]]:
+        """Give up the videos that take too long; not those that are done and were not fetched yet."""
         now = time.monotonic()
-        for reference, task in list(self._busy.items()):
-            if task.of is not None and now - task.since > self._timeout_s:
-                del self._busy[reference]
-                self._ray.kill(task.actor)
-                self._replace()
+        late = [ref for ref, task in self._busy.items() if task.of and now - task.since > self._timeout_s]
+        _, late = self._ray.wait(late, num_returns=len(late), timeout=0) if late else ([], late)
+        for reference in late:
+            task = self._busy.pop(reference)
+            self._ray.kill(task.actor)
+            self._replace()
+            if task.of is not None:
                 yield task.of.job, Lost("timeout", f"not done after {self._timeout_s:g} s", now - task.since)
 
     def _replace(self) -> None:
