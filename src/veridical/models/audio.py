@@ -203,7 +203,7 @@ def build_audio_encoder(settings: AudioEncoderSettings, load_weights: bool = Tru
 
 _REGULAR = {"apply_spec_augment": False, "layerdrop": 0.0}
 _AS_PUBLISHED = {"activation_dropout": 0.0}
-"""Where the library's default is not what the base models were trained with."""
+"""Where the library's default is not what the base models were pretrained with (fairseq's configurations of both)."""
 
 
 def _build_wav2vec2(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
