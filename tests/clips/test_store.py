@@ -36,7 +36,7 @@ def assert_same(kept: Clip, given_clip: Clip) -> None:
             assert one.dtype == other.dtype
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     videos=st.dictionaries(names, st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=4),
     commit_bytes=st.sampled_from([1, 10**9]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,8 @@ def test_finished_videos_are_kept_and_missing_ones_made_alike(corpus: tuple[Path
 
 def test_a_corpus_can_grow(corpus: tuple[Path, Manifest], tmp_path: Path) -> None:
     folder, manifest = corpus
-    grown = _render(folder, num_identities=3)
+    shutil.copytree(folder, tmp_path / "grown")
+    grown = _render(tmp_path / "grown", num_identities=3)
     assert len(grown) == 3
     assert [video.attributes for video in grown.videos()][:2] == [video.attributes for video in manifest.videos()]
 
