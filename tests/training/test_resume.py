@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -21,7 +19,7 @@ from tiny import tiny_recipe, tiny_values
 from veridical.clips import ClipStore
 from veridical.errors import ArtefactError, UsageError
 from veridical.progress import Task, listening
-from veridical.training import Recipe, Run, TrainSummary, loop, train
+from veridical.training import Recipe, Run, TrainSummary, checkpoints, loop, train
 from veridical.training.distributed import start_fabric
 
 
@@ -70,11 +68,13 @@ class StopsAt:
         self.said.append(message)
 
 
-@pytest.mark.parametrize("first", [1, 5, 9])
+@pytest.mark.parametrize(
+    "batch", [1, 6, 12, *(pytest.param(number, marks=pytest.mark.slow) for number in (2, 3, 4, 5, 7, 8, 9, 10, 11))]
+)
 def test_interrupted_and_resumed_equals_uninterrupted(
-    store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path, first: int
+    store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path, batch: int
 ) -> None:
-    listener = StopsAt(first + int(np.random.default_rng().integers(4)))  # of 12 batches
+    listener = StopsAt(batch)  # of 12
     recipe = short_recipe(store.path, runtime={"accelerator": "cpu", "threads": 1})
     before = signal.getsignal(signal.SIGINT)  # a shell has its background jobs ignore it
     with listening(listener), pytest.raises(KeyboardInterrupt):
@@ -86,37 +86,53 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert_equal_runs(train(recipe, tmp_path / "run", resume=True), uninterrupted)
 
 
-def killed_run(store: Path, run: Path, until: tuple[int, int, int]) -> None:
-    """Train in a process, resuming what is there, and kill it as soon as it has saved that stage, epoch and step, or later."""
+def stuck_run(store: Path, run: Path, until: tuple[int, int, int], moment: str, sign: Path) -> None:
+    """Train, resuming what is there; be stuck `before` or `after` that stage, epoch and step, or a later one, is saved."""
+    write = checkpoints.write_json
+
+    def stuck(path: Path, values: dict[str, Any]) -> None:
+        reached = (values["stage"], values["epoch"], values["step"]) >= until
+        if moment == "after" or not reached:
+            write(path, values)
+        if reached:
+            sign.touch()
+            time.sleep(600)
+
+    checkpoints.write_json = stuck
+    train(short_recipe(store), run, resume=True)
+
+
+def killed_run(store: Path, run: Path, until: tuple[int, int, int], moment: str) -> None:
+    """Let another process train until it is stuck in saving a state, and kill it there."""
+    sign, told = (run.with_name(f"{'-'.join(map(str, until))}.{kind}") for kind in ("stuck", "txt"))
     code = (
-        "import sys; sys.path.insert(0, sys.argv[3])\n"
-        "from pathlib import Path\nfrom test_resume import short_recipe\nfrom veridical.training import train\n"
-        "train(short_recipe(Path(sys.argv[1])), Path(sys.argv[2]), resume=True)"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path\nfrom test_resume import stuck_run\n"
+        f"stuck_run(Path({str(store)!r}), Path({str(run)!r}), {until}, {moment!r}, Path({str(sign)!r}))"
     )
-    arguments = [sys.executable, "-c", code, str(store), str(run), str(Path(__file__).parent)]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    path = run / "state" / "progress.json"
-    for _ in range(30000):
-        saved = json.loads(path.read_text()) if path.exists() else {"stage": -1, "epoch": 0, "step": 0}
-        if (saved["stage"], saved["epoch"], saved["step"]) >= until:
-            break
-        assert process.poll() is None, "ended before it could be killed"
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with told.open("wb") as errors:
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=errors)
+    try:
+        for _ in range(12000):
+            if sign.exists():
+                break
+            assert process.poll() is None, told.read_text()
+            time.sleep(0.05)
+        assert sign.exists()
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
 
 
 def test_killed_and_resumed_equals_uninterrupted(store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path) -> None:
-    killed_run(store.path, tmp_path / "run", (0, 1, 1))
+    killed_run(store.path, tmp_path / "run", (0, 1, 1), "after")
     assert_equal_runs(train(short_recipe(store.path), tmp_path / "run", resume=True), uninterrupted)
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_at_random_steps(store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path) -> None:
-    steps = [(stage, epoch, step) for stage in range(3) for epoch in range(2) for step in range(2)][1:]
-    chosen = sorted(np.random.default_rng().choice(len(steps), 4, replace=False).tolist())
-    for number in chosen:
-        killed_run(store.path, tmp_path / "run", steps[number])
+def test_killed_again_and_again(store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path) -> None:
+    for until, moment in (((0, 0, 2), "before"), ((1, 0, 0), "after"), ((1, 1, 1), "before"), ((2, 1, 2), "after")):
+        killed_run(store.path, tmp_path / "run", until, moment)
     resumed = train(short_recipe(store.path), tmp_path / "run", resume=True)
     assert_equal_runs(resumed, uninterrupted)
 
