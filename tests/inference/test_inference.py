@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from veridical.artefacts import Manifest
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
@@ -25,6 +26,7 @@ from veridical.inference import (
     save_bundle,
     score_store,
 )
+from veridical.inference.bundle import save_tensors
 from veridical.inference.encoding import autocast, pick_device, settled
 from veridical.media import write_video
 from veridical.models import Detector, DetectorSettings
@@ -196,6 +198,15 @@ def test_a_model_can_be_read_by_whom_other_files_can(bundle: Bundle, tmp_path: P
     assert len(set(modes.values())) == 1, modes
 
 
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)\nmore")
+
+    monkeypatch.setattr("veridical.inference.bundle.save_file", full)
+    with pytest.raises(ArtefactError, match=r"cannot be written \(.*No space left.*28\)\); make room; .*--resume$"):
+        save_tensors(tmp_path / "model.safetensors", {"a": torch.zeros(9)})
+
+
 def test_devices(bundle: Bundle) -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert bundle.to(pick_device("auto")).facts == bundle.facts
@@ -222,7 +233,8 @@ def test_automatic_precision_is_half_where_the_processor_has_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     device = torch.device("cpu")
     assert settled("auto", device) == precision
-    assert settled("16-mixed", device) == "16-mixed"
+    with pytest.raises(UsageError, match="16-mixed needs a graphics processor"):
+        settled("16-mixed", device)
     with autocast(device, "auto"):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)

@@ -13,6 +13,7 @@ import torch
 from tiny import tiny_recipe
 
 from veridical.clips import ClipStore
+from veridical.errors import ArtefactError
 from veridical.models import Detector, Features
 from veridical.models.freezing import set_trainable
 from veridical.randomness import seed_from
@@ -127,3 +128,12 @@ def test_what_changes_features_changes_their_key(store: ClipStore, changes: dict
     with torch.no_grad():
         next(detector.audio.blocks[0].parameters()).add_(1)
     assert frozen_fingerprint(detector, store, tiny_recipe(store.path)) != before
+
+
+def test_damaged_features_say_what_to_delete(tmp_path: Path) -> None:
+    table = FeatureTable(tmp_path / "kept" / "key.lance", 3)
+    table.put(np.arange(3), 0, some_features(3))
+    file = max((tmp_path / "kept").rglob("data/*.lance"), key=lambda path: path.stat().st_size)
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(ArtefactError, match=r"kept: kept features are damaged .*; delete this folder"):
+        FeatureTable(tmp_path / "kept" / "key.lance", 3)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -262,6 +264,38 @@ def test_a_refused_run_leaves_no_folder_and_another_folder_is_left_alone(store: 
     with pytest.raises(UsageError, match="is a file, and a run is a folder"):
         train(tiny_recipe(store.path), tmp_path / "mine" / "talk.mp4")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["talk.mp4"]
+
+
+def test_one_process_trains_in_a_run(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
+    copy = shutil.copytree(summary.run, tmp_path / "run")
+    with Run(copy).alone(), pytest.raises(UsageError, match="another process is writing to this run"):
+        train(tiny_recipe(store.path), copy, resume=True)
+    new = tmp_path / "new"
+    new.mkdir()
+    with Run(new).alone(), pytest.raises(UsageError, match="another process is writing to this run"):
+        train(tiny_recipe(store.path), new)
+    assert not Run(new).recipe_path.exists()
+    assert train(tiny_recipe(store.path), copy, resume=True).stages
+
+
+def test_data_that_cannot_be_compared_are_refused(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
+    copy = shutil.copytree(summary.run, tmp_path / "run")
+    (copy / "data.json").unlink()
+    with pytest.raises(UsageError, match="cannot be told whether the data are the same"):
+        train(tiny_recipe(store.path), copy, resume=True)
+
+
+def test_a_model_that_does_not_hear_learns_what_is_seen(store: ClipStore) -> None:
+    recipe = tiny_recipe(store.path)
+    data = load_data(recipe.data, recipe.inputs)
+    for hears, target in ((True, 1), (False, 0)):
+        clips = data.for_objective("joint", "train", hears)
+        assert set(clips.loc[clips["generator"] == "hum", "target"]) == {target}
+        assert set(clips.loc[clips["generator"] == "stripes", "target"]) == {1}
+    known = data.clips["visual_label"].where(data.clips["label"] == 0)
+    unsaid = replace(data, clips=data.clips.assign(visual_label=known))
+    found, whole = unsaid.for_objective("joint", "train", hears=False), data.for_objective("joint", "train")
+    assert found["target"].tolist() == whole["target"].tolist(), "what is forged is not known: the video's own label"
 
 
 def test_another_preparation_is_refused(store: ClipStore, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One writer at a time in a store, and none while it is copied: a lock on a file, which ends with its process."""
+"""One writer at a time in a folder, and none while a store is copied: a lock on a file, which ends with its process."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from veridical.errors import UsageError
 LOCK_FILE = ".writer.lock"
 
 
-def lock_for_writing(store: Path) -> int:
-    """Lock a store and return the handle; closing it gives the store free.
+def lock_for_writing(folder: Path, what: str = "store") -> int:
+    """Lock a store, or another kind of folder, and return the handle; closing it gives the folder free.
 
     Raises:
-        UsageError: when another process is writing to the store, or copying it.
+        UsageError: when another process is writing to it, or copying it.
     """
-    handle = os.open(store / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        _take(handle, store, fcntl.LOCK_EX)
+        _take(handle, folder, fcntl.LOCK_EX, what)
     except UsageError:
         os.close(handle)
         raise
@@ -44,17 +44,17 @@ def unwritten(store: Path) -> Generator[None]:
         yield
         return
     try:
-        _take(handle, store, fcntl.LOCK_SH)
+        _take(handle, store, fcntl.LOCK_SH, "store")
         yield
     finally:
         os.close(handle)
 
 
-def _take(handle: int, store: Path, kind: int) -> None:
+def _take(handle: int, folder: Path, kind: int, what: str) -> None:
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except OSError:
         holder = os.read(handle, 200).decode(errors="replace").strip() or "never written"
         raise UsageError(
-            f"{store}: another process is writing to this store, or copying it ({holder}); wait for it to end"
+            f"{folder}: another process is writing to this {what}, or copying it ({holder}); wait for it to end"
         ) from None

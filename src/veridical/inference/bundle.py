@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 import veridical
 from veridical.artefacts import atomic_folder, read_json, write_json
@@ -114,11 +116,25 @@ def _weights_file(number: int, count: int) -> str:
 
 
 def save_weights(path: Path, detector: Detector) -> None:
-    """Write all tensors of a detector, readable for whom new files are: safetensors makes files for their owner alone."""
-    path.touch()
-    mode = path.stat().st_mode
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}, path)
-    path.chmod(mode)
+    """Write all tensors of a detector."""
+    save_tensors(path, detector.state_dict())
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors from any device, readable for whom new files are: safetensors makes files for their owner alone.
+
+    Raises:
+        ArtefactError: when the disk is full or cannot be written.
+    """
+    try:
+        path.touch()
+        mode = path.stat().st_mode
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+        path.chmod(mode)
+    except (OSError, SafetensorError) as error:
+        raise ArtefactError(
+            f"{path.parent}: cannot be written ({str(error).splitlines()[0]}); make room; a training run goes on with --resume"
+        ) from None
 
 
 def load_weights(path: Path, detector: Detector) -> None:

@@ -27,7 +27,12 @@ def settled(precision: Precision, device: torch.device) -> Precision:
     """Return the precision that `auto` means on a device; any other as it is.
 
     Graphics processors from CUDA's compute capability 8.0 have bfloat16 products, processors with AVX512-BF16 or AMX.
+
+    Raises:
+        UsageError: for half precision on a processor, which has none.
     """
+    if precision == "16-mixed" and device.type == "cpu":
+        raise UsageError("runtime.precision: 16-mixed needs a graphics processor; use bf16-mixed, 32-true or auto")
     if precision != "auto":
         return precision
     if device.type == "cuda":

@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from veridical.artefacts import atomic_path, read_json, write_json
 from veridical.errors import ArtefactError
+from veridical.inference.bundle import save_tensors
 from veridical.models import Detector
 from veridical.models.freezing import trainable_names
 
@@ -100,9 +101,9 @@ def save_state(folder: Path, progress: Progress, detector: Detector, others: dic
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{progress.stage}-{progress.epoch}-{progress.step}.safetensors"
-    weights = {f"{_MODEL}{key}": value.detach().cpu().contiguous() for key, value in detector.state_dict().items()}
+    weights = {f"{_MODEL}{key}": value for key, value in detector.state_dict().items()}
     with atomic_path(folder / name) as temporary:
-        save_file({**weights, **others}, temporary)
+        save_tensors(temporary, {**weights, **others})
     _replace_progress(folder, progress, name)
 
 
@@ -153,7 +154,7 @@ def save_best(folder: Path, learnt: dict[str, Tensor]) -> None:
     """Keep the tensors that a stage learns; all others stay as they were when it began."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / BEST_FILE) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in learnt.items()}, temporary)
+        save_tensors(temporary, learnt)
 
 
 def restore_best(folder: Path, detector: Detector) -> None:
@@ -185,7 +186,9 @@ def restore_moments(tensors: dict[str, Tensor], detector: Detector, optimiser: t
     for name in trainable_names(detector):
         weight = named[name]
         found = {slot: tensors[f"{slot}:{name}"] for slot in _SLOTS if f"{slot}:{name}" in tensors}
-        if found:  # a fused optimiser wants all of it on the device, and moments that lie in memory as their weight does
+        if (
+            found
+        ):  # a fused optimiser wants all of it on the device, and moments that lie in memory as their weight does
             where = weight.device if optimiser.defaults["fused"] else "cpu"
             optimiser.state[weight] = {
                 slot: tensor.to(where, copy=True) if slot == "step" else torch.empty_like(weight).copy_(tensor)

@@ -47,16 +47,19 @@ class TrainingData:
         facts = self.clips.assign(digest=self.clips["video_id"].map(digests))[_LEARNED_FROM.names]
         return fingerprint(pa.Table.from_pandas(facts, schema=_LEARNED_FROM, preserve_index=False))
 
-    def for_objective(self, objective: Objective, split: str) -> pd.DataFrame:
+    def for_objective(self, objective: Objective, split: str, hears: bool = True) -> pd.DataFrame:
         """Return the clips of a split whose target label is known, with a column `target` (0 or 1).
 
-        For the audio objective only clips with usable sound count.
+        For the audio objective only clips with usable sound count. A model that does not hear learns from the visual label where
+        it is known: a genuine face with a forged voice is real to it.
 
         Raises:
             UsageError: when there are none, or all are of one class.
         """
-        target = TARGETS[objective]
-        clips = self.clips[(self.clips["split"] == split) & self.clips[target].notna()]
+        target, clips = TARGETS[objective], self.clips
+        if objective == "joint" and not hears:
+            clips = clips.assign(label=clips["visual_label"].fillna(clips["label"]))
+        clips = clips[(clips["split"] == split) & clips[target].notna()]
         if objective == "audio":
             clips = clips[clips["usable_sound"]]
         counts = clips.groupby("video_id")[target].max().value_counts()

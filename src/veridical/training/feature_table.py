@@ -7,6 +7,8 @@ changed.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from veridical.errors import ArtefactError
 from veridical.models import Features, Modality
 
 Rows = npt.NDArray[np.int64]
@@ -44,12 +47,17 @@ class FeatureTable:
         self.refresh()
 
     def refresh(self) -> None:
-        """See what was put since, by this process and by others."""
+        """See what was put since, by this process and by others.
+
+        Raises:
+            ArtefactError: when the table is damaged.
+        """
         try:
             self._table = lance.dataset(str(self.path))
         except ValueError:  # nothing was put yet, or a process was killed while it made the table
             return
-        keys = self._table.to_table(columns=["view", "row"])
+        with self._whole():
+            keys = self._table.to_table(columns=["view", "row"])
         views, rows = (keys[name].to_numpy() for name in ("view", "row"))
         self._offsets = {}
         for view in np.unique(views):
@@ -57,6 +65,16 @@ class FeatureTable:
             offsets = np.full(self.num_clips, -1, np.int64)
             offsets[rows[found]] = found
             self._offsets[int(view)] = offsets
+
+    @contextmanager
+    def _whole(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0][:120]
+            raise ArtefactError(
+                f"{self.path.parent}: kept features are damaged ({reason}); delete this folder, they will be computed anew"
+            ) from None
 
     def missing(self, rows: Rows, view: int) -> Rows:
         """Return those of the rows that are not there, each once, ascending."""
@@ -91,7 +109,8 @@ class FeatureTable:
         """Read a batch back, in the order of the rows; they must be there. `only` leaves the other modality empty."""
         schema = self._table.schema
         wanted = [name for name in Features._fields if name in schema.names and name not in _UNREAD[only]]
-        table = self._table.take(self._offsets[view][rows].tolist(), columns=wanted)
+        with self._whole():
+            table = self._table.take(self._offsets[view][rows].tolist(), columns=wanted)
         nothing = torch.zeros(len(rows), 0, 0, device=device)
         parts = {name: _tensor(table[name], schema.field(name)).to(device) for name in wanted}
         return Features(**{"video": nothing, "audio": nothing, **parts})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,15 +128,25 @@ def _train(fabric: Any, recipe: Recipe, run_path: Path, resume: bool) -> TrainSu
     if not run.state_folder.exists():
         refuse_shared(data, recipe.data.accept_leaks)
         refuse_leaks(data, recipe.data.accept_leaks)
+    hears = recipe.model.audio.kind != "none"
     stage_data = {
-        stage.name: (data.for_objective(stage.objective, "train"), data.for_objective(stage.objective, "val"))
+        stage.name: tuple(data.for_objective(stage.objective, split, hears) for split in ("train", "val"))
         for stage in recipe.schedule
     }
-    trainer = _Trainer(fabric, recipe, data, stage_data, run)  # first: weights that cannot be had leave no run behind
-    if fabric.is_global_zero:
-        run.start(recipe, data.fingerprint)
-    fabric.barrier()
-    return trainer.fit()
+    with ExitStack() as alone:
+        begun = run.recipe_path.exists()
+        if fabric.is_global_zero and begun:
+            alone.enter_context(run.alone())
+        trainer = _Trainer(
+            fabric, recipe, data, stage_data, run
+        )  # first: weights that cannot be had leave no run behind
+        if fabric.is_global_zero and not begun:
+            run.path.mkdir(parents=True, exist_ok=True)
+            alone.enter_context(run.alone())
+            run.refuse_other(recipe, data.fingerprint, resume)  # another process may have begun it meanwhile
+            run.start(recipe, data.fingerprint)
+        fabric.barrier()
+        return trainer.fit()
 
 
 class _Trainer:
@@ -145,7 +155,7 @@ class _Trainer:
         fabric: Any,
         recipe: Recipe,
         data: TrainingData,
-        stage_data: dict[str, tuple[pd.DataFrame, pd.DataFrame]],
+        stage_data: dict[str, tuple[pd.DataFrame, ...]],
         run: Run,
     ) -> None:
         torch.set_num_threads(recipe.runtime.num_threads)
@@ -156,6 +166,7 @@ class _Trainer:
         self.interruption = Interruption()
         self.optimiser: torch.optim.Optimizer | None = None
         self.progress, self.restored = Progress(), dict[str, Tensor]()
+        self.frozen_source: FeatureSource | None = None
         self._resume()
         self.saved_at = time.monotonic()
 
@@ -192,9 +203,8 @@ class _Trainer:
             self._stage(number, self.recipe.schedule[number])
         if not self.run.model_folder.exists():
             last = self.recipe.schedule[-1]
-            source = feature_source(self.detector, self.data.store, self.recipe)
             with self.interruption.allowed():
-                found = self._validation(last, source)
+                found = self._validation(last, self._source())
             if self.fabric.is_global_zero:
                 finish_model(self.detector, found, self.data, self.recipe, self.run)
         if self.events is not None:
@@ -266,8 +276,16 @@ class _Trainer:
             followers = [weight for head in heads for weight in head.parameters() if weight.requires_grad]
         apart = {id(weight) for weight in followers}
         others: list[Tensor] = [weight for group in groups for weight in group.parameters if id(weight) not in apart]
-        source = feature_source(self.detector, self.data.store, self.recipe)
-        return _Learning(model, wrapped, groups, (others, followers), source)
+        return _Learning(model, wrapped, groups, (others, followers), self._source())
+
+    def _source(self) -> FeatureSource:
+        """Return where features come from; the key of kept ones hashes all frozen weights: made anew only when these moved."""
+        if any(weight.requires_grad for weight in self.detector.video.parameters()):
+            self.frozen_source = None
+            return feature_source(self.detector, self.data.store, self.recipe)
+        if self.frozen_source is None:
+            self.frozen_source = feature_source(self.detector, self.data.store, self.recipe)
+        return self.frozen_source
 
     def _epoch(self, learning: _Learning, stage: StageSettings) -> None:
         """Train what is left of the epoch."""

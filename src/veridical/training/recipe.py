@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,12 @@ Part = Literal[
     "audio", "audio_projection", "audio_head", "fusion", "lip_sync", "head",
 ]  # fmt: skip
 Objective = Literal["video", "audio", "joint"]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+ALONE: dict[Objective, frozenset[Part]] = {
+    "video": frozenset(("video_backbone", "video_late", "temporal", "video_head", "frame_head")),
+    "audio": frozenset(("audio", "audio_projection", "audio_head")),
+}
+"""What a stage of one modality reaches; no other part would learn."""
 
 
 class DataSettings(Settings):
@@ -35,7 +41,7 @@ class DataSettings(Settings):
     """Labels and splits; the copy inside the store when not given."""
     accept_leaks: tuple[str, ...] = ()
     """Properties that are known to tell the classes apart and are accepted; see `veridical audit`."""
-    clips_per_video: int | None = None
+    clips_per_video: int | None = Field(None, ge=1)
     """Use at most this many windows of each training video, evenly spread; None uses all."""
 
 
@@ -193,10 +199,10 @@ def _plain_stage(name: str, objective: Objective, train: tuple[Part, ...], epoch
 class OptimiserSettings(Settings):
     """AdamW."""
 
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    """Largest norm of the gradient."""
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_norm: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0 leaves gradients as they are."""
 
 
 class EarlyStopping(Settings):
@@ -324,6 +330,14 @@ class Recipe(Settings):
 
     def _check_stage(self, stage: StageSettings) -> None:
         opened = [part for parts in (stage.train, *(opening.train for opening in stage.openings)) for part in parts]
+        unreached = [part for part in opened if part not in ALONE.get(stage.objective, opened)]
+        if unreached or not stage.train:
+            what = f"{unreached[0]} cannot learn from {stage.objective} alone" if unreached else "train names no part"
+            raise ValueError(f"stage {stage.name}: {what}")
+        if not self.losses.segment and not (stage.all_losses and self.losses.video):
+            raise ValueError(
+                f"stage {stage.name}: no term of the loss tells real from fake; set losses.segment above 0"
+            )
         if len(set(opened)) != len(opened):
             raise ValueError(f"stage {stage.name}: a part is opened twice: {opened}")
         if {"video_late", "video_backbone"} <= set(opened):

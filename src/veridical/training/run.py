@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import yaml
 
 from veridical.artefacts import atomic_path, read_json, write_json
+from veridical.clips.lock import lock_for_writing
 from veridical.errors import ArtefactError, UsageError
 from veridical.training.recipe import Recipe, read_recipe
 
@@ -71,7 +75,11 @@ class Run:
             raise UsageError(
                 f"{self.path}: was started with another recipe: {'; '.join(differing)}; resume with {self.recipe_path}"
             )
-        if self.data_path.exists() and read_json(self.data_path)["fingerprint"] != data_fingerprint:
+        if not self.data_path.exists():
+            raise UsageError(
+                f"{self.data_path}: not found, so it cannot be told whether the data are the same; train anew"
+            )
+        if read_json(self.data_path)["fingerprint"] != data_fingerprint:
             raise UsageError(
                 f"{self.path}: was started on other clips, labels or splits than the store and the manifest have now; "
                 "train into another folder"
@@ -86,10 +94,21 @@ class Run:
                 f"{self.path}: holds files and is not a run (no {self.recipe_path.name}); choose a new or empty folder"
             )
 
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Keep other processes from training in this folder.
+
+        Raises:
+            UsageError: when one does.
+        """
+        handle = lock_for_writing(self.path, "run")
+        try:
+            yield
+        finally:
+            os.close(handle)
+
     def start(self, recipe: Recipe, data_fingerprint: str) -> None:
-        """Make the folder of a new run; one that is continued stays as it is."""
-        if self.recipe_path.exists():
-            return
+        """Make the folder of a new run."""
         write_json(self.data_path, {"fingerprint": data_fingerprint})
         with atomic_path(self.recipe_path) as temporary:
             temporary.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
