@@ -24,9 +24,7 @@ from veridical.models import Detector
 from veridical.models.freezing import trainable_names
 
 PROGRESS_FILE = "progress.json"
-BEST_FILE = "best.safetensors"
-"""In the folder of a stage: what the stage learns, as it was at its best epoch."""
-_MODEL = "model:"
+_MODEL, _BEST = "model:", "best:"
 _SLOTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -81,29 +79,32 @@ class SavedState:
     """What was read back."""
 
     progress: Progress
-    tensors: dict[str, Tensor]
-    """`model:<name>`, moments of the optimiser as `<slot>:<name>`."""
+    weights: dict[str, Tensor]
+    """Of the detector."""
+    best: dict[str, Tensor]
+    """What the stage learns, as it was at its best epoch so far; empty before the first."""
+    moments: dict[str, Tensor]
+    """Of the optimiser, as `<slot>:<name>`."""
 
-    def restore_model(self, detector: Detector) -> None:
-        """Load the saved weights."""
-        weights = {name.removeprefix(_MODEL): value for name, value in self.tensors.items() if name.startswith(_MODEL)}
-        detector.load_state_dict(weights)
 
-
-def save_state(folder: Path, progress: Progress, detector: Detector, others: dict[str, Tensor]) -> None:
+def save_state(
+    folder: Path, progress: Progress, detector: Detector, best: dict[str, Tensor], moments: dict[str, Tensor]
+) -> None:
     """Write everything that resuming needs.
 
     Args:
         folder: Of the state.
         progress: Where the run stands.
         detector: Its weights.
-        others: Moments of the optimiser, from `moments`.
+        best: What the stage learns, as it was at its best epoch so far.
+        moments: Of the optimiser, from `moments`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{progress.stage}-{progress.epoch}-{progress.step}.safetensors"
-    weights = {f"{_MODEL}{key}": value for key, value in detector.state_dict().items()}
+    named = ((_MODEL, detector.state_dict()), (_BEST, best))
+    tensors = {f"{prefix}{key}": value for prefix, values in named for key, value in values.items()}
     with atomic_path(folder / name) as temporary:
-        save_tensors(temporary, {**weights, **others})
+        save_tensors(temporary, {**tensors, **moments})
     _replace_progress(folder, progress, name)
 
 
@@ -139,35 +140,24 @@ def load_state(folder: Path) -> SavedState | None:
     values = read_json(folder / PROGRESS_FILE)
     try:
         path = folder / values.pop("tensors")
-        of_a_model = path.parent != folder
-        tensors = {f"{_MODEL}{name}" if of_a_model else name: value for name, value in load_file(path).items()}
+        found = load_file(path)
+        parts = (found, {}, {}) if path.parent != folder else _parted(found)
         values["opened"] = [(number, epoch) for number, epoch in values["opened"]]
         values["losses"] = {video: (total, count) for video, (total, count) in values["losses"].items()}
-        return SavedState(Progress(**values), tensors)
+        return SavedState(Progress(**values), *parts)
     except (KeyError, TypeError, OSError, SafetensorError) as error:
         raise ArtefactError(
             f"{folder}: the state to resume from is damaged ({error}); train into another folder"
         ) from None
 
 
-def save_best(folder: Path, learnt: dict[str, Tensor]) -> None:
-    """Keep the tensors that a stage learns; all others stay as they were when it began."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / BEST_FILE) as temporary:
-        save_tensors(temporary, learnt)
-
-
-def restore_best(folder: Path, detector: Detector) -> None:
-    """Put the best epoch's tensors back.
-
-    Raises:
-        ArtefactError: when the file is missing or damaged.
-    """
-    try:
-        detector.load_state_dict(load_file(folder / BEST_FILE), strict=False)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtefactError(f"{folder / BEST_FILE}: cannot be read ({reason}); train into another folder") from None
+def _parted(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Return the weights, the best ones, and the moments."""
+    weights, best = (
+        {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        for prefix in (_MODEL, _BEST)
+    )
+    return weights, best, {name: value for name, value in tensors.items() if name.startswith(_SLOTS)}
 
 
 def moments(detector: Detector, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -29,13 +29,10 @@ from veridical.randomness import seed_from
 from veridical.training.batches import Rows, class_weights, count_paired, epoch_batches
 from veridical.training.calibration import finish_model
 from veridical.training.checkpoints import (
-    BEST_FILE,
     Progress,
     load_state,
     moments,
-    restore_best,
     restore_moments,
-    save_best,
     save_stage_start,
     save_state,
 )
@@ -165,7 +162,7 @@ class _Trainer:
         self.events = EventWriter(run.tensorboard_folder) if fabric.is_global_zero else None
         self.interruption = Interruption()
         self.optimiser: torch.optim.Optimizer | None = None
-        self.progress, self.restored = Progress(), dict[str, Tensor]()
+        self.progress, self.restored, self.best = Progress(), dict[str, Tensor](), dict[str, Tensor]()
         self.frozen_source: FeatureSource | None = None
         self._resume()
         self.saved_at = time.monotonic()
@@ -178,8 +175,8 @@ class _Trainer:
                 taken, there_are = begin_with(self.detector, self.recipe.start_from)
                 progress.say(f"begins with {taken} of {there_are} tensors of {self.recipe.start_from}")
             return
-        state.restore_model(self.detector)
-        self.progress, self.restored = state.progress, state.tensors
+        self.detector.load_state_dict(state.weights)
+        self.progress, self.restored, self.best = state.progress, state.moments, state.best
         self.fabric.strategy.precision.load_state_dict(state.progress.scaler)
 
     def fit(self) -> TrainSummary:
@@ -232,7 +229,7 @@ class _Trainer:
                 break
             started = time.monotonic()
             self._epoch(learning, stage)
-            self._judge(learning, stage, folder, started)
+            self._judge(learning, stage, started)
             self._save_when_late()
         self._finish_stage(stage, folder)
 
@@ -369,7 +366,7 @@ class _Trainer:
                 raise DivergedError(self._diverged(stage, "the gradient", facts))
 
     def _diverged(self, stage: StageSettings, what: str, facts: pd.DataFrame) -> str:
-        names = ", ".join(f"{row.video_id} at {row.start_s:g} s" for row in facts.itertuples())
+        names = ", ".join(dict.fromkeys(f"{row.video_id} at {row.start_s:g} s" for row in facts.itertuples()))
         where = f"stage {stage.name}, epoch {self.progress.epoch + 1}, batch {self.progress.step + 1}"
         return f"{where}: {what} is not finite; try a lower learning rate, or look at these clips: {names}"
 
@@ -390,23 +387,21 @@ class _Trainer:
         if not self.fabric.is_global_zero:
             return
         kept = self.restored if self.optimiser is None else moments(self.detector, self.optimiser)
-        kept = {name: value for name, value in kept.items() if not name.startswith("model:")}
         self.progress.scaler = dict(self.fabric.strategy.precision.state_dict())
-        save_state(self.run.state_folder, self.progress, self.detector, kept)
+        save_state(self.run.state_folder, self.progress, self.detector, self.best, kept)
         self.saved_at = time.monotonic()
 
     def _validation(self, stage: StageSettings, source: FeatureSource) -> Validation:
         return validate(self.detector, source, self.stage_data[stage.name][1], stage.objective, self.recipe)
 
-    def _judge(self, learning: _Learning, stage: StageSettings, folder: Path, started: float) -> None:
+    def _judge(self, learning: _Learning, stage: StageSettings, started: float) -> None:
         """Validate, keep the best weights, count patience, and write the epoch down."""
         with self.interruption.allowed():
             found = self._validation(stage, learning.source)
         done, stopping = self.progress, self.recipe.early_stopping
         if (found.auc, -found.loss) > (done.best_auc, -done.best_loss):
             done.best_auc, done.best_loss, done.best_epoch = found.auc, found.loss, done.epoch
-            if self.fabric.is_global_zero:
-                save_best(folder, learning_weights(self.detector, stage))
+            self.best = learning_weights(self.detector, stage)
         rises = found.auc > done.reference_auc + stopping.min_delta
         ties = found.auc >= done.best_auc and found.loss < done.reference_loss * (1 - stopping.min_loss_drop)
         if rises or ties:
@@ -432,9 +427,7 @@ class _Trainer:
 
     def _finish_stage(self, stage: StageSettings, folder: Path) -> None:
         """Restore the best weights, say what to make of the stage, and move on."""
-        self.fabric.barrier()
-        restore_best(folder, self.detector)
-        self.fabric.barrier()
+        self.detector.load_state_dict(self.best, strict=False)
         done, stopping = self.progress, self.recipe.early_stopping
         rows = [row for row in done.history if row["stage"] == stage.name]
         best = rows[done.best_epoch]
@@ -447,8 +440,7 @@ class _Trainer:
             progress.say(stage_table(best, done.epoch, verdict))
         if verdict.ends_run:
             raise StageStoppedError(f"{self.run.path}: stage {stage.name}: {verdict.reason}")
-        self.progress, self.optimiser, self.restored = done.next_stage(), None, {}
+        self.progress, self.optimiser, self.restored, self.best = done.next_stage(), None, {}, {}
         if self.fabric.is_global_zero:
             save_stage_start(self.run.state_folder, self.progress, folder / WEIGHTS_FILE)
-            (folder / BEST_FILE).unlink()
         self.saved_at = time.monotonic()

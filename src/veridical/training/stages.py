@@ -55,10 +55,12 @@ def open_parts(detector: Detector, stage: StageSettings, opened: Mapping[int, in
 
 
 def learning_weights(detector: Detector, stage: StageSettings) -> dict[str, Tensor]:
-    """Return the tensors that a stage changes, or may change once its openings have come, by their names in the detector."""
+    """Return copies of the tensors that a stage changes, or may change once its openings have come, by name, off the device."""
     parts = [*stage.train, *(part for opening in stage.openings for part in opening.train)]
     mine = {id(weight) for part in parts for module in part_modules(detector, part) for weight in module.parameters()}
-    return {name: weight.detach() for name, weight in detector.named_parameters() if id(weight) in mine}
+    return {
+        name: weight.detach().to("cpu", copy=True) for name, weight in detector.named_parameters() if id(weight) in mine
+    }
 
 
 def part_modules(detector: Detector, part: Part) -> list[nn.Module]:
