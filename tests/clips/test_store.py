@@ -189,19 +189,58 @@ def test_an_interrupted_commit_writes_nothing_twice(tmp_path, monkeypatch, table
     assert ClipStore.open(path).fingerprint == make_store(tmp_path / "whole", {"a": 2, "b": 2}).fingerprint
 
 
-def test_forget_and_compact_keep_the_rest(tmp_path):
+@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("done", [True, False])
+def test_a_replacement_that_is_interrupted_leaves_old_or_new_clips_or_a_pending_video(
+    tmp_path, monkeypatch, step, done
+):
+    path = tmp_path / "s"
+    make_store(path, {"a": 2, "b": 2})
+    steps = iter(range(4))
+
+    def failing_at_step(real):
+        def act(*arguments):
+            number = next(steps)
+            if number != step or done:
+                real(*arguments)
+            if number == step:
+                raise KeyboardInterrupt
+
+        return act
+
+    with ClipWriter(path) as writer:
+        for name in ("_append", "_delete"):
+            monkeypatch.setattr(writer_file, name, failing_at_step(getattr(writer_file, name)))
+        writer.add(LedgerEntry("a", "ok"), [make_clip("a", 0.0), make_clip("a", 1.0), make_clip("a", 2.0)])
+        assert len(ClipStore.open(path)) == 4, "the old clips are there until the commit"
+        with pytest.raises(KeyboardInterrupt):
+            writer.commit()
+        monkeypatch.undo()
+    with ClipWriter(path) as writer:
+        left = ClipStore.open(path)
+        assert verify(left) == []
+        assert len(left.rows_of("b")) == 2
+        kept = len(left.rows_of("a"))
+        assert kept == {(0, False): 2, (3, True): 3}.get((step, done), 0)
+        assert ("a" in set(left.ledger()["video_id"])) == bool(kept)
+
+
+def test_replace_and_compact_keep_the_rest(tmp_path):
     path = tmp_path / "s"
     lengths = {f"it's {number}": 2 for number in range(12)}
     ClipStore.create(path, SMALL, make_manifest(*lengths))
     with ClipWriter(path, commit_bytes=1) as writer:
         for name in lengths:
             writer.add(LedgerEntry(name, "ok"), [make_clip(name, 0.0), make_clip(name, 1.0)])
-        writer.forget(["it's 3", "it's 11", "unknown"])
+        for name in ("it's 3", "it's 11"):
+            writer.add(LedgerEntry(name, "ok"), [make_clip(name, 0.0)])
         before = ClipStore.open(path).fingerprint
         writer.compact()
     store = ClipStore.open(path)
     assert store.fingerprint == before
-    assert set(store.index()["video_id"]) == set(store.ledger()["video_id"]) == set(lengths) - {"it's 3", "it's 11"}
+    assert verify(store) == []
+    assert set(store.ledger()["video_id"]) == set(lengths)
+    assert store.index()["video_id"].value_counts().to_dict() == lengths | {"it's 3": 1, "it's 11": 1}
     assert_same(store.take(store.rows_of("it's 5"))[1], make_clip("it's 5", 1.0))
 
 

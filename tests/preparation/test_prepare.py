@@ -304,6 +304,66 @@ def test_another_file_under_the_same_name_is_prepared_anew(tmp_path, videos):
     assert run(manifest_of(path), tmp_path / "store").num_prepared == 0, "the file is gone, its clips are still good"
 
 
+@pytest.mark.parametrize("damage", ["gone", "emptied"])
+def test_a_video_that_cannot_be_read_again_keeps_its_clips(tmp_path, videos, damage, monkeypatch):
+    path = tmp_path / "v.mp4"
+    path.write_bytes(videos[2].read_bytes())
+    manifest = manifest_of(path, videos[0])
+    first = run(manifest, tmp_path / "store")
+    before = ClipStore.open(tmp_path / "store").fingerprint
+    said: list[str] = []
+    monkeypatch.setattr(preparing.progress, "say", said.append)
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+    again = run(manifest, tmp_path / "store", only_status=["ok"] if damage == "gone" else [])
+    assert (again.num_kept, again.num_prepared) == (1, int(damage == "gone"))
+    assert again.num_clips == again.num_clips_in_store == first.num_clips
+    assert [line for line in said if "1 videos could not be prepared again (first 'v'" in line]
+    store = ClipStore.open(tmp_path / "store")
+    assert store.fingerprint == before
+    assert verify(store) == []
+
+
+def test_clips_that_are_prepared_again_stay_until_there_are_new_ones(tmp_path, videos, monkeypatch):
+    manifest = manifest_of(*videos[:2])
+    run(manifest, tmp_path / "store")
+    before = ClipStore.open(tmp_path / "store").fingerprint
+
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setitem(preparing.ENGINES, "local", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(manifest, tmp_path / "store", only_status=["ok"])
+    assert ClipStore.open(tmp_path / "store").fingerprint == before
+
+
+def test_counts_tell_the_manifests_clips_from_the_stores(tmp_path, videos):
+    whole = run(manifest_of(*videos[2:4]), tmp_path / "store")
+    part = run(manifest_of(videos[2]), tmp_path / "store")
+    assert whole.num_clips == part.num_clips_in_store > part.num_clips > 0
+
+
+def test_a_manifest_that_is_missing_from_the_store_is_restored(tmp_path, videos):
+    manifest = manifest_of(videos[0])
+    run(manifest, tmp_path / "store")
+    (tmp_path / "store" / "manifest.parquet").unlink()
+    run(manifest, tmp_path / "store")
+    assert ClipStore.open(tmp_path / "store").manifest().fingerprint == manifest.fingerprint
+
+
+def test_what_is_no_regular_file_has_a_status_and_is_not_waited_for(tmp_path, videos):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    ledger = run(manifest_of(tmp_path / "pipe.mp4", Path("/dev/null"), videos[0]), tmp_path / "store").ledger
+    reasons = ledger.set_index("video_id")["reason"]
+    for name in ("pipe", "null"):
+        assert "is not a regular file" in reasons[name]
+    assert set(ledger["status"]) == {"unreadable", "ok"}
+
+
 def test_an_empty_manifest_makes_no_store(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no videos"):
         run(Manifest.from_videos([]), tmp_path / "store")

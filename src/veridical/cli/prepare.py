@@ -80,7 +80,7 @@ def prepare(
     console = open_console()
     _print_summary(console, summary)
     sound = _print_verdict(console, output) if verify else True
-    if not sound or (strict and len(summary.failures)):
+    if not sound or (strict and (len(summary.failures) or summary.num_kept)):
         raise typer.Exit(1)
 
 
@@ -115,7 +115,9 @@ def _print_summary(console: Console, summary: PrepareSummary) -> None:
         console.print(f"{name}: {row.status}: {row.reason}", highlight=False, markup=False, soft_wrap=True)
     if len(failures) > SHOWN_FAILURES:
         console.print(f"… and {len(failures) - SHOWN_FAILURES} more in the ledger", highlight=False)
-    done = f"{summary.num_prepared} videos prepared now, {summary.num_clips} clips in {summary.store}"
+    others = summary.num_clips_in_store - summary.num_clips
+    whose = f" ({summary.num_clips} of this manifest's videos, {others} of others)" if others else ""
+    done = f"{summary.num_prepared} videos prepared now, {summary.num_clips_in_store} clips in {summary.store}{whose}"
     rest = f"; {summary.num_pending} videos still to do" if summary.num_pending else ""
     console.print(done + rest, highlight=False, markup=False, soft_wrap=True)
 

@@ -1,14 +1,15 @@
 """ClipWriter: the only way to change a store. One writer at a time, and commits that are whole or not there.
 
-A video's clips are committed before its row in the ledger. Whatever ends the process between the two, the next writer
-finds clips without a ledger row, deletes them, and the video is prepared again.
+A video's clips are committed before its row in the ledger; what the store had of it before is deleted in the same commit, ledger
+row first. Whatever ends the process in between, the next writer finds clips without a ledger row, deletes them, and the video is
+prepared again.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -53,6 +54,7 @@ class ClipWriter:
         self._tables: list[pa.Table] = []
         self._entries: list[LedgerEntry] = []
         self._since = time.monotonic()
+        self._known = set(_column(self.path / LEDGER_TABLE, "video_id"))
         self.num_orphans = self._delete_orphans()
         """Clips of an interrupted writer that were deleted."""
 
@@ -73,7 +75,7 @@ class ClipWriter:
         os.close(self._lock)
 
     def add(self, entry: LedgerEntry, clips: Sequence[Clip] = ()) -> None:
-        """Add a video with its clips; it is on disk after the next commit."""
+        """Add a video with its clips, instead of those that the store has of it; it is on disk after the next commit."""
         self.add_table(entry, encode_clips(clips, self.settings) if clips else None)
 
     def add_table(self, entry: LedgerEntry, table: pa.Table | None) -> None:
@@ -95,7 +97,7 @@ class ClipWriter:
             self.commit()
 
     def commit(self) -> None:
-        """Write what was added since the last commit: clips first, then the ledger.
+        """Write what was added since the last commit: clips first, then the ledger, after deleting what they replace.
 
         What an interruption (Ctrl-C) or an error leaves of it is not tried again, as clips would be written twice: the next
         writer deletes clips without a ledger row, and their videos are prepared again.
@@ -107,7 +109,9 @@ class ClipWriter:
             return
         tables, entries = self._tables, self._entries
         self._tables, self._entries = [], []
+        ids = {entry.video_id for entry in entries}
         try:
+            self._delete_videos(sorted(ids & self._known))
             if tables:
                 _append(pa.concat_tables(tables), self.path / CLIPS_TABLE)
             rows = [entry.to_row() for entry in entries]
@@ -117,14 +121,8 @@ class ClipWriter:
                 f"{self.path}: cannot be written ({first_cause(error)}); make room and run the same "
                 f"command again, the videos committed before are kept"
             ) from error
+        self._known |= ids
         self._since = time.monotonic()
-
-    def forget(self, video_ids: Iterable[str]) -> None:
-        """Take videos out of the store, ledger row first, so that they are prepared again."""
-        ids = sorted(set(video_ids))
-        self.commit()
-        for name in (LEDGER_TABLE, CLIPS_TABLE):
-            _delete(self.path / name, ids)
 
     def set_manifest(self, manifest: Manifest) -> None:
         """Replace the store's copy of the manifest."""
@@ -143,10 +141,13 @@ class ClipWriter:
                 table.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
             lance.dataset(str(self.path / name)).cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
 
+    def _delete_videos(self, video_ids: Sequence[str]) -> None:
+        for name in (LEDGER_TABLE, CLIPS_TABLE):
+            _delete(self.path / name, video_ids)
+
     def _delete_orphans(self) -> int:
-        known = set(_column(self.path / LEDGER_TABLE, "video_id"))
         ids = _column(self.path / CLIPS_TABLE, "video_id")
-        orphans = {video_id for video_id in ids if video_id not in known}
+        orphans = set(ids) - self._known
         _delete(self.path / CLIPS_TABLE, sorted(orphans))
         return sum(video_id in orphans for video_id in ids) if orphans else 0
 

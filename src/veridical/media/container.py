@@ -40,8 +40,7 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
     """
     path = Path(path)
     if not path.is_file():
-        gone = "is a link that leads to no file" if path.is_symlink() else "no such file"
-        raise UnusableVideoError("unreadable", "is a folder, not a video" if path.is_dir() else gone, path)
+        raise UnusableVideoError("unreadable", _why_no_file(path), path)
     if path.stat().st_size == 0:
         raise UnusableVideoError("unreadable", "the file is empty (0 bytes)", path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
@@ -52,6 +51,14 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
     with container:
         _refuse_cut(container, path)
         yield container
+
+
+def _why_no_file(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder, not a video"
+    if path.exists():
+        return "is not a regular file (a pipe, a socket or a device)"
+    return "is a link that leads to no file" if path.is_symlink() else "no such file"
 
 
 def video_stream(container: av.container.InputContainer, path: Path, threads: int = 1) -> av.VideoStream:

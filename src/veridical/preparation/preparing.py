@@ -1,7 +1,8 @@
 """Preparing a manifest: every video becomes clips in a store or a counted reason why not, and any interruption can be continued.
 
 The ledger says which videos are done, and of which file; all others are pending. Workers write a video's clips to a file beside
-the store, and this process, the only one that writes the store, commits them in batches. What an interruption leaves behind is
+the store, and this process, the only one that writes the store, commits them in batches. Clips that are prepared again stay until
+their successors are committed, and stay for good when the video cannot be read any more. What an interruption leaves behind is
 deleted by the next run: files of encoded clips, and clips without a ledger row.
 """
 
@@ -20,6 +21,7 @@ import pandas as pd
 from veridical import progress
 from veridical.artefacts import Manifest, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.clips.store import MANIFEST_FILE
 from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
 from veridical.preparation.engines import ENGINES
@@ -30,6 +32,8 @@ from veridical.workers import Lost
 
 INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0
+FAILED_TO_READ = ("unreadable", "timeout")
+"""Statuses that say nothing of what a video shows: clips that it gave before stay valid."""
 _STAMP_BYTES = 65_536
 
 
@@ -42,8 +46,12 @@ class PrepareSummary:
     """Ledger rows of the manifest's videos."""
     num_prepared: int
     """Videos done by this run, whatever became of them."""
+    num_kept: int
+    """Videos that could not be prepared again by this run; the store keeps their clips."""
     num_pending: int
     """Videos of the manifest that are still to be done (`limit`)."""
+    num_clips_in_store: int
+    """Clips of all videos of the store, also of those that are not in the manifest."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -120,20 +128,20 @@ def prepare(
     _check_settings(store, with_checksum(settings or store.settings))
     with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
         store = ClipStore.open(store_path)  # not before: another run may have written until now
-        if manifest.fingerprint != store.facts["manifest_fingerprint"]:
+        if manifest.fingerprint != store.facts["manifest_fingerprint"] or not (store_path / MANIFEST_FILE).is_file():
             _say_who_leaves(store, manifest)
             writer.set_manifest(manifest)
         jobs = _jobs(manifest, store, only_status)[:limit]
-        known = set(store.ledger()["video_id"])
-        writer.forget(job.video_id for job in jobs if job.video_id in known)
+        kept: list[LedgerEntry] = []
         if jobs:
             with _incoming(store_path) as folder:
                 setup = Setup(store.settings, folder, make_tools)
                 done = ENGINES[engine](jobs, setup, workers=workers, timeout_s=timeout_s, address=address)
-                _collect(done, len(jobs), writer)
+                kept = _collect(done, len(jobs), writer, _with_clips(store))
+            _say_who_keeps(kept)
             writer.commit()
             _compact(writer)
-    return _summary(manifest, store_path, len(jobs))
+    return _summary(manifest, store_path, len(jobs) - len(kept), len(kept))
 
 
 def _create(
@@ -213,8 +221,10 @@ def _stamp(job: Job) -> str:
 
 
 def file_stamp(path: str) -> str:
-    """Return what tells one file from another: size, beginning and end; empty when it cannot be read."""
+    """Return what tells one file from another: size, beginning and end; empty when it cannot be read or is no regular file."""
     try:
+        if not Path(path).is_file():  # to open a named pipe is to wait for its writer
+            return ""
         with Path(path).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
@@ -231,16 +241,38 @@ def _is_another(kept: str, job: Job) -> bool:
     return bool(found) and found != kept
 
 
-def _collect(done: Generator[tuple[Job, Outcome | Lost]], total: int, writer: ClipWriter) -> None:
+def _with_clips(store: ClipStore) -> set[str]:
+    ledger = store.ledger()
+    return set(ledger.loc[ledger["num_clips"] > 0, "video_id"])
+
+
+def _collect(
+    done: Generator[tuple[Job, Outcome | Lost]], total: int, writer: ClipWriter, with_clips: set[str]
+) -> list[LedgerEntry]:
+    """Add what the workers made; return what is not added, as the store has clips of a video that cannot be read now."""
     failed = clips = 0
+    kept: list[LedgerEntry] = []
     with closing(done), progress.task("prepare", total=total, unit="video") as running:
         for job, result in done:
             outcome = Outcome(_lost_entry(job, result), None) if isinstance(result, Lost) else result
-            entry = replace(outcome.entry, source=_stamp(job))
-            writer.add_table(entry, read_spool(outcome.spool) if outcome.spool else None)
+            if outcome.entry.status in FAILED_TO_READ and job.video_id in with_clips:
+                kept.append(outcome.entry)
+            else:
+                entry = replace(outcome.entry, source=_stamp(job))
+                writer.add_table(entry, read_spool(outcome.spool) if outcome.spool else None)
             failed += outcome.entry.status != "ok"
             clips += outcome.entry.num_clips
             running.advance(clips=clips, failed=failed)
+    return kept
+
+
+def _say_who_keeps(entries: Sequence[LedgerEntry]) -> None:
+    if entries:
+        first = entries[0]
+        progress.say(
+            f"warning: {len(entries)} videos could not be prepared again (first {first.video_id!r}: {first.status}: "
+            f"{first.reason}); the store keeps the clips that it has of them"
+        )
 
 
 def _lost_entry(job: Job, lost: Lost) -> LedgerEntry:
@@ -270,7 +302,8 @@ def _compact(writer: ClipWriter) -> None:
         )
 
 
-def _summary(manifest: Manifest, store_path: Path, num_prepared: int) -> PrepareSummary:
-    ledger = ClipStore.open(store_path).ledger()
+def _summary(manifest: Manifest, store_path: Path, num_prepared: int, num_kept: int) -> PrepareSummary:
+    store = ClipStore.open(store_path)
+    ledger = store.ledger()
     own = ledger[ledger["video_id"].isin(manifest.table["video_id"].to_pylist())].reset_index(drop=True)
-    return PrepareSummary(store_path, own, num_prepared, len(manifest) - len(own))
+    return PrepareSummary(store_path, own, num_prepared, num_kept, len(manifest) - len(own), len(store))
