@@ -203,7 +203,9 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)\nmore")
 
     monkeypatch.setattr("veridical.inference.bundle.save_file", full)
-    with pytest.raises(ArtefactError, match=r"cannot be written \(.*No space left.*28\)\); make room; .*--resume$"):
+    with pytest.raises(
+        ArtefactError, match=r"cannot be written \(.*No space left.*28\)\); make room and run .*--resume"
+    ):
         save_tensors(tmp_path / "model.safetensors", {"a": torch.zeros(9)})
 
 

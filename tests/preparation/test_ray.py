@@ -221,7 +221,9 @@ class FakeCluster:
             start=start, prepare=SimpleNamespace(remote=lambda _: (next(self.calls), node, self.tries.pop(0)))
         )
 
-    def wait(self, busy: list[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+    def wait(
+        self, busy: list[Any], *, num_returns: int, timeout: float, fetch_local: bool = True
+    ) -> tuple[list[Any], list[Any]]:
         ready = [call for call in busy if call[2] != "hang"][:num_returns]
         if not ready:
             self.clock.put_forward(timeout)

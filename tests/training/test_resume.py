@@ -148,8 +148,10 @@ def test_a_damaged_state_is_refused(
             train(short_recipe(store.path), run)
     else:
         shutil.copytree(uninterrupted.run, run)
+        shutil.rmtree(run / "model")
     path = run / "state" / "progress.json"
-    tensors = run / "state" / json.loads(path.read_text())["tensors"]
+    values = json.loads(path.read_text())
+    tensors = (run / "state" if within else run) / values["tensors"]
     assert (tensors.resolve().parent == path.resolve().parent) is within, (
         "between stages: the model of the stage before"
     )
@@ -158,16 +160,37 @@ def test_a_damaged_state_is_refused(
     elif damage == "cut":
         tensors.write_bytes(tensors.read_bytes()[:100])
     else:
-        path.write_text('{"stage": 1}')
+        path.write_text(json.dumps({"schema_version": values["schema_version"], "stage": 1}))
     with pytest.raises(ArtefactError, match="state to resume from is damaged"):
         train(short_recipe(store.path), run, resume=True)
 
 
 def test_a_finished_run_is_left_alone_by_resume(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
     copy = shutil.copytree(summary.run, tmp_path / "run")
-    before = (copy / "model" / "model.safetensors").stat().st_mtime_ns
-    assert train(tiny_recipe(store.path), copy, resume=True).history == summary.history
-    assert (copy / "model" / "model.safetensors").stat().st_mtime_ns == before
+    for weights in copy.glob("stages/*/model.safetensors"):
+        weights.unlink()  # to save room
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    again = train(tiny_recipe(store.path), copy, resume=True)
+    assert (again.stages, again.history) == (summary.stages, summary.history)
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_a_state_of_another_version_is_refused(store: ClipStore, uninterrupted: TrainSummary, tmp_path: Path) -> None:
+    copy = shutil.copytree(uninterrupted.run, tmp_path / "run")
+    shutil.rmtree(copy / "model")
+    path = copy / "state" / "progress.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in values.items() if name != "schema_version"}))
+    with pytest.raises(ArtefactError, match="of another version; train into another folder"):
+        train(short_recipe(store.path), copy, resume=True)
+
+
+def test_the_loss_scaler_goes_on_from_stage_to_stage(
+    store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop._Trainer, "_scaler", lambda _: {"scale": 7.0})
+    train(short_recipe(store.path), tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["scaler"] == {"scale": 7.0}
 
 
 def test_a_run_is_not_overwritten(store: ClipStore, summary: TrainSummary) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -9,13 +10,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from veridical import progress
 from veridical.errors import UsageError
 
 LOCK_FILE = ".writer.lock"
 
 
 def lock_for_writing(folder: Path, what: str = "store") -> int:
-    """Lock a store, or another kind of folder, and return the handle; closing it gives the folder free.
+    """Lock a folder and return the handle; closing it gives the folder free.
+
+    Args:
+        folder: A store, or whatever else one process at a time writes to.
+        what: Its kind, for messages.
 
     Raises:
         UsageError: when another process is writing to it, or copying it.
@@ -23,11 +29,12 @@ def lock_for_writing(folder: Path, what: str = "store") -> int:
     handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _take(handle, folder, fcntl.LOCK_EX, what)
-    except UsageError:
+        with contextlib.suppress(OSError):  # no room: it is locked all the same
+            os.ftruncate(handle, 0)
+            os.write(handle, f"last written by process {os.getpid()} on {socket.gethostname()}".encode())
+    except BaseException:
         os.close(handle)
         raise
-    os.ftruncate(handle, 0)
-    os.write(handle, f"last written by process {os.getpid()} on {socket.gethostname()}".encode())
     return handle
 
 
@@ -53,8 +60,12 @@ def unwritten(store: Path) -> Generator[None]:
 def _take(handle: int, folder: Path, kind: int, what: str) -> None:
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         holder = os.read(handle, 200).decode(errors="replace").strip() or "never written"
         raise UsageError(
             f"{folder}: another process is writing to this {what}, or copying it ({holder}); wait for it to end"
         ) from None
+    except OSError as error:
+        progress.say(
+            f"{folder}: cannot be locked here ({error.strerror}); see to it that one process at a time writes to it"
+        )

@@ -132,8 +132,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
         path.chmod(mode)
     except (OSError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
         raise ArtefactError(
-            f"{path.parent}: cannot be written ({str(error).splitlines()[0]}); make room; a training run goes on with --resume"
+            f"{path.parent}: cannot be written ({reason}); make room and run the command again (train: --resume)"
         ) from None
 
 

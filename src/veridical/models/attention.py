@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from veridical.models.dropout import drop
 
 NAME = "veridical"
-"""In the library's register of attentions."""
+"""Under which the library's `AttentionInterface` knows `attend`."""
 
 # B clips, H heads, A audio steps, D features of a head
 
@@ -45,6 +45,6 @@ def attend(
 
 
 def with_cheap_attention(model: PreTrainedModel) -> None:
-    """Let a model of the library attend by `attend`."""
+    """Let a model's blocks attend by `attend`; the model's own forward, which we do not call, would lack its padding mask."""
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)

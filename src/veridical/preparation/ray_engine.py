@@ -186,6 +186,7 @@ class _Crew:
 
     def _died(self, task: _Task, error: Exception) -> Iterator[tuple[Job, Outcome | Lost]]:
         """Try a job again whose worker or result was lost, within limits; and replace the worker."""
+        seconds = time.monotonic() - task.since
         crashed = self._crashed(task.node, error)
         self._deaths += crashed or not task.node
         cause = " ".join(str(error).split())[:200]
@@ -197,17 +198,18 @@ class _Crew:
             if tried.crashes < MAX_CRASHES and tried.losses < MAX_LOSSES:
                 self._waiting.append(tried)
             else:
-                reason = f"its worker was lost {tried.losses} times (a crash in a codec, or no memory left)"
-                yield tried.job, Lost("died", reason, time.monotonic() - task.since)
+                cause = (
+                    "a crash in a codec, or no memory left" if tried.crashes == MAX_CRASHES else "their machines went"
+                )
+                yield tried.job, Lost("died", f"its worker was lost {tried.losses} times ({cause})", seconds)
         self._replace()
 
     def _crashed(self, node: str, error: Exception) -> bool:
         """Return whether a worker died on a machine that lives on; where that is in doubt, wait until Ray knows."""
         if isinstance(error, self._ray.exceptions.ActorUnavailableError):
             since = self._doubted.get(node, -float("inf"))
-            if (
-                time.monotonic() - since > 2 * NOTICE_S
-            ):  # else the wait for another worker of that machine was for this one too
+            # Else the wait for another worker of that machine was for this one too.
+            if time.monotonic() - since > 2 * NOTICE_S:
                 since = self._doubted[node] = time.monotonic()
             while self._lives(node) and time.monotonic() < since + NOTICE_S:
                 time.sleep(POLL_S)
@@ -221,7 +223,7 @@ class _Crew:
         """Give up the videos that take too long; not those that are done and were not fetched yet."""
         now = time.monotonic()
         late = [ref for ref, task in self._busy.items() if task.of and now - task.since > self._timeout_s]
-        _, late = self._ray.wait(late, num_returns=len(late), timeout=0) if late else ([], late)
+        _, late = self._ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False) if late else ([], late)
         for reference in late:
             task = self._busy.pop(reference)
             self._ray.kill(task.actor)

@@ -6,7 +6,6 @@ leaves either the state before or the state after. Between two stages that file 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from veridical.models import Detector
 from veridical.models.freezing import trainable_names
 
 PROGRESS_FILE = "progress.json"
+SCHEMA_VERSION = 2
 _MODEL, _BEST = "model:", "best:"
 _SLOTS = ("exp_avg", "exp_avg_sq", "step")
 
@@ -114,14 +114,14 @@ def save_stage_start(folder: Path, progress: Progress, weights: Path) -> None:
     Args:
         folder: Of the state.
         progress: Where the run stands.
-        weights: File of the whole model, as the stage before left it; it has to stay.
+        weights: File of the whole model inside the run, as the stage before left it; it has to stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _replace_progress(folder, progress, os.path.relpath(weights, folder))
+    _replace_progress(folder, progress, weights.relative_to(folder.parent).as_posix())
 
 
 def _replace_progress(folder: Path, progress: Progress, tensors: str) -> None:
-    write_json(folder / PROGRESS_FILE, {"tensors": tensors, **asdict(progress)})
+    write_json(folder / PROGRESS_FILE, {"schema_version": SCHEMA_VERSION, "tensors": tensors, **asdict(progress)})
     for path in folder.glob("*.safetensors*"):
         if path.name != tensors:
             path.unlink(missing_ok=True)
@@ -138,10 +138,13 @@ def load_state(folder: Path) -> SavedState | None:
     if not (folder / PROGRESS_FILE).exists():
         return None
     values = read_json(folder / PROGRESS_FILE)
+    if values.pop("schema_version", None) != SCHEMA_VERSION:
+        raise ArtefactError(f"{folder}: the state to resume from is of another version; train into another folder")
     try:
-        path = folder / values.pop("tensors")
-        found = load_file(path)
-        parts = (found, {}, {}) if path.parent != folder else _parted(found)
+        name = values.pop("tensors")
+        between = "/" in name
+        found = load_file((folder.parent if between else folder) / name)
+        parts = (found, {}, {}) if between else _parted(found)
         values["opened"] = [(number, epoch) for number, epoch in values["opened"]]
         values["losses"] = {video: (total, count) for video, (total, count) in values["losses"].items()}
         return SavedState(Progress(**values), *parts)
@@ -176,9 +179,8 @@ def restore_moments(tensors: dict[str, Tensor], detector: Detector, optimiser: t
     for name in trainable_names(detector):
         weight = named[name]
         found = {slot: tensors[f"{slot}:{name}"] for slot in _SLOTS if f"{slot}:{name}" in tensors}
-        if (
-            found
-        ):  # a fused optimiser wants all of it on the device, and moments that lie in memory as their weight does
+        # A fused optimiser wants all of it on the device, and moments that lie in memory as their weight does.
+        if found:
             where = weight.device if optimiser.defaults["fused"] else "cpu"
             optimiser.state[weight] = {
                 slot: tensor.to(where, copy=True) if slot == "step" else torch.empty_like(weight).copy_(tensor)

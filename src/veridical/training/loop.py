@@ -7,7 +7,6 @@ any two steps, so a run that was killed and resumed ends with the same weights a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +121,8 @@ def _train(fabric: Any, recipe: Recipe, run_path: Path, resume: bool) -> TrainSu
     data, run = load_data(recipe.data, recipe.inputs), Run(Path(run_path))
     if fabric.is_global_zero:
         run.refuse_other(recipe, data.fingerprint, resume)
+    if run.model_folder.exists():
+        return _summary(run, recipe)
     if not run.state_folder.exists():
         refuse_shared(data, recipe.data.accept_leaks)
         refuse_leaks(data, recipe.data.accept_leaks)
@@ -134,16 +135,23 @@ def _train(fabric: Any, recipe: Recipe, run_path: Path, resume: bool) -> TrainSu
         begun = run.recipe_path.exists()
         if fabric.is_global_zero and begun:
             alone.enter_context(run.alone())
-        trainer = _Trainer(
-            fabric, recipe, data, stage_data, run
-        )  # first: weights that cannot be had leave no run behind
+        # The weights are had before the folder is made: a run that lacks them leaves nothing behind.
+        trainer = _Trainer(fabric, recipe, data, stage_data, run)
         if fabric.is_global_zero and not begun:
             run.path.mkdir(parents=True, exist_ok=True)
             alone.enter_context(run.alone())
-            run.refuse_other(recipe, data.fingerprint, resume)  # another process may have begun it meanwhile
+            run.refuse_other(recipe, data.fingerprint, resume=False)  # another process may have begun it meanwhile
             run.start(recipe, data.fingerprint)
         fabric.barrier()
-        return trainer.fit()
+        trainer.fit()
+    return _summary(run, recipe)
+
+
+def _summary(run: Run, recipe: Recipe) -> TrainSummary:
+    """Return what a finished run reached."""
+    folders = [run.stage_folder(number, stage.name) for number, stage in enumerate(recipe.schedule)]
+    stages = tuple(StageSummary(**read_json(folder / "stage.json")) for folder in folders)
+    return TrainSummary(run.path, stages, tuple(run.history()))
 
 
 class _Trainer:
@@ -177,9 +185,10 @@ class _Trainer:
             return
         self.detector.load_state_dict(state.weights)
         self.progress, self.restored, self.best = state.progress, state.moments, state.best
-        self.fabric.strategy.precision.load_state_dict(state.progress.scaler)
+        if state.progress.scaler:
+            self.fabric.strategy.precision.load_state_dict(state.progress.scaler)
 
-    def fit(self) -> TrainSummary:
+    def fit(self) -> None:
         """Do what is left of the run."""
         with self.interruption.collected():
             try:
@@ -193,24 +202,17 @@ class _Trainer:
                     f"nothing is lost: the same command with --resume continues {self.run.path}"
                 )
                 raise
-        return TrainSummary(self.run.path, tuple(self._summaries()), tuple(self.progress.history))
 
     def _fit(self) -> None:
         for number in range(self.progress.stage, len(self.recipe.schedule)):
             self._stage(number, self.recipe.schedule[number])
-        if not self.run.model_folder.exists():
-            last = self.recipe.schedule[-1]
-            with self.interruption.allowed():
-                found = self._validation(last, self._source())
-            if self.fabric.is_global_zero:
-                finish_model(self.detector, found, self.data, self.recipe, self.run)
+        with self.interruption.allowed():
+            found = self._validation(self.recipe.schedule[-1], self._source())
+        if self.fabric.is_global_zero:
+            finish_model(self.detector, found, self.data, self.recipe, self.run)
         if self.events is not None:
             self.events.close()
         self.fabric.barrier()
-
-    def _summaries(self) -> Iterator[StageSummary]:
-        for number, stage in enumerate(self.recipe.schedule):
-            yield StageSummary(**read_json(self.run.stage_folder(number, stage.name) / "stage.json"))
 
     def _stage(self, number: int, stage: StageSettings) -> None:
         """Train one stage from where it stands, and restore its best weights."""
@@ -258,12 +260,14 @@ class _Trainer:
         groups = open_parts(self.detector, stage, dict(self.progress.opened))
         set_modes(self.detector, training=False)
         settings = self.recipe.optimiser
+        half = (
+            self.recipe.runtime.precision == "16-mixed"
+        )  # a fused optimiser would unscale what was unscaled for clipping
         self.optimiser = torch.optim.AdamW(
             [{"params": group.parameters, "lr": group.lr} for group in groups],
             betas=settings.betas,
             weight_decay=settings.weight_decay,
-            fused=self.recipe.runtime.precision
-            != "16-mixed",  # there it would unscale gradients that are clipped unscaled
+            fused=not half,
         )
         restore_moments(kept, self.detector, self.optimiser)
         model, wrapped = self.fabric.setup(self.detector, self.optimiser)
@@ -387,9 +391,13 @@ class _Trainer:
         if not self.fabric.is_global_zero:
             return
         kept = self.restored if self.optimiser is None else moments(self.detector, self.optimiser)
-        self.progress.scaler = dict(self.fabric.strategy.precision.state_dict())
+        self.progress.scaler = self._scaler()
         save_state(self.run.state_folder, self.progress, self.detector, self.best, kept)
         self.saved_at = time.monotonic()
+
+    def _scaler(self) -> dict[str, Any]:
+        """Return the state of the loss scaler, which goes on from stage to stage; empty without half precision."""
+        return dict(self.fabric.strategy.precision.state_dict())
 
     def _validation(self, stage: StageSettings, source: FeatureSource) -> Validation:
         return validate(self.detector, source, self.stage_data[stage.name][1], stage.objective, self.recipe)
@@ -441,6 +449,7 @@ class _Trainer:
         if verdict.ends_run:
             raise StageStoppedError(f"{self.run.path}: stage {stage.name}: {verdict.reason}")
         self.progress, self.optimiser, self.restored, self.best = done.next_stage(), None, {}, {}
+        self.progress.scaler = self._scaler()
         if self.fabric.is_global_zero:
             save_stage_start(self.run.state_folder, self.progress, folder / WEIGHTS_FILE)
         self.saved_at = time.monotonic()

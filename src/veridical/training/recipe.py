@@ -23,7 +23,7 @@ Part = Literal[
 ]  # fmt: skip
 Objective = Literal["video", "audio", "joint"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
-ALONE: dict[Objective, frozenset[Part]] = {
+REACHED: dict[Objective, frozenset[Part]] = {
     "video": frozenset(("video_backbone", "video_late", "temporal", "video_head", "frame_head")),
     "audio": frozenset(("audio", "audio_projection", "audio_head")),
 }
@@ -330,7 +330,7 @@ class Recipe(Settings):
 
     def _check_stage(self, stage: StageSettings) -> None:
         opened = [part for parts in (stage.train, *(opening.train for opening in stage.openings)) for part in parts]
-        unreached = [part for part in opened if part not in ALONE.get(stage.objective, opened)]
+        unreached = [part for part in opened if part not in REACHED.get(stage.objective, opened)]
         if unreached or not stage.train:
             what = f"{unreached[0]} cannot learn from {stage.objective} alone" if unreached else "train names no part"
             raise ValueError(f"stage {stage.name}: {what}")

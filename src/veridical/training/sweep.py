@@ -18,7 +18,7 @@ import yaml
 
 from veridical import progress
 from veridical.artefacts import read_json, write_json
-from veridical.errors import DivergedError, StageStoppedError, UsageError
+from veridical.errors import DivergedError, StageStoppedError, UsageError, VeridicalError
 from veridical.inference.bundle import Bundle, load_bundle, save_bundle
 from veridical.inference.scoring import score_store
 from veridical.randomness import seed_from
@@ -208,17 +208,24 @@ def _run_trial(
     assignments = assignments_of({choice.key: choice.suggest(trial) for choice in choices})
     progress.say(f"trial {trial.number}: {', '.join(assignments)}")
     try:
-        summary = train(
-            read_recipe(source, [*overrides, *assignments]), folder / f"trial-{trial.number:03d}", resume=True
-        )
+        recipe = read_recipe(source, [*overrides, *assignments])
+    except UsageError as error:  # values that do not go together
+        _fail(study, trial, error)
+        return
+    try:
+        summary = train(recipe, folder / f"trial-{trial.number:03d}", resume=True)
     except (DivergedError, StageStoppedError) as error:
-        trial.set_user_attr("reason", str(error))
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        _fail(study, trial, error)
         return
     last = summary.stages[-1]
     rows = [row for row in summary.history if row["stage"] == last.name]
     trial.set_user_attr("loss", rows[last.best_epoch]["val_loss"])
     study.tell(trial, last.best_auc)
+
+
+def _fail(study: optuna.Study, trial: optuna.Trial, error: VeridicalError) -> None:
+    trial.set_user_attr("reason", str(error))
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
 def _plain(trial: optuna.trial.FrozenTrial) -> Trial:
@@ -250,8 +257,10 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
     whole = Bundle(bundles[0].detector, bundles[0].facts, tuple(bundle.detector for bundle in bundles[1:]))
     data = load_data(base.data, base.inputs)
     scores = score_store(whole, data.store, data.manifest, splits=["val"], conditions=("joint",)).frame()
-    videos = scores.dropna(subset=["label"]).groupby("video_id").agg(logit=("logit", "mean"), label=("label", "max"))
-    calibration, points = calibrate(videos["label"].to_numpy(int), videos["logit"].to_numpy())
+    clips = data.for_objective("joint", "val", base.model.audio.kind != "none")
+    logits, targets = scores.groupby("video_id")["logit"].mean().dropna(), clips.groupby("video_id")["target"].max()
+    judged = logits.index.intersection(targets.index)
+    calibration, points = calibrate(targets[judged].to_numpy(), logits[judged].to_numpy())
     facts = whole.facts.model_copy(
         update={"name": f"{base.name}, {seeds} seeds", "calibration": calibration, "operating_points": points}
     )
