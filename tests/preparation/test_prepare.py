@@ -149,10 +149,14 @@ class NoTools(Tools):
 
 
 def test_missing_weights_blame_no_video(tmp_path, videos):
+    with pytest.raises(MissingWeightsError, match="put the file here"):
+        run(manifest_of(*videos), tmp_path / "s", make_tools=NoTools)
+    assert not (tmp_path / "s").exists(), "no store is left behind"
+    run(manifest_of(videos[0]), tmp_path / "s")
     for workers in (0, 1):
         with pytest.raises((MissingWeightsError, WorkerFailedError), match="put the file here"):
             run(manifest_of(*videos), tmp_path / "s", workers=workers, make_tools=NoTools)
-    assert len(ClipStore.open(tmp_path / "s").ledger()) == 0
+    assert len(ClipStore.open(tmp_path / "s").ledger()) == 1
 
 
 def test_a_second_run_is_refused(tmp_path, videos):

@@ -29,7 +29,7 @@ def weights(
         others = (Column(name, overflow="fold") for name in ("purpose", "comes from", "licence", "in cache"))
         table = Table(Column("name", no_wrap=True), *others)
         for name, source in packaged.WEIGHTS.items():
-            cached = "yes" if packaged.is_cached(name) else "no"
+            cached = "damaged" if packaged.is_damaged(name) else "yes" if packaged.is_cached(name) else "no"
             table.add_row(name, source.purpose, source.source, source.licence, cached)
         console.print(table)
         return

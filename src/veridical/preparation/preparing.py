@@ -123,7 +123,7 @@ def prepare(
     if only_status and not (store_path / "store.json").exists():
         raise UsageError(f"{store_path}: no such clip store yet; --only does videos of an existing one again")
     if not (store_path / "store.json").exists():
-        _create(store_path, with_checksum(settings or StoreSettings()), manifest, make_tools)
+        _create(store_path, with_checksum(settings or StoreSettings()), manifest, make_tools, engine)
     store = ClipStore.open(store_path)
     _check_settings(store, with_checksum(settings or store.settings))
     with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
@@ -145,10 +145,14 @@ def prepare(
 
 
 def _create(
-    store_path: Path, settings: StoreSettings, manifest: Manifest, make_tools: Callable[[StoreSettings], Tools]
+    store_path: Path,
+    settings: StoreSettings,
+    manifest: Manifest,
+    make_tools: Callable[[StoreSettings], Tools],
+    engine: str,
 ) -> None:
-    """Make an empty store; a detector's file that somebody brought is tried before."""
-    if settings.detector_sha256:
+    """Make an empty store; detectors that work here, or whose file somebody brought, are tried before."""
+    if engine == "local" or settings.detector_sha256:
         make_tools(settings).load()
     ClipStore.create(store_path, settings, manifest)
 
