@@ -269,3 +269,21 @@ def test_create_and_open_say_what_is_wrong(tmp_path):
 def test_settings_that_cannot_be(values):
     with pytest.raises(ValueError):
         StoreSettings(**values)
+
+
+@pytest.mark.parametrize("table", ["clips.lance", "ledger.lance"])
+def test_a_truncated_table_is_named(tmp_path, table):
+    store = make_store(tmp_path / "s", {"a": 2, "b": 2})
+    for path in (tmp_path / "s" / table / "data").iterdir():
+        path.write_bytes(path.read_bytes()[:30])
+    message = rf"s/{table}: is (missing or )?damaged"
+    reads = [lambda: ClipStore.open(tmp_path / "s").ledger()]
+    if table == "clips.lance":
+        reads = [lambda: ClipStore.open(tmp_path / "s").index(), lambda: store.take([0])]
+    for read in [
+        *reads,
+        lambda: ClipWriter(tmp_path / "s").__enter__(),
+        lambda: verify(ClipStore.open(tmp_path / "s")),
+    ]:
+        with pytest.raises(ArtefactError, match=message):
+            read()

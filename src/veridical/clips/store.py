@@ -11,7 +11,8 @@ pickles as its path). Threads may share one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -143,7 +144,8 @@ class ClipStore:
 
     @cached_property
     def _index(self) -> pd.DataFrame:
-        frame: pd.DataFrame = self._clips.to_table(columns=list(INDEX_COLUMNS)).to_pandas()
+        with reading(f"{self.location}/{CLIPS_TABLE}"):
+            frame: pd.DataFrame = self._clips.to_table(columns=list(INDEX_COLUMNS)).to_pandas()
         frame["offset"] = np.arange(len(frame), dtype=np.int64)
         frame = frame.sort_values(["video_id", "start_s"], kind="stable").reset_index(drop=True)
         frame.insert(0, "row", np.arange(len(frame), dtype=np.int64))
@@ -165,7 +167,8 @@ class ClipStore:
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= total):
             raise IndexError(f"rows must lie in [0, {total}), got {numbers.min()} to {numbers.max()}")
         names = (*PAYLOAD_COLUMNS, *self.settings.contents) if columns is None else columns
-        return self._clips.take(self._offsets[numbers].tolist(), columns=list(names))
+        with reading(f"{self.location}/{CLIPS_TABLE}"):
+            return self._clips.take(self._offsets[numbers].tolist(), columns=list(names))
 
     def take(self, rows: Rows, contents: Sequence[Content] | None = None) -> list[Clip]:
         """Return clips by their row in `index`, decoded, in the order of `rows`; rows may repeat.
@@ -185,7 +188,8 @@ class ClipStore:
 
     def ledger(self) -> pd.DataFrame:
         """Return a row per video, ordered by video_id, with the columns of `LedgerEntry`."""
-        frame: pd.DataFrame = self._ledger.to_table().to_pandas()
+        with reading(f"{self.location}/{LEDGER_TABLE}"):
+            frame: pd.DataFrame = self._ledger.to_table().to_pandas()
         return frame.sort_values("video_id", kind="stable").reset_index(drop=True)
 
 
@@ -210,3 +214,18 @@ def _open_table(location: str) -> Any:
         return lance.dataset(location)
     except (ValueError, OSError) as error:
         raise ArtefactError(f"{location}: is missing or damaged ({first_cause(error)})") from None
+
+
+@contextmanager
+def reading(location: str) -> Generator[None]:
+    """Say of which table it was that something could not be read.
+
+    Raises:
+        ArtefactError: then.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise ArtefactError(
+            f"{location}: is damaged or cannot be read ({first_cause(error)}); bring the file back, or prepare a new store"
+        ) from None

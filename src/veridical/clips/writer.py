@@ -24,7 +24,7 @@ from veridical.clips.encoding import content_digest, encode_clips
 from veridical.clips.ledger import LEDGER_SCHEMA, LedgerEntry
 from veridical.clips.lock import lock_for_writing
 from veridical.clips.remote import first_cause
-from veridical.clips.store import CLIPS_TABLE, LEDGER_TABLE, MANIFEST_FILE, ClipStore, write_facts
+from veridical.clips.store import CLIPS_TABLE, LEDGER_TABLE, MANIFEST_FILE, ClipStore, reading, write_facts
 from veridical.errors import ArtefactError
 
 COMMIT_BYTES = 64 * 2**20
@@ -157,7 +157,8 @@ def _append(table: pa.Table, path: Path) -> None:
 
 
 def _column(path: Path, name: str) -> list[str]:
-    values: list[str] = lance.dataset(str(path)).to_table(columns=[name])[name].to_pylist()
+    with reading(str(path)):
+        values: list[str] = lance.dataset(str(path)).to_table(columns=[name])[name].to_pylist()
     return values
 
 

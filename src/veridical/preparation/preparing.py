@@ -120,9 +120,9 @@ def prepare(
     if not len(manifest):
         raise UsageError("the manifest holds no videos, so there is nothing to prepare")
     store_path = Path(store_path)
-    if only_status and not (store_path / "store.json").exists():
-        raise UsageError(f"{store_path}: no such clip store yet; --only does videos of an existing one again")
     if not (store_path / "store.json").exists():
+        if only_status:
+            raise UsageError(f"{store_path}: no such clip store yet; --only does videos of an existing one again")
         _create(store_path, with_checksum(settings or StoreSettings()), manifest, make_tools, engine)
     store = ClipStore.open(store_path)
     _check_settings(store, with_checksum(settings or store.settings))
