@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests.clips.making import SMALL, make_clip, make_manifest, make_store
 from veridical.artefacts import read_json, write_json
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings, verify
 from veridical.clips import writer as writer_file
+from veridical.clips.lock import lock_for_writing
 from veridical.errors import ArtefactError, UsageError
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
@@ -287,3 +289,4 @@ def test_a_truncated_table_is_named(tmp_path, table):
     ]:
         with pytest.raises(ArtefactError, match=message):
             read()
+    os.close(lock_for_writing(tmp_path / "s"))

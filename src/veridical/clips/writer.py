@@ -46,6 +46,7 @@ class ClipWriter:
 
         Raises:
             UsageError: when another process is writing to the store, or copying it.
+            ArtefactError: when the store is damaged.
         """
         self.path = Path(path)
         self.settings = ClipStore.open(self.path).settings
@@ -54,9 +55,13 @@ class ClipWriter:
         self._tables: list[pa.Table] = []
         self._entries: list[LedgerEntry] = []
         self._since = time.monotonic()
-        self._known = set(_column(self.path / LEDGER_TABLE, "video_id"))
-        self.num_orphans = self._delete_orphans()
-        """Clips of an interrupted writer that were deleted."""
+        try:
+            self._known = set(_column(self.path / LEDGER_TABLE, "video_id"))
+            self.num_orphans = self._delete_orphans()
+            """Clips of an interrupted writer that were deleted."""
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> ClipWriter:
         return self
