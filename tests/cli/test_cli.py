@@ -195,6 +195,19 @@ def test_one_class_only_says_why_nothing_is_shown(tmp_path: Path) -> None:
     assert "average" not in invoke("compare", str(tmp_path / "e"), str(tmp_path / "e"))[1], "no table without rows"
 
 
+def test_an_evaluation_goes_into_no_folder_of_other_things(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("video_id,label,logit\na,1,0.5\nb,0,2\n")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "store.json").write_text("{}")
+    command = ("evaluate", "--scores", str(tmp_path / "s.csv"), "-o")
+    code, _, errors = invoke(*command, str(tmp_path / "store"))
+    assert code == 2
+    assert "store: holds files and is no earlier evaluation; choose a new or empty folder" in " ".join(errors.split())
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["store.json"]
+    for _ in range(2):
+        assert invoke(*command, str(tmp_path / "e"))[0] == 0, "a new one, and an evaluation written anew"
+
+
 @pytest.mark.parametrize(("unit", "shown"), [("batch", "3/9 batches,"), ("clip", "3/9 clips,"), ("", "look: 3/9,")])
 def test_progress_counts_in_words(unit: str, shown: str) -> None:
     lines = _Lines(open_console(), "look", 9, unit)

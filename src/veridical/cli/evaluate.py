@@ -101,6 +101,7 @@ def evaluate(
     _check_meaning(meaning, scores)
     stores = [ClipStore.open(path) for path in on or []]
     folder = output or (run or Path()) / "evaluation" / "default"
+    _refuse_foreign(folder)
     labels = _labels(manifest, stores)
     choices = {"reference": reference, "aggregation": aggregation, "prevalence": prevalence, "error_rate": error_rate}
     settings = _settings(stores, replicates=replicates, **choices)
@@ -177,6 +178,14 @@ def _check_use(
         raise UsageError("say what to score with --on STORE")
     if output is None and run is None:
         raise UsageError("say where to write with -o DIR")
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder of other things: nine files among somebody's clips or videos would be hard to tell apart again."""
+    if folder.is_dir():
+        held = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        if held and not held & {"metrics.csv", "scores.parquet", "looks.jsonl"}:
+            raise UsageError(f"{folder}: holds files and is no earlier evaluation; choose a new or empty folder with -o")
 
 
 def _check_meaning(meaning: ColumnMeaning, scores: Path | None) -> None:
