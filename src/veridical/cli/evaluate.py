@@ -185,7 +185,9 @@ def _refuse_foreign(folder: Path) -> None:
     if folder.is_dir():
         held = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         if held and not held & {"metrics.csv", "scores.parquet", "looks.jsonl"}:
-            raise UsageError(f"{folder}: holds files and is no earlier evaluation; choose a new or empty folder with -o")
+            raise UsageError(
+                f"{folder}: holds files and is no earlier evaluation; choose a new or empty folder with -o"
+            )
 
 
 def _check_meaning(meaning: ColumnMeaning, scores: Path | None) -> None:
