@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tiny import tiny_recipe
 
 from veridical.artefacts import Manifest
 from veridical.artefacts.manifest import FakeSegment
 from veridical.clips import ClipStore
+from veridical.errors import UsageError
 from veridical.training.batches import epoch_batches
 from veridical.training.data import load_data
 
@@ -28,3 +30,11 @@ def test_genuine_seconds_of_partial_fakes_are_learned_as_real(store: ClipStore, 
     for rows in epoch_batches(clips, recipe.batches, seed=0, stage="video", epoch=0):
         fakes = clips.set_index("row").loc[rows, ["video_id", "generator"]].drop_duplicates()["generator"] == "stripes"
         assert fakes.sum() == recipe.batches.videos // 2, "a partial fake counts as a fake in a balanced batch"
+
+
+def test_a_manifest_of_other_videos_is_said(store: ClipStore, tmp_path: Path) -> None:
+    videos = [replace(video, video_id=f"other/{video.video_id}") for video in store.manifest().videos()]
+    Manifest.from_videos(videos).write(tmp_path / "manifest.parquet")
+    recipe = tiny_recipe(store.path, data={"store": str(store.path), "manifest": str(tmp_path / "manifest.parquet")})
+    with pytest.raises(UsageError, match=r"holds none of the videos of .*manifest.parquet"):
+        load_data(recipe.data, recipe.inputs)

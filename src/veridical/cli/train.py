@@ -49,6 +49,8 @@ def train(
     share people. The checklist of `veridical preflight` comes first: what fails in it is shown. Ctrl-C stops after the batch;
     --resume goes on from there.
     """
+    if output is None and not summary:
+        raise UsageError("say where the run goes with -o RUN")
     from veridical import training
 
     changes = changes_of(assignments, store, manifest)
@@ -57,21 +59,22 @@ def train(
     if summary:
         _show_parts(settings, open_console())
         return
-    if output is None:
-        raise UsageError("say where the run goes with -o RUN")
+    assert output is not None
     console = open_console(quiet=not training.is_first_process())
     _say_failures(training.preflight(settings, quick=True), console)
     _show(training.train(settings, output, resume=resume), console)
 
 
 def _say_failures(rows: list[Check], console: Console) -> None:
-    """Print the rows of the checklist that fail; data that cannot be read stop training with that message anyway."""
+    """Print the rows of the checklist that fail; nothing when the data cannot be read, which training says at once."""
+    if any(row.name == "data" and row.verdict == "fail" for row in rows):
+        return
     passed = sum(row.verdict == "pass" for row in rows)
     failed = [row for row in rows if row.verdict == "fail"]
     console.print(
         f"checklist: {passed} rows pass, {len(failed)} fail (all of it: veridical preflight)", highlight=False
     )
-    for row in (row for row in failed if row.name != "data"):
+    for row in failed:
         console.print(f"  fails: {row.name}: {row.found}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -87,6 +87,10 @@ def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
     check_fit(store, inputs)
     manifest = Manifest.read(settings.manifest) if settings.manifest else store.manifest()
     clips = join_labels(store, manifest, inputs)
+    if not len(clips):
+        raise UsageError(
+            f"{settings.store}: holds none of the videos of {settings.manifest}; is it made from another manifest?"
+        )
     if settings.clips_per_video is not None:
         clips = _evenly(clips, settings.clips_per_video)
     if not clips["split"].notna().any():

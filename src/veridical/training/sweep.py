@@ -80,8 +80,11 @@ def parse_choice(text: str) -> Choice:
             f"--vary {text!r}: expected KEY=a,b,c or KEY=low..high, for example losses.temporal=.01,.05,.1"
         )
     if ".." not in right:
-        values = yaml.safe_load(f"[{right}]")
-        return Choice(key.strip(), tuple(json.dumps(value) if isinstance(value, list) else value for value in values))
+        found = yaml.safe_load(f"[{right}]")
+        values = tuple(json.dumps(value) if isinstance(value, list) else value for value in found)
+        if len(set(values)) < len(values):
+            raise UsageError(f"--vary {text!r}: a value is there twice, and would be trained twice")
+        return Choice(key.strip(), values)
     bounds, *log = right.split(",")
     try:
         low, high = (float(part) for part in bounds.split(".."))
