@@ -33,7 +33,9 @@ def test_choices_are_read() -> None:
     assert parse_choice("losses.temporal=.01,.05") == Choice("losses.temporal", (0.01, 0.05))
     assert parse_choice("optimiser.betas=[0.9, 0.99],[0.8, 0.99]").values == ("[0.9, 0.99]", "[0.8, 0.99]")
     assert parse_choice("a.b=1e-4..1e-1,log") == Choice("a.b", low=1e-4, high=0.1, logarithmic=True)
-    for wrong in ("losses", "=1", "a=2..1", "a=0..1,log", "a=1..2,linear", "a=x..2"):
+    assert parse_choice("a={b: 1},{b: 2}").values == ({"b": 1}, {"b": 2})
+    assert parse_choice("a=1,true").values == (1, True), "alike to Python only"
+    for wrong in ("losses", "=1", "a=.1,.1", "a={b: 1},{b: 1}", "a=2..1", "a=0..1,log", "a=1..2,linear", "a=x..2"):
         with pytest.raises(UsageError, match="--vary"):
             parse_choice(wrong)
 

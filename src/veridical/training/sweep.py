@@ -82,7 +82,7 @@ def parse_choice(text: str) -> Choice:
     if ".." not in right:
         found = yaml.safe_load(f"[{right}]")
         values = tuple(json.dumps(value) if isinstance(value, list) else value for value in found)
-        if len(set(values)) < len(values):
+        if len({json.dumps(value, sort_keys=True, default=str) for value in values}) < len(values):
             raise UsageError(f"--vary {text!r}: a value is there twice, and would be trained twice")
         return Choice(key.strip(), values)
     bounds, *log = right.split(",")
