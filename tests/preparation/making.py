@@ -65,29 +65,34 @@ class HangingDetector(MarkerDetector):
         return super().detect(image)
 
 
-@dataclass
-class Hanging:
-    """Makes tools that hang in videos of four seconds or more; picklable."""
-
-    sign: Path
-
-    def __call__(self, settings: StoreSettings) -> MarkerTools:
-        tools = MarkerTools(settings)
-        tools.detector_for_video = lambda: HangingDetector(self.sign)  # type: ignore[method-assign]
-        return tools
-
-
-@dataclass
-class StuckAfter:
-    """Makes tools that are stuck in the video after so many, and leave a file then, until the parent is gone; picklable."""
-
-    videos: int
-    sign: Path
+class ToolsMaker:
+    """Makes tools with a detector of its own for each video; picklable."""
 
     def __call__(self, settings: StoreSettings) -> MarkerTools:
         tools = MarkerTools(settings)
         tools.detector_for_video = self.detector  # type: ignore[method-assign]
         return tools
+
+    def detector(self) -> MarkerDetector:
+        raise NotImplementedError
+
+
+@dataclass
+class Hanging(ToolsMaker):
+    """Makes tools that hang in videos of four seconds or more; picklable."""
+
+    sign: Path
+
+    def detector(self) -> MarkerDetector:
+        return HangingDetector(self.sign)
+
+
+@dataclass
+class StuckAfter(ToolsMaker):
+    """Makes tools that are stuck in the video after so many, and leave a file then, until the parent is gone; picklable."""
+
+    videos: int
+    sign: Path
 
     def detector(self) -> MarkerDetector:
         if self.videos == 0:

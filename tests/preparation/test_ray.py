@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.base.clock import Clock
-from tests.preparation.making import SMALL, MarkerDetector, MarkerTools, manifest_of, write_marked
+from tests.preparation.making import SMALL, MarkerDetector, MarkerTools, ToolsMaker, manifest_of, write_marked
 
-from veridical.clips import ClipStore, LedgerEntry, StoreSettings, verify
+from veridical.clips import ClipStore, LedgerEntry, verify
 from veridical.errors import UsageError
 from veridical.preparation import prepare, ray_engine
 from veridical.preparation.engines import ENGINES
@@ -48,16 +48,11 @@ class TroubledDetector(MarkerDetector):
 
 
 @dataclass
-class Troubled:
+class Troubled(ToolsMaker):
     """Makes tools that die at their first video, once, and in trouble at red corners; picklable."""
 
     trouble: str
     once: Path
-
-    def __call__(self, settings: StoreSettings) -> MarkerTools:
-        tools = MarkerTools(settings)
-        tools.detector_for_video = self.detector  # type: ignore[method-assign]
-        return tools
 
     def detector(self) -> TroubledDetector:
         try:
@@ -68,16 +63,11 @@ class Troubled:
 
 
 @dataclass
-class OnAMachineThatGoes:
+class OnAMachineThatGoes(ToolsMaker):
     """Makes tools that hold a video on that machine until it is gone; elsewhere they wait until there is one; picklable."""
 
     machine: str
     in_hand: Path
-
-    def __call__(self, settings: StoreSettings) -> MarkerTools:
-        tools = MarkerTools(settings)
-        tools.detector_for_video = self.detector  # type: ignore[method-assign]
-        return tools
 
     def detector(self) -> MarkerDetector:
         import ray
@@ -105,8 +95,8 @@ def cluster() -> Iterator[Any]:
         head = {
             **node,
             "include_dashboard": False,
-            "dashboard_agent_listen_port": 0,
-        }  # any port: others may run Ray as well
+            "dashboard_agent_listen_port": 0,  # any port: others may run Ray as well
+        }
         cluster = Cluster(initialize_head=True, head_node_args=head)
         cluster.add_node(**node)
         yield cluster

@@ -99,9 +99,8 @@ def evaluate(
     _check_device(device, run)
     meaning = ColumnMeaning(score_column, higher_is, score_kind, id_column, time_column)  # type: ignore[arg-type]
     _check_meaning(meaning, scores)
+    folder = _folder(output, run)
     stores = [ClipStore.open(path) for path in on or []]
-    folder = output or (run or Path()) / "evaluation" / "default"
-    _refuse_foreign(folder)
     labels = _labels(manifest, stores)
     choices = {"reference": reference, "aggregation": aggregation, "prevalence": prevalence, "error_rate": error_rate}
     settings = _settings(stores, replicates=replicates, **choices)
@@ -180,14 +179,16 @@ def _check_use(
         raise UsageError("say where to write with -o DIR")
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder of other things: nine files among somebody's clips or videos would be hard to tell apart again."""
+def _folder(output: Path | None, run: Path | None) -> Path:
+    """Return where to write; not among other things, from which nine files would be hard to tell apart again."""
+    folder = output or (run or Path()) / "evaluation" / "default"
     if folder.is_dir():
         held = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         if held and not held & {"metrics.csv", "scores.parquet", "looks.jsonl"}:
             raise UsageError(
                 f"{folder}: holds files and is no earlier evaluation; choose a new or empty folder with -o"
             )
+    return folder
 
 
 def _check_meaning(meaning: ColumnMeaning, scores: Path | None) -> None:

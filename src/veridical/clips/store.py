@@ -217,8 +217,12 @@ def _open_table(location: str) -> Any:
 
 
 @contextmanager
-def reading(location: str) -> Generator[None]:
-    """Say of which table it was that something could not be read.
+def reading(
+    location: str,
+    fault: str = "is damaged or cannot be read",
+    cure: str = "bring the file back, or prepare a new store",
+) -> Generator[None]:
+    """Say of which table it was that something could not be read, and what to do.
 
     Raises:
         ArtefactError: then.
@@ -226,6 +230,4 @@ def reading(location: str) -> Generator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise ArtefactError(
-            f"{location}: is damaged or cannot be read ({first_cause(error)}); bring the file back, or prepare a new store"
-        ) from None
+        raise ArtefactError(f"{location}: {fault} ({first_cause(error)}); {cure}") from None

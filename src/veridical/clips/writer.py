@@ -108,7 +108,8 @@ class ClipWriter:
         writer deletes clips without a ledger row, and their videos are prepared again.
 
         Raises:
-            ArtefactError: when the disk is full or cannot be written; the store stays as it was and can be continued.
+            ArtefactError: when the disk is full or cannot be written; the store can be continued, and what of these videos is not
+                whole is prepared again.
         """
         if not self._entries:
             return

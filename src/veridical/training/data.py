@@ -89,7 +89,8 @@ def load_data(settings: DataSettings, inputs: InputSettings) -> TrainingData:
     clips = join_labels(store, manifest, inputs)
     if not len(clips):
         raise UsageError(
-            f"{settings.store}: holds none of the videos of {settings.manifest}; is it made from another manifest?"
+            f"{settings.store}: holds none of the videos of {settings.manifest or 'its manifest'}; "
+            "is it made from another manifest?"
         )
     if settings.clips_per_video is not None:
         clips = _evenly(clips, settings.clips_per_video)

@@ -7,8 +7,7 @@ changed.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from veridical.errors import ArtefactError
+from veridical.clips.store import reading
 from veridical.models import Features, Modality
 
 Rows = npt.NDArray[np.int64]
@@ -56,7 +55,7 @@ class FeatureTable:
             self._table = lance.dataset(str(self.path))
         except ValueError:  # nothing was put yet, or a process was killed while it made the table
             return
-        with self._whole():
+        with self._reading():
             keys = self._table.to_table(columns=["view", "row"])
         views, rows = (keys[name].to_numpy() for name in ("view", "row"))
         self._offsets = {}
@@ -66,15 +65,9 @@ class FeatureTable:
             offsets[rows[found]] = found
             self._offsets[int(view)] = offsets
 
-    @contextmanager
-    def _whole(self) -> Generator[None]:
-        try:
-            yield
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0][:120]
-            raise ArtefactError(
-                f"{self.path.parent}: kept features are damaged ({reason}); delete this folder, they will be computed anew"
-            ) from None
+    def _reading(self) -> AbstractContextManager[None]:
+        cure = "delete this folder, they will be computed anew"
+        return reading(str(self.path.parent), "kept features are damaged", cure)
 
     def missing(self, rows: Rows, view: int) -> Rows:
         """Return those of the rows that are not there, each once, ascending."""
@@ -109,7 +102,7 @@ class FeatureTable:
         """Read a batch back, in the order of the rows; they must be there. `only` leaves the other modality empty."""
         schema = self._table.schema
         wanted = [name for name in Features._fields if name in schema.names and name not in _UNREAD[only]]
-        with self._whole():
+        with self._reading():
             table = self._table.take(self._offsets[view][rows].tolist(), columns=wanted)
         nothing = torch.zeros(len(rows), 0, 0, device=device)
         parts = {name: _tensor(table[name], schema.field(name)).to(device) for name in wanted}

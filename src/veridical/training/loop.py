@@ -126,9 +126,8 @@ def _train(fabric: Any, recipe: Recipe, run_path: Path, resume: bool) -> TrainSu
     if not run.state_folder.exists():
         refuse_shared(data, recipe.data.accept_leaks)
         refuse_leaks(data, recipe.data.accept_leaks)
-    hears = recipe.model.audio.kind != "none"
     stage_data = {
-        stage.name: tuple(data.for_objective(stage.objective, split, hears) for split in ("train", "val"))
+        stage.name: tuple(data.for_objective(stage.objective, split, recipe.hears) for split in ("train", "val"))
         for stage in recipe.schedule
     }
     with ExitStack() as alone:
@@ -260,14 +259,13 @@ class _Trainer:
         groups = open_parts(self.detector, stage, dict(self.progress.opened))
         set_modes(self.detector, training=False)
         settings = self.recipe.optimiser
-        half = (
-            self.recipe.runtime.precision == "16-mixed"
-        )  # a fused optimiser would unscale what was unscaled for clipping
+        # In half precision a fused optimiser would unscale gradients that were unscaled for clipping.
+        fused = self.recipe.runtime.precision != "16-mixed"
         self.optimiser = torch.optim.AdamW(
             [{"params": group.parameters, "lr": group.lr} for group in groups],
             betas=settings.betas,
             weight_decay=settings.weight_decay,
-            fused=not half,
+            fused=fused,
         )
         restore_moments(kept, self.detector, self.optimiser)
         model, wrapped = self.fabric.setup(self.detector, self.optimiser)

@@ -106,7 +106,7 @@ def _statistics(recipe: Recipe, data: TrainingData) -> Check:
     try:
         for stage in recipe.schedule:
             for split in ("train", "val"):
-                data.for_objective(stage.objective, split, recipe.model.audio.kind != "none")
+                data.for_objective(stage.objective, split, recipe.hears)
     except UsageError as error:
         return _row("statistics", False, str(error))
     videos = data.clips.groupby("video_id").agg(split=("split", "first"), label=("label", "max")).dropna()

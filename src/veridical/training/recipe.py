@@ -290,6 +290,11 @@ class Recipe(Settings):
     runtime: RuntimeSettings = RuntimeSettings()
 
     @property
+    def hears(self) -> bool:
+        """Whether the model has a speech encoder."""
+        return self.model.audio.kind != "none"
+
+    @property
     def schedule(self) -> tuple[StageSettings, ...]:
         """All stages in order, those of pretraining first."""
         return (*self.pretraining.stages, *self.stages)

@@ -260,7 +260,7 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
     whole = Bundle(bundles[0].detector, bundles[0].facts, tuple(bundle.detector for bundle in bundles[1:]))
     data = load_data(base.data, base.inputs)
     scores = score_store(whole, data.store, data.manifest, splits=["val"], conditions=("joint",)).frame()
-    clips = data.for_objective("joint", "val", base.model.audio.kind != "none")
+    clips = data.for_objective("joint", "val", base.hears)
     logits, targets = scores.groupby("video_id")["logit"].mean().dropna(), clips.groupby("video_id")["target"].max()
     judged = logits.index.intersection(targets.index)
     calibration, points = calibrate(targets[judged].to_numpy(), logits[judged].to_numpy())
