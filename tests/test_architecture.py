@@ -17,9 +17,10 @@ ROWS = (
     ("clips",),
     ("models", "forgery", "puppets"),
     ("faces",),
-    ("corpora", "media", "metrics"),
+    ("corpora", "media"),
     ("weights",),
     ("artefacts",),
+    ("metrics",),
     ("settings", "randomness", "progress", "allocation", "workers"),
     ("errors",),
 )
