@@ -9,7 +9,7 @@ import torch
 
 from veridical.clips.inputs import ClipInputs
 from veridical.errors import UsageError, unknown_name
-from veridical.models import Detector, Features, Modality
+from veridical.models import DetectorModel, Features, Modality
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 """`auto` is `bf16-mixed` where the hardware computes it faster than single precision, otherwise `32-true`."""
@@ -45,7 +45,7 @@ def settled(precision: Precision, device: torch.device) -> Precision:
 
 
 def encode(
-    detector: Detector, inputs: ClipInputs, *, only: Modality | None = None, precision: Precision = "32-true"
+    detector: DetectorModel, inputs: ClipInputs, *, only: Modality | None = None, precision: Precision = "32-true"
 ) -> Features:
     """Run the early parts on prepared tensors; the features come back in single precision.
 
