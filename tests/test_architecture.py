@@ -16,11 +16,12 @@ ROWS = (
     ("preparation",),
     ("clips",),
     ("models", "forgery", "puppets"),
+    ("devices",),
     ("faces",),
     ("corpora", "media", "metrics"),
     ("weights",),
     ("artefacts",),
-    ("settings", "randomness", "progress", "allocation", "workers"),
+    ("settings", "randomness", "progress", "machine"),
     ("errors",),
 )
 LEVEL = {room: number for number, row in enumerate(ROWS) for room in row}
