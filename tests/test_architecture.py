@@ -18,9 +18,10 @@ ROWS = (
     ("models", "forgery", "puppets"),
     ("devices",),
     ("faces",),
-    ("corpora", "media", "metrics"),
+    ("corpora", "media"),
     ("weights",),
     ("artefacts",),
+    ("metrics",),
     ("settings", "randomness", "progress", "machine"),
     ("errors",),
 )

@@ -135,3 +135,36 @@ def _index(node: list[Any], key: str, assignment: str) -> int:
     if not key.isdigit() or int(key) >= len(node):
         raise UsageError(f"--set {assignment}: {key!r} is not a position in a list of {len(node)}")
     return int(key)
+
+
+def flatten(values: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
+    """Return nested mappings as one level: `{"a": {"b": 1}}` becomes `{"a.b": 1}`; lists stay values."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}{separator}{inner}": item for inner, item in flatten(value, separator).items()}
+        else:
+            flat[str(name)] = value
+    return flat
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return dotted name → (value in the first, value in the second) where two nested mappings differ.
+
+    Lists are compared item by item (`stages.0.lr`); a name that one of them lacks has the value None there.
+    """
+    left, right = flatten(_numbered(first)), flatten(_numbered(second))
+    apart: dict[str, tuple[Any, Any]] = {}
+    for name in dict.fromkeys([*left, *right]):
+        if left.get(name) != right.get(name):
+            apart[name] = left.get(name), right.get(name)
+    return apart
+
+
+def _numbered(value: Any) -> Any:
+    """Return lists as mappings from position to item, so that they can be compared item by item."""
+    if isinstance(value, Mapping):
+        return {str(name): _numbered(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return {str(number): _numbered(item) for number, item in enumerate(value)}
+    return value

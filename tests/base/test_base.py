@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from veridical import progress
 from veridical.errors import UsageError, unknown_name
 from veridical.randomness import seed_from, stream
-from veridical.settings import Settings, parse_settings, read_yaml, with_overrides
+from veridical.settings import Settings, differences, flatten, parse_settings, read_yaml, with_overrides
 
 
 class Inner(Settings):
@@ -139,3 +139,15 @@ def test_a_failing_task_is_finished() -> None:
     with progress.listening(recorder), pytest.raises(RuntimeError), progress.task("work"):
         raise RuntimeError
     assert recorder.heard[-1] == ("finish",)
+
+
+def test_differences_name_every_setting_that_differs() -> None:
+    first = {"seed": 0, "stages": [{"lr": 0.1, "train": ["head"]}, {"lr": 0.2}], "data": {"store": None}}
+    second = {"seed": 0, "stages": [{"lr": 0.1, "train": ["head", "fusion"]}, {"lr": 0.3}], "data": {"store": "a"}}
+    assert differences(first, first) == {}
+    assert differences(first, second) == {
+        "stages.0.train.1": (None, "fusion"),
+        "stages.1.lr": (0.2, 0.3),
+        "data.store": (None, "a"),
+    }
+    assert flatten({"a": {"b": 1, "c": {"d": [2]}}}) == {"a.b": 1, "a.c.d": [2]}
