@@ -18,12 +18,13 @@ ROWS = (
     ("preparation",),
     ("clips",),
     ("models", "forgery", "puppets"),
+    ("devices",),
     ("faces",),
     ("corpora", "media"),
     ("weights",),
     ("artefacts",),
     ("metrics",),
-    ("settings", "randomness", "progress", "allocation", "workers"),
+    ("settings", "randomness", "progress", "machine"),
     ("errors",),
 )
 LEVEL = {room: number for number, row in enumerate(ROWS) for room in row}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
 
 import veridical
 from veridical.artefacts import atomic_folder, read_json, write_json
 from veridical.clips import StoreSettings
 from veridical.clips.inputs import InputSettings
+from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
 from veridical.models import Detector, DetectorSettings
 from veridical.settings import Settings, parse_settings
@@ -83,7 +82,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     members = bundle.members
     with atomic_folder(folder) as temporary:
         for number, member in enumerate(members):
-            save_weights(temporary / _weights_file(number, len(members)), member)
+            save_tensors(temporary / _weights_file(number, len(members)), member.state_dict())
         values = bundle.facts.model_copy(update={"members": len(members)}).model_dump(mode="json")
         facts = {"kind": "model", "schema_version": SCHEMA_VERSION, **values}
         write_json(temporary / FACTS_FILE, facts)
@@ -113,29 +112,6 @@ def load_bundle(folder: Path) -> Bundle:
 
 def _weights_file(number: int, count: int) -> str:
     return WEIGHTS_FILE if count == 1 else f"model-{number}.safetensors"
-
-
-def save_weights(path: Path, detector: Detector) -> None:
-    """Write all tensors of a detector."""
-    save_tensors(path, detector.state_dict())
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors from any device, readable for whom new files are: safetensors makes files for their owner alone.
-
-    Raises:
-        ArtefactError: when the disk is full or cannot be written.
-    """
-    try:
-        path.touch()
-        mode = path.stat().st_mode
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
-        path.chmod(mode)
-    except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtefactError(
-            f"{path.parent}: cannot be written ({reason}); make room and run the command again (train: --resume)"
-        ) from None
 
 
 def load_weights(path: Path, detector: Detector) -> None:

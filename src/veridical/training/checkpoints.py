@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from veridical.artefacts import atomic_path, read_json, write_json
+from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
-from veridical.inference.bundle import save_tensors
 from veridical.models import Detector
 from veridical.models.freezing import trainable_names
 

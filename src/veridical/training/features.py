@@ -24,8 +24,8 @@ from veridical.artefacts import fingerprint, write_json
 from veridical.clips import Clip, ClipStore
 from veridical.clips.augment import noise_facts
 from veridical.clips.inputs import ClipInputs, clip_inputs, view_inputs
-from veridical.inference.ahead import map_ahead
-from veridical.inference.encoding import encode, settled
+from veridical.devices import map_ahead, resolve_precision
+from veridical.inference.encoding import encode
 from veridical.models import Detector, Features, Modality
 from veridical.training.feature_table import MIDDLE, FeatureTable
 from veridical.training.recipe import Recipe
@@ -169,7 +169,7 @@ def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> 
         "video": recipe.model.video.model_dump(),
         "audio": recipe.model.audio.model_dump(),
         "seed": recipe.seed,
-        "precision": settled(recipe.runtime.precision, device),
+        "precision": resolve_precision(recipe.runtime.precision, device),
         "device": device.type,
     }
     return fingerprint(facts)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from veridical import progress
 from veridical.artefacts import atomic_path, read_json, write_json
+from veridical.devices import pick_device, resolve_precision, save_tensors
 from veridical.errors import DivergedError, StageStoppedError
-from veridical.inference.bundle import WEIGHTS_FILE, save_weights
-from veridical.inference.encoding import pick_device, settled
+from veridical.inference.bundle import WEIGHTS_FILE
 from veridical.models import Detector
 from veridical.models.freezing import set_modes
 from veridical.randomness import seed_from
@@ -113,7 +113,7 @@ def _with_precision(recipe: Recipe, run: Run) -> Recipe:
     if recipe.runtime.precision != "auto":
         return recipe
     begun = run.recipe() if run.recipe_path.exists() else recipe
-    precision = settled(begun.runtime.precision, pick_device(recipe.runtime.accelerator))
+    precision = resolve_precision(begun.runtime.precision, pick_device(recipe.runtime.accelerator))
     return recipe.model_copy(update={"runtime": recipe.runtime.model_copy(update={"precision": precision})})
 
 
@@ -440,7 +440,7 @@ class _Trainer:
         verdict = decision(best, stopping.stop_run_below)
         if self.fabric.is_global_zero:
             with atomic_path(folder / WEIGHTS_FILE) as temporary:
-                save_weights(temporary, self.detector)
+                save_tensors(temporary, self.detector.state_dict())
             summary = StageSummary(stage.name, done.epoch, done.best_epoch, done.best_auc, verdict.name)
             write_json(folder / "stage.json", vars(summary))
             progress.say(stage_table(best, done.epoch, verdict))

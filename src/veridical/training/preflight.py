@@ -9,8 +9,8 @@ from typing import Literal
 import pandas as pd
 
 from veridical import corpora
+from veridical.devices import pick_device, resolve_precision
 from veridical.errors import LeakError, MissingWeightsError, UsageError, VeridicalError
-from veridical.inference.encoding import pick_device, settled
 from veridical.models import Detector, summarise
 from veridical.training.data import TrainingData, load_data
 from veridical.training.leaks import not_judged, refuse_leaks
@@ -145,7 +145,7 @@ def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
 def _setting_rows(recipe: Recipe) -> Iterator[Check]:
     try:
         device = pick_device(recipe.runtime.accelerator)
-        yield _row("device", True, f"{device}, precision {settled(recipe.runtime.precision, device)}")
+        yield _row("device", True, f"{device}, precision {resolve_precision(recipe.runtime.precision, device)}")
     except UsageError as error:
         yield _row("device", False, str(error))
     batch = f"batches of {recipe.batches.videos} videos x {recipe.batches.clips} clips"

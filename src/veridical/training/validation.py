@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
+from veridical.devices import autocast
 from veridical.errors import DivergedError, NotEvaluableError
 from veridical.inference.conditions import condition_logits
-from veridical.inference.encoding import autocast
 from veridical.metrics import ece
 from veridical.metrics.ranking import roc_auc
 from veridical.models import Detector
