@@ -14,8 +14,7 @@ from pathlib import Path
 from lance.file import LanceFileSession
 
 from veridical import progress
-from veridical.artefacts import fingerprint
-from veridical.artefacts.files import atomic_path
+from veridical.artefacts import atomic_path, fingerprint
 from veridical.clips.lock import unwritten
 from veridical.errors import ArtefactError, UsageError
 from veridical.weights import cache_folder
