@@ -3,7 +3,7 @@
 ECE here is that of the probability of fake in a two-class problem (mean |mean p - share of fakes| over bins, weighted
 by rows), after M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", 2015.
 Temperature scaling: C. Guo et al., 2017; beta calibration: M. Kull et al., 2017. Give every `fit_*` function validation
-data only.
+data only. What fits is imported where it is used: scipy.optimize and scikit-learn take long to load.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.optimize
 import scipy.special
 from numpy.typing import ArrayLike
 
@@ -151,6 +150,8 @@ def fit_temperature(
     Raises:
         NotEvaluableError: one class only, no rows, or logits that are not finite.
     """
+    import scipy.optimize
+
     label_array, logit_array = labels_and_scores(labels, logits)
 
     def loss(log_temperature: float) -> float:
@@ -184,6 +185,8 @@ def fit_beta(labels: ArrayLike, logits: ArrayLike) -> MonotoneMap:
     Raises:
         NotEvaluableError: one class only, no rows, or logits that are not finite.
     """
+    import scipy.optimize
+
     label_array, logit_array = labels_and_scores(labels, logits)
 
     def features(values: FloatArray) -> FloatArray:
