@@ -11,6 +11,7 @@ from veridical.artefacts.figures import (
     write_risks,
 )
 from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
+from veridical.artefacts.folders import lock_for_reading, lock_for_writing
 from veridical.artefacts.manifest import FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
@@ -26,6 +27,8 @@ __all__ = [
     "atomic_path",
     "check_file_name",
     "fingerprint",
+    "lock_for_reading",
+    "lock_for_writing",
     "read_evaluation_facts",
     "read_figures",
     "read_json",
