@@ -26,7 +26,7 @@ from veridical.inference import (
 )
 from veridical.inputs import InputSettings
 from veridical.media import write_video
-from veridical.models import Detector, DetectorSettings
+from veridical.models import DetectorModel, ModelSettings
 from veridical.settings import parse_settings
 
 SIZE = 64
@@ -43,14 +43,14 @@ def bundle() -> Bundle:
         "fusion": {"width": 16, "heads": 2},
         "audio_width": 24,
     }
-    settings = parse_settings(DetectorSettings, values, "test")
+    settings = parse_settings(ModelSettings, values, "test")
     facts = ModelFacts(
         name="test", veridical_version="0", inputs=InputSettings(frame_size=56, crop_size=SIZE),
         preparation=StoreSettings(crop_size=SIZE),
         detector=settings, calibration=Calibration(temperature=2.0, fitted_on="val", num_videos=9),
         operating_points={"eer": 0.1}, fingerprints={}, licence="none", pretrained={},
     )  # fmt: skip
-    return Bundle(Detector(settings).eval(), facts)
+    return Bundle(DetectorModel(settings).eval(), facts)
 
 
 def make_clip(video_id: str, second: int, sound: str) -> Clip:
@@ -173,7 +173,7 @@ def test_a_video_without_a_face_says_so(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_an_ensemble_is_the_mean_logit(bundle: Bundle, store: ClipStore, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    other = Detector(bundle.facts.detector).eval()
+    other = DetectorModel(bundle.facts.detector).eval()
     save_bundle(tmp_path / "run" / "model", Bundle(bundle.detector, bundle.facts, (other,)))
     ensemble = load_bundle(tmp_path / "run")
     assert len(ensemble.members) == ensemble.facts.members == 2

@@ -17,7 +17,7 @@ from veridical.clips import StoreSettings
 from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
 from veridical.inputs import InputSettings
-from veridical.models import Detector, DetectorSettings
+from veridical.models import DetectorModel, ModelSettings
 from veridical.settings import Settings, parse_settings
 
 SCHEMA_VERSION = 1
@@ -47,7 +47,7 @@ class ModelFacts(Settings):
     inputs: InputSettings
     preparation: StoreSettings
     """How the clips it learned from were cut; prediction cuts alike."""
-    detector: DetectorSettings
+    detector: ModelSettings
     calibration: Calibration | None
     operating_points: dict[str, float]
     """Thresholds on the raw mean logit of a video, chosen on validation."""
@@ -62,12 +62,12 @@ class ModelFacts(Settings):
 class Bundle:
     """A detector and its facts; of an ensemble the first member, and the others beside it."""
 
-    detector: Detector
+    detector: DetectorModel
     facts: ModelFacts
-    others: tuple[Detector, ...] = ()
+    others: tuple[DetectorModel, ...] = ()
 
     @property
-    def members(self) -> tuple[Detector, ...]:
+    def members(self) -> tuple[DetectorModel, ...]:
         """All detectors."""
         return (self.detector, *self.others)
 
@@ -105,7 +105,7 @@ def load_bundle(folder: Path) -> Bundle:
     facts = parse_settings(ModelFacts, values, str(folder / FACTS_FILE))
     members = []
     for number in range(facts.members):
-        members.append(Detector(facts.detector, load_weights=False).eval().requires_grad_(False))
+        members.append(DetectorModel(facts.detector, load_weights=False).eval().requires_grad_(False))
         load_weights(folder / _weights_file(number, facts.members), members[-1])
     return Bundle(members[0], facts, tuple(members[1:]))
 
@@ -114,7 +114,7 @@ def _weights_file(number: int, count: int) -> str:
     return WEIGHTS_FILE if count == 1 else f"model-{number}.safetensors"
 
 
-def load_weights(path: Path, detector: Detector) -> None:
+def load_weights(path: Path, detector: DetectorModel) -> None:
     """Read all tensors into a detector.
 
     Raises:
@@ -128,7 +128,7 @@ def load_weights(path: Path, detector: Detector) -> None:
         raise ArtefactError(f"{path}: does not fit this model ({str(error).splitlines()[0]})") from None
 
 
-def describe_pretrained(settings: DetectorSettings) -> dict[str, str]:
+def describe_pretrained(settings: ModelSettings) -> dict[str, str]:
     """Say where the starting weights of each encoder came from."""
     return {
         "video": f"{settings.video.backbone}: {settings.video.weights}",

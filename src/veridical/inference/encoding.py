@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from veridical.devices import Precision, autocast
 from veridical.inputs import ClipInputs
-from veridical.models import Detector, Features, Modality
+from veridical.models import DetectorModel, Features, Modality
 
 
 def encode(
-    detector: Detector, inputs: ClipInputs, *, only: Modality | None = None, precision: Precision = "32-true"
+    detector: DetectorModel, inputs: ClipInputs, *, only: Modality | None = None, precision: Precision = "32-true"
 ) -> Features:
     """Run the early parts on prepared tensors; the features come back in single precision.
 

@@ -25,7 +25,7 @@ from veridical.clips import Clip, ClipStore
 from veridical.devices import map_ahead, resolve_precision
 from veridical.inference.encoding import encode
 from veridical.inputs import ClipInputs, clip_inputs, noise_facts, view_inputs
-from veridical.models import Detector, Features, Modality
+from veridical.models import DetectorModel, Features, Modality
 from veridical.training.feature_table import MIDDLE, FeatureTable
 from veridical.training.recipe import Recipe
 
@@ -51,7 +51,7 @@ class FeatureSource(Protocol):
 class DirectFeatures:
     """Decodes, varies and encodes at every request."""
 
-    def __init__(self, detector: Detector, store: ClipStore, recipe: Recipe) -> None:
+    def __init__(self, detector: DetectorModel, store: ClipStore, recipe: Recipe) -> None:
         self.detector, self.store, self.recipe = detector, store, recipe
 
     def announce(self, rows: Rows, view: int | None) -> None:
@@ -147,7 +147,7 @@ def _joined(parts: list[Features]) -> Features:
     return Features(*joined)  # type: ignore[arg-type]  # what is None in one is None in all
 
 
-def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> str:
+def frozen_fingerprint(detector: DetectorModel, store: ClipStore, recipe: Recipe) -> str:
     """Return what decides the features: weights of the frozen parts, store, inputs, augmentation, seed, precision."""
     audio = detector.audio
     device = detector.video.mean.device
@@ -174,7 +174,7 @@ def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> 
     return fingerprint(facts)
 
 
-def feature_source(detector: Detector, store: ClipStore, recipe: Recipe) -> FeatureSource:
+def feature_source(detector: DetectorModel, store: ClipStore, recipe: Recipe) -> FeatureSource:
     """Return the source that the recipe asks for; features of an open backbone cannot be kept."""
     direct = DirectFeatures(detector, store, recipe)
     is_open = any(weight.requires_grad for weight in detector.video.parameters())

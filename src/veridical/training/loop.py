@@ -22,8 +22,7 @@ from veridical.artefacts import atomic_path, read_json, write_json
 from veridical.devices import pick_device, resolve_precision, save_tensors
 from veridical.errors import DivergedError, StageStoppedError
 from veridical.inference.bundle import WEIGHTS_FILE
-from veridical.models import Detector
-from veridical.models.freezing import set_modes
+from veridical.models import DetectorModel, set_modes
 from veridical.randomness import seed_from
 from veridical.training.batches import Rows, class_weights, count_paired, epoch_batches
 from veridical.training.calibration import finish_model
@@ -165,7 +164,7 @@ class _Trainer:
         torch.set_num_threads(recipe.runtime.num_threads)
         torch.manual_seed(seed_from(recipe.seed, "weights"))
         self.fabric, self.recipe, self.data, self.stage_data, self.run = fabric, recipe, data, stage_data, run
-        self.detector = Detector(recipe.model).to(fabric.device)
+        self.detector = DetectorModel(recipe.model).to(fabric.device)
         self.events = EventWriter(run.tensorboard_folder) if fabric.is_global_zero else None
         self.interruption = Interruption()
         self.optimiser: torch.optim.Optimizer | None = None

@@ -13,7 +13,7 @@ from veridical.devices import Precision
 from veridical.errors import UsageError, unknown_name
 from veridical.inputs import Augmentation, InputSettings
 from veridical.machine import num_cores
-from veridical.models import DetectorSettings
+from veridical.models import ModelSettings
 from veridical.settings import Settings, parse_settings, read_yaml, with_overrides
 
 Part = Literal[
@@ -275,7 +275,7 @@ class Recipe(Settings):
     seed: int = 0
     data: DataSettings = DataSettings()
     inputs: InputSettings = InputSettings()
-    model: DetectorSettings = DetectorSettings()
+    model: ModelSettings = ModelSettings()
     augmentation: Augmentation = Augmentation()
     losses: LossSettings = LossSettings()
     mixing: MixingSettings = MixingSettings()
