@@ -22,8 +22,7 @@ import pandas as pd
 import torch
 
 from veridical.artefacts import Manifest
-from veridical.clips import ClipStore
-from veridical.clips.labels import label_clips
+from veridical.clips import ClipStore, label_clips
 from veridical.errors import NotEvaluableError
 from veridical.inference.bundle import load_bundle
 from veridical.inference.conditions import condition_logits

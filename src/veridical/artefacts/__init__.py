@@ -13,6 +13,7 @@ from veridical.artefacts.figures import (
     write_risks,
 )
 from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
+from veridical.artefacts.folders import lock_for_reading, lock_for_writing
 from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
@@ -32,6 +33,8 @@ __all__ = [
     "check_file_name",
     "check_risks",
     "fingerprint",
+    "lock_for_reading",
+    "lock_for_writing",
     "read_evaluation_facts",
     "read_figures",
     "read_json",
