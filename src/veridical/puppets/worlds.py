@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, field_validator
 
-from veridical.artefacts.manifest import Manifest, Video
+from veridical.artefacts import Manifest, Video
 from veridical.errors import UsageError, unknown_name
 from veridical.media import audio_samples, probe, video_frames, write_video
 from veridical.progress import track
