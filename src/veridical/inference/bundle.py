@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 import veridical
 from veridical.artefacts import atomic_folder, read_json, write_json
 from veridical.clips import StoreSettings
-from veridical.clips.inputs import InputSettings
 from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
+from veridical.inputs import InputSettings
 from veridical.models import DetectorModel, ModelSettings
 from veridical.settings import Settings, parse_settings
 

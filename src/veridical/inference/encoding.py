@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from veridical.clips.inputs import ClipInputs
 from veridical.devices import Precision, autocast
+from veridical.inputs import ClipInputs
 from veridical.models import DetectorModel, Features, Modality
 
 

@@ -11,16 +11,14 @@ from scipy.special import expit
 
 from veridical import progress
 from veridical.artefacts import Manifest, ScoreTable
-from veridical.clips import Clip, ClipStore
-from veridical.clips.fit import check_fit
-from veridical.clips.inputs import clip_inputs
-from veridical.clips.labels import LABELS, label_clips
+from veridical.clips import LABELS, Clip, ClipStore, label_clips
 from veridical.devices import map_ahead
 from veridical.errors import UsageError
 from veridical.inference.bundle import Bundle
 from veridical.inference.conditions import CONDITIONS, Logits
 from veridical.inference.controls import PREFIX, destroyed
 from veridical.inference.judging import judge
+from veridical.inputs import check_fit, clip_inputs
 from veridical.machine import num_cores
 
 _FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
