@@ -23,7 +23,7 @@ from veridical.artefacts import Manifest
 from veridical.clips import ClipStore, label_clips
 from veridical.errors import NotEvaluableError
 from veridical.inputs import InputSettings, clip_inputs
-from veridical.metrics.bootstrap import group_bootstrap_auc
+from veridical.metrics import group_bootstrap_auc
 from veridical.models.lip_sync import STEPS_PER_CROP, LipSync, LipSyncSettings, sync_score
 from veridical.training.losses import sync_loss
 

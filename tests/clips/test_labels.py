@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.artefacts import Manifest, Video
-from veridical.artefacts.manifest import FakeSegment
+from veridical.artefacts import FakeSegment, Manifest, Video
 from veridical.clips import LABELS, label_clips
 from veridical.clips.labels import MIN_OVERLAP_S
 

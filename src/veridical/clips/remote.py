@@ -14,8 +14,7 @@ from pathlib import Path
 from lance.file import LanceFileSession
 
 from veridical import progress
-from veridical.artefacts import fingerprint, lock_for_reading
-from veridical.artefacts.files import atomic_path
+from veridical.artefacts import atomic_path, fingerprint, lock_for_reading
 from veridical.errors import ArtefactError, UsageError
 from veridical.weights import cache_folder
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
-from veridical.artefacts.manifest import Manifest, Video
+from veridical.artefacts import Manifest, Video, read_json, write_json
 from veridical.errors import UsageError
 from veridical.machine import Lost, WorkerFailedError, keep_large_blocks, run_jobs
 from veridical.media import write_video
@@ -16,11 +16,11 @@ from veridical.progress import track
 from veridical.puppets.casting import on_another_day, sample_identity
 from veridical.puppets.clip import FPS, render_puppet
 from veridical.puppets.espeak import require_speech
-from veridical.puppets.folders import claim
 from veridical.puppets.identity import Identity
 from veridical.puppets.renderer import Renderer
 from veridical.puppets.scene import Scene, SceneSettings, sample_scene
 from veridical.randomness import seed_from
+from veridical.settings import differences
 
 SAMPLE_RATE_HZ = 16_000
 _FACTS_FILE = "puppets.json"
@@ -100,6 +100,23 @@ def render_corpus(
     manifest = Manifest.from_videos(_row(name, job) for job in jobs)
     manifest.write(folder / "manifest.parquet")
     return manifest
+
+
+def claim(path: Path, facts: Mapping[str, object]) -> None:
+    """Note in a JSON file what a folder is made from, so that work resumes there but is never mixed with other work.
+
+    Raises:
+        UsageError: if the file already holds other facts, naming those that differ.
+    """
+    if not path.exists():
+        write_json(path, facts)
+        return
+    apart = differences(read_json(path), facts)
+    if apart:
+        listed = "; ".join(f"{name}: {there!r} there, {asked!r} asked for" for name, (there, asked) in apart.items())
+        raise UsageError(
+            f"{path.parent}: made with other settings ({listed}); choose another folder, or delete this one"
+        )
 
 
 def sample_person(name: str, index: int, family: str, seed: int) -> Identity:
