@@ -106,7 +106,7 @@ def audit(
 
     Args:
         manifest: The videos; file properties are known after `scan --probe`.
-        clips: A row per clip with `video_id` and any of the content properties (see `clip_facts`; the index of a clip
+        clips: A row per clip with `video_id` and any of the content properties (see `clips.content_facts`; the index of a clip
             store will do), or None.
         accept: Properties whose leak is known and accepted; they take no part in the joint trials. What splits share
             (`LINKS`) may be among them; that is for `prove`.

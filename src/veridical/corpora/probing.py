@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from veridical.artefacts import MANIFEST_SCHEMA, Manifest
+from veridical.artefacts import MANIFEST_SCHEMA, Manifest, file_sha256, file_stamp
 from veridical.corpora.adapter import Notes, Notice
 from veridical.errors import UsageError
 from veridical.machine import map_in_threads
@@ -32,7 +30,6 @@ _COLUMNS = (
     "audio_rate_hz",
 )
 _WAITING_PER_WORKER = 7
-_HASH_BLOCK_BYTES = 1 << 20
 
 
 class Facts(Protocol):
@@ -72,8 +69,8 @@ def probe_media(
     Args:
         manifest: The videos.
         probe: Opens one video; what it raises is counted as the reason why the video cannot be read.
-        journal: File that takes a line per video as it is done. When it exists, videos in it whose size and time of change
-            are the same are not opened again; delete it once the manifest is written.
+        journal: File that takes a line per video as it is done. When it exists, videos in it whose files are the same
+            are not opened again; delete it once the manifest is written.
         workers: Videos opened at the same time.
         content_hash: Read the whole file for its SHA-256, which finds duplicates.
         picture_hash: (path, duration_s) → perceptual hash of some pictures; not called when None.
@@ -122,7 +119,7 @@ def _copies(manifest: Manifest) -> tuple[Notice, ...]:
 
 def _is_done(path: str, entry: Mapping[str, Any] | None, needed: Sequence[str]) -> bool:
     """Say whether an earlier run looked at this file, as it is now, for everything that is asked."""
-    if entry is None or entry.get("stamp") != _stamp(path):
+    if entry is None or entry.get("stamp") != file_stamp(path):
         return False
     return "error" in entry or all(name in entry for name in needed)
 
@@ -138,7 +135,7 @@ def _look(
 
     What an earlier run found out about the same file (`known`) is kept, and not found out again.
     """
-    stamp = _stamp(path)
+    stamp = file_stamp(path)
     entry = dict(known) if known.get("stamp") == stamp else {"path": path, "stamp": stamp}
     try:
         if "container" not in entry:
@@ -146,7 +143,7 @@ def _look(
             entry.update({name: getattr(facts, name) for name in _COLUMNS})
             entry["container"] = facts.container
         if content_hash and "sha256" not in entry:
-            entry["sha256"] = _sha256(Path(path))
+            entry["sha256"] = file_sha256(Path(path))
         if picture_hash is not None and "perceptual_hash" not in entry:
             entry["perceptual_hash"] = picture_hash(Path(path), float(entry["duration_s"]))
     except Exception as error:  # noqa: BLE001 (the loop over items: one bad video is counted, not fatal)
@@ -210,20 +207,3 @@ def _read_journal(path: Path | None) -> dict[str, dict[str, Any]]:
         if isinstance(entry, dict) and "path" in entry:
             known[entry["path"]] = entry
     return known
-
-
-def _stamp(path: str) -> str:
-    """Return size and time of change, so that a video that was replaced is opened again."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return "missing"
-    return f"{facts.st_size}:{facts.st_mtime_ns}"
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from veridical.puppets.casting import FAMILIES, sample_identity
 from veridical.puppets.clip import FPS, PuppetClip, render_clip, render_puppet
-from veridical.puppets.corpus import claim, render_corpus, sample_person
+from veridical.puppets.corpus import render_corpus, sample_person
 from veridical.puppets.espeak import speech_available
 from veridical.puppets.identity import Identity
 from veridical.puppets.motion import perform
@@ -27,7 +27,6 @@ __all__ = [
     "Truth",
     "WorldSettings",
     "apply_shortcuts",
-    "claim",
     "perform",
     "plant",
     "plant_in_manifest",

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, field_validator
 
-from veridical.artefacts import Manifest, Video
+from veridical.artefacts import Manifest, Video, claim_folder
 from veridical.errors import UsageError, unknown_name
 from veridical.media import audio_samples, probe, video_frames, write_video
 from veridical.progress import track
-from veridical.puppets.corpus import claim
 from veridical.puppets.shortcuts import SAMPLE_RATE_HZ, SHORTCUTS, Recording, apply_shortcuts
 from veridical.randomness import stream
 from veridical.settings import Settings
@@ -117,7 +116,8 @@ def plant(manifest: Manifest, folder: Path, world: WorldSettings, seed: int = 0)
     """
     folder = Path(folder)
     names = [name for name in world.shortcuts if name in SHORTCUTS]
-    claim(folder / _FACTS_FILE, {"version": _VERSION, "world": world.model_dump(mode="json"), "seed": seed})
+    facts = {"version": _VERSION, "world": world.model_dump(mode="json"), "seed": seed}
+    claim_folder(folder, "a world", _FACTS_FILE, facts)
     if names and not any(video.label == world.label for video in manifest.videos()):
         raise UsageError(f"no video has label {world.label}, so {', '.join(names)} cannot be planted; forge some first")
     videos = [
