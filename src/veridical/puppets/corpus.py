@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import cv2
 
 from veridical.artefacts import Manifest, Video, read_json, write_json
 from veridical.errors import UsageError
-from veridical.machine import keep_large_blocks
+from veridical.machine import Lost, WorkerFailedError, keep_large_blocks, run_jobs
 from veridical.media import write_video
 from veridical.progress import track
 from veridical.puppets.casting import on_another_day, sample_identity
@@ -134,17 +132,17 @@ def _plan(
 
 
 def _run(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_render, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker) as pool:
-        yield from pool.map(_render, jobs)
+    """Render all videos; a manifest with one missing would be another corpus, so the first that is lost ends the run."""
+    for job, result in run_jobs(jobs, _renderer, workers=0 if workers == 1 else workers):
+        if isinstance(result, Lost):
+            raise WorkerFailedError(f"{job.path}: cannot be rendered: {result.reason}; run the same command again")
+        yield
 
 
-def _start_worker() -> None:
+def _renderer() -> Callable[[_Job], None]:
     keep_large_blocks()
     cv2.setNumThreads(1)
+    return _render
 
 
 def _render(job: _Job) -> None:
