@@ -6,10 +6,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from veridical.artefacts import MANIFEST_SCHEMA, Manifest
 from veridical.corpora.adapter import Notes, Notice
 from veridical.corpora.hashes import perceptual_hash
 from veridical.errors import UsageError
+from veridical.machine import map_in_threads
 from veridical.progress import task
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ _COLUMNS = (
     "has_audio", "duration_s", "fps", "width", "height", "codec", "pixel_format", "bitrate", "audio_codec",
     "audio_rate_hz",
 )  # fmt: skip
-_QUEUED_PER_WORKER = 8
+_WAITING_PER_WORKER = 7
 _HASH_BLOCK_BYTES = 1 << 20
 _HASHED_SHARES = (0.1, 0.5, 0.9)
 """Where in a video, as shares of its duration, the frames of its perceptual hash are taken."""
@@ -89,8 +88,11 @@ def probe_media(
     done = _read_journal(journal)
     todo = [path for path in dict.fromkeys(paths) if not look.is_done(path, done.get(path, {}))]
     with _appending(journal) as write, task("probe", len(todo), "video") as running:
-        failed = 0
-        for entry in _parallel(lambda path: look(path, done.get(path, {})), todo, look.probing.workers):
+        failed, workers = 0, look.probing.workers
+        waiting = _WAITING_PER_WORKER * workers
+        for entry in map_in_threads(
+            lambda path: look(path, done.get(path, {})), todo, workers, waiting=waiting, ordered=False
+        ):
             done[entry["path"]] = entry
             write(entry)
             failed += "error" in entry
@@ -188,20 +190,6 @@ def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
 def _merged(old: list[Any], added: list[dict[str, str]]) -> Iterator[list[tuple[str, str]]]:
     for before, new in zip(old, added, strict=True):
         yield list({**dict(before or []), **new}.items())
-
-
-def _parallel(function: Callable[[str], dict[str, Any]], items: list[str], workers: int) -> Iterator[dict[str, Any]]:
-    """Yield results as they come, with a bounded number of items in flight."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = iter(items)
-        running: set[Future[dict[str, Any]]] = {
-            pool.submit(function, item) for item in islice(waiting, workers * _QUEUED_PER_WORKER)
-        }
-        while running:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-            running |= {pool.submit(function, item) for item in islice(waiting, len(finished))}
 
 
 @contextmanager
