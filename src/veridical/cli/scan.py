@@ -87,7 +87,7 @@ def scan(
     )  # fmt: skip
     console = open_console()
     print_table(console, corpora.videos_table(corpora.split_counts(result.manifest)))
-    print_lines(console, [item.line for item in (*result.counts, *result.notices)], indent="  ")
+    print_lines(console, result.lines, indent="  ")
     print_lines(console, [f"{len(result.manifest)} videos: {output}"])
     if strict and not result.complete:
         raise typer.Exit(1)

@@ -120,3 +120,8 @@ class ScanResult:
     def complete(self) -> bool:
         """Whether every official count is met (where one is known) and no video was unreadable."""
         return not self.num_unreadable and all(count.found == count.expected for count in self.counts)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the terminal shows: the official counts, and what was odd."""
+        return (*(count.line for count in self.counts), *(notice.line for notice in self.notices))
