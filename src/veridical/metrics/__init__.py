@@ -6,6 +6,7 @@ the reason.
 
 from veridical.metrics.bootstrap import GroupBootstrap, Interval, bootstrap_interval, draw_groups, group_bootstrap_auc
 from veridical.metrics.calibration import (
+    Calibration,
     Temperature,
     adaptive_ece,
     brier,
@@ -23,6 +24,7 @@ from veridical.metrics.significance import Difference, delong_interval, delong_t
 from veridical.metrics.threshold import decision_metric, threshold_at_eer, threshold_at_tpr
 
 __all__ = [
+    "Calibration",
     "Difference",
     "GroupBootstrap",
     "Interval",
