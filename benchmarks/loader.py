@@ -23,7 +23,7 @@ from veridical.artefacts import Manifest, Video
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.clips.augment import Augmentation
 from veridical.clips.inputs import ClipInputs, InputSettings, clip_inputs, view_inputs
-from veridical.inference.ahead import map_ahead
+from veridical.devices import map_ahead
 from veridical.randomness import stream
 
 BATCH = 16

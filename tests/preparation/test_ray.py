@@ -23,11 +23,11 @@ from tests.preparation.making import SMALL, MarkerDetector, MarkerTools, ToolsMa
 
 from veridical.clips import ClipStore, LedgerEntry, verify
 from veridical.errors import UsageError
+from veridical.machine import Lost, WorkerFailedError
 from veridical.preparation import prepare, ray_engine
 from veridical.preparation.engines import ENGINES
 from veridical.preparation.jobs import Job, Outcome, Setup
 from veridical.preparation.ray_engine import _Crew, _Sent, run_on_ray
-from veridical.workers import Lost, WorkerFailedError
 
 STORE_BYTES = 80 * 2**20
 

@@ -21,8 +21,8 @@ from veridical.errors import UsageError
 from veridical.forgery.catalogue import FORGERIES
 from veridical.forgery.making import REAL, Job, Outcome, Output, maker
 from veridical.forgery.plan import Missing, Plan, plan_forgeries
+from veridical.machine import Lost, run_jobs
 from veridical.progress import task as progress_task
-from veridical.workers import Lost, run_jobs
 
 DEFAULT_TIMEOUT_S = 900.0
 

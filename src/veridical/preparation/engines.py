@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
+from veridical.machine import Lost, num_cores, run_jobs
 from veridical.preparation.jobs import Job, Outcome, Setup
 from veridical.preparation.ray_engine import run_on_ray
-from veridical.workers import Lost, run_jobs
 
 
 class Engine(Protocol):
@@ -35,7 +34,7 @@ def run_locally(
     Raises:
         WorkerFailedError: when a worker says that no job can succeed, or workers only die.
     """
-    wanted = len(os.sched_getaffinity(0)) if workers is None else workers
+    wanted = num_cores() if workers is None else workers
     yield from run_jobs(jobs, setup, workers=min(wanted, len(jobs)), timeout_s=timeout_s)
 
 

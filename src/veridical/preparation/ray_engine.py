@@ -21,8 +21,8 @@ from typing import Any
 
 from veridical.clips import LedgerEntry
 from veridical.errors import UsageError, VeridicalError
+from veridical.machine import MAX_DEATHS_IN_A_ROW, ONE_THREAD, Lost, WorkerFailedError
 from veridical.preparation.jobs import Job, Outcome, Setup, blaming_no_video
-from veridical.workers import MAX_DEATHS_IN_A_ROW, ONE_THREAD, Lost, WorkerFailedError
 
 START_TIMEOUT_S = 300.0
 """Without any worker for longer than this, the run ends."""

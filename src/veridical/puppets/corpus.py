@@ -10,9 +10,9 @@ from pathlib import Path
 
 import cv2
 
-from veridical.allocation import keep_large_blocks
 from veridical.artefacts.manifest import Manifest, Video
 from veridical.errors import UsageError
+from veridical.machine import keep_large_blocks
 from veridical.media import write_video
 from veridical.progress import track
 from veridical.puppets.casting import on_another_day, sample_identity

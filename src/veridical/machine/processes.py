@@ -19,19 +19,12 @@ from multiprocessing.context import SpawnProcess
 from typing import Generic, TypeVar, cast
 
 from veridical.errors import VeridicalError
+from veridical.machine.cores import ONE_THREAD
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 Work = Callable[[JobT], ResultT]
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "0",
-}
-"""Set before a worker imports any numeric library; contended spinning threads made detection fifteen times slower."""
 MAX_DEATHS_IN_A_ROW = 20
 
 
