@@ -32,8 +32,7 @@ import av
 import cv2
 import numpy as np
 
-from veridical.clips import StoreSettings
-from veridical.clips.encoding import decode_clips
+from veridical.clips import StoreSettings, decode_clips
 from veridical.faces import Face, FaceDetector
 from veridical.media import audio_samples, video_frames, write_video
 from veridical.preparation.jobs import Job, Outcome, Setup, Worker, read_spool

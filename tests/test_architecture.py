@@ -15,7 +15,7 @@ ROWS = (
     ("reports",),
     ("evaluation", "training"),
     ("inference",),
-    ("preparation",),
+    ("preparation", "inputs"),
     ("clips",),
     ("models", "forgery", "puppets"),
     ("devices",),

@@ -13,7 +13,6 @@ import torch
 
 from veridical.artefacts import Manifest
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
-from veridical.clips.inputs import InputSettings
 from veridical.errors import ArtefactError, UsageError
 from veridical.inference import (
     CONDITIONS,
@@ -25,6 +24,7 @@ from veridical.inference import (
     save_bundle,
     score_store,
 )
+from veridical.inputs import InputSettings
 from veridical.media import write_video
 from veridical.models import DetectorModel, ModelSettings
 from veridical.settings import parse_settings

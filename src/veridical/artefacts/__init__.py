@@ -4,6 +4,8 @@ from veridical.artefacts.figures import (
     EVALUATION_VERSION,
     METRIC_COLUMNS,
     RISK_COLUMNS,
+    check_figures,
+    check_risks,
     read_evaluation_facts,
     read_figures,
     read_risks,
@@ -11,21 +13,28 @@ from veridical.artefacts.figures import (
     write_risks,
 )
 from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
-from veridical.artefacts.manifest import FakeSegment, Manifest, Video
+from veridical.artefacts.folders import lock_for_reading, lock_for_writing
+from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
 __all__ = [
     "EVALUATION_VERSION",
+    "MANIFEST_SCHEMA",
     "METRIC_COLUMNS",
     "RISK_COLUMNS",
+    "SPLITS",
     "FakeSegment",
     "Manifest",
     "ScoreTable",
     "Video",
     "atomic_folder",
     "atomic_path",
+    "check_figures",
     "check_file_name",
+    "check_risks",
     "fingerprint",
+    "lock_for_reading",
+    "lock_for_writing",
     "read_evaluation_facts",
     "read_figures",
     "read_json",

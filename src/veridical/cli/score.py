@@ -53,8 +53,7 @@ def score(
 
     A run is judged under several conditions: picture and sound together, each alone, and with one of them hidden.
     """
-    from veridical.artefacts import Manifest, check_file_name
-    from veridical.artefacts.manifest import SPLITS
+    from veridical.artefacts import SPLITS, Manifest, check_file_name
     from veridical.clips import ClipStore
     from veridical.errors import UsageError, unknown_name
 

@@ -15,8 +15,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from veridical.artefacts import Manifest
-from veridical.artefacts.manifest import SCHEMA
+from veridical.artefacts import MANIFEST_SCHEMA, Manifest
 from veridical.corpora.adapter import Notes, Notice
 from veridical.errors import UsageError
 from veridical.progress import task
@@ -160,16 +159,18 @@ def _look(
 def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
     table = manifest.table
     for name in (*_COLUMNS, "sha256"):
-        index = SCHEMA.get_field_index(name)
+        index = MANIFEST_SCHEMA.get_field_index(name)
         old = table[name].to_pylist()
         values = [entry.get(name, before) for entry, before in zip(entries, old, strict=True)]
-        table = table.set_column(index, SCHEMA.field(name), pa.array(values, type=SCHEMA.field(name).type))
+        table = table.set_column(
+            index, MANIFEST_SCHEMA.field(name), pa.array(values, type=MANIFEST_SCHEMA.field(name).type)
+        )
     silent = [entry.get("has_audio") is False for entry in entries]
     audio_label = [
         None if quiet else label for quiet, label in zip(silent, table["audio_label"].to_pylist(), strict=True)
     ]
-    index = SCHEMA.get_field_index("audio_label")
-    table = table.set_column(index, SCHEMA.field("audio_label"), pa.array(audio_label, type=pa.int8()))
+    index = MANIFEST_SCHEMA.get_field_index("audio_label")
+    table = table.set_column(index, MANIFEST_SCHEMA.field("audio_label"), pa.array(audio_label, type=pa.int8()))
     new = ("container", "perceptual_hash")
     found = [{str(key): str(entry[key]) for key in new if key in entry} for entry in entries]
     return Manifest(table).with_column("attributes", _merged(table["attributes"].to_pylist(), found))

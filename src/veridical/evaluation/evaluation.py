@@ -47,7 +47,7 @@ from veridical.evaluation.selection import Selection, select
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
 from veridical.evaluation.slices import Cell, cells
-from veridical.metrics.bootstrap import fewest_groups
+from veridical.metrics import fewest_groups
 
 
 @dataclass(frozen=True, eq=False)

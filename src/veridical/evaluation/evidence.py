@@ -23,7 +23,7 @@ from veridical.artefacts import Manifest, ScoreTable
 from veridical.corpora import target_groups
 from veridical.errors import ArtefactError, UsageError
 from veridical.evaluation.settings import Aggregation
-from veridical.metrics.checks import FloatArray, IntArray
+from veridical.metrics import FloatArray, IntArray
 
 TEXT_FACTS = ("dataset", "split", "generator", "compression", "group")
 LABELS = ("label", "visual_label", "audio_label")

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from veridical.clips.inputs import ClipInputs
 from veridical.devices import Precision, autocast
+from veridical.inputs import ClipInputs
 from veridical.models import DetectorModel, Features, Modality
 
 CONDITIONS = ("joint", "video_head", "audio_head", "video_masked", "audio_masked")

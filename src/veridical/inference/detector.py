@@ -13,13 +13,11 @@ import numpy as np
 import torch
 
 from veridical.clips import Clip, ClipStore, Content
-from veridical.clips.fit import check_fit
-from veridical.clips.inputs import clip_inputs
 from veridical.devices import pick_device
 from veridical.inference.conditions import CONDITIONS, Logits, condition_logits, encode
 from veridical.inference.model_folder import ModelFacts, read_model, write_model
-from veridical.metrics import Calibration
-from veridical.metrics.aggregation import Aggregation
+from veridical.inputs import check_fit, clip_inputs
+from veridical.metrics import Aggregation, Calibration
 from veridical.models import DetectorModel
 from veridical.preparation import Tools, extract_clips
 

@@ -14,11 +14,10 @@ from safetensors.torch import load_file
 import veridical
 from veridical.artefacts import atomic_folder, read_json, write_json
 from veridical.clips import StoreSettings
-from veridical.clips.inputs import InputSettings
 from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
-from veridical.metrics import Calibration
-from veridical.metrics.aggregation import Aggregation
+from veridical.inputs import InputSettings
+from veridical.metrics import Aggregation, Calibration
 from veridical.models import DetectorModel, ModelSettings
 from veridical.settings import Settings, parse_settings
 

@@ -12,16 +12,14 @@ import pandas as pd
 
 from veridical import progress
 from veridical.artefacts import Manifest, ScoreTable
-from veridical.clips import Clip, ClipStore, Content
-from veridical.clips.labels import LABELS, label_clips
+from veridical.clips import LABELS, Clip, ClipStore, Content, label_clips
 from veridical.devices import map_ahead
 from veridical.errors import UsageError
 from veridical.inference.conditions import Logits
 from veridical.inference.detector import BATCH_CLIPS, load_detector
 from veridical.interventions import AppliedIntervention
 from veridical.machine import num_cores
-from veridical.metrics import Calibration
-from veridical.metrics.aggregation import Aggregation
+from veridical.metrics import Aggregation, Calibration
 
 IntArray = npt.NDArray[np.int64]
 _FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from veridical.clips import LedgerEntry, StoreSettings
-from veridical.clips.encoding import EncodedClip, clip_schema, encode_clips
+from veridical.clips import EncodedClip, LedgerEntry, StoreSettings, clip_schema, encode_clips
 from veridical.machine import WorkerFailedError
 from veridical.media import UnusableVideoError
 from veridical.preparation.extract import Plan, Source, cut_clips, plan_clips

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 
-from veridical.artefacts.manifest import Manifest, Video
+from veridical.artefacts import Manifest, Video
 from veridical.errors import UsageError
 from veridical.machine import keep_large_blocks
 from veridical.media import write_video

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from veridical.artefacts.files import atomic_path
+from veridical.artefacts import atomic_path
 from veridical.reports import content
 from veridical.reports.content import Cell, Table
 from veridical.reports.source import Source, read_source

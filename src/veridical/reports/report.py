@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from veridical.artefacts.files import atomic_path
+from veridical.artefacts import atomic_path
 from veridical.errors import UsageError
 from veridical.reports import content, details, plots
 from veridical.reports.plots import Picture

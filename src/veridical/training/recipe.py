@@ -8,11 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from veridical.clips.augment import Augmentation
-from veridical.clips.contents import FLOW_STATISTICS
-from veridical.clips.inputs import InputSettings
+from veridical.clips import FLOW_STATISTICS
 from veridical.devices import Precision
 from veridical.errors import UsageError, unknown_name
+from veridical.inputs import Augmentation, InputSettings
 from veridical.machine import num_cores
 from veridical.models import ModelSettings
 from veridical.settings import Settings, parse_settings, read_yaml, with_overrides

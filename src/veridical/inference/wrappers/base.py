@@ -15,8 +15,7 @@ from scipy.special import logsumexp
 from veridical.clips import Clip, ClipStore, Content
 from veridical.errors import UsageError
 from veridical.inference.conditions import Logits
-from veridical.metrics import Calibration, logit_of
-from veridical.metrics.aggregation import Aggregation
+from veridical.metrics import Aggregation, Calibration, logit_of
 from veridical.settings import Settings
 
 Floats = npt.NDArray[np.float64]
