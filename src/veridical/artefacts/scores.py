@@ -132,7 +132,9 @@ class ScoreTable:
         rules = list(dict.fromkeys(part.aggregation for part in parts))
         if len(rules) > 1:
             names = " and ".join("none" if rule is None else str(rule) for rule in rules)
-            raise ArtefactError(f"score tables with different rules from clips to videos ({names}); evaluate them apart")
+            raise ArtefactError(
+                f"score tables with different rules from clips to videos ({names}); evaluate them apart"
+            )
         return ScoreTable(pa.concat_tables([part.table for part in parts]), rules[0] if rules else None)
 
     @property

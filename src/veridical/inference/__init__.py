@@ -3,6 +3,7 @@
 from veridical.inference.conditions import CONDITIONS, condition_logits, encode
 from veridical.inference.detector import ClipScore, Detector, Prediction, load_detector, save_detector
 from veridical.inference.model_folder import WEIGHTS_FILE, ModelFacts, current_version, describe_pretrained
+from veridical.inference.prediction import Unpredicted, describe_calibration, find_videos, predict_files
 from veridical.inference.scoring import ClipScorer, load_scorer, score_store
 
 __all__ = [
@@ -13,12 +14,16 @@ __all__ = [
     "Detector",
     "ModelFacts",
     "Prediction",
+    "Unpredicted",
     "condition_logits",
     "current_version",
+    "describe_calibration",
     "describe_pretrained",
     "encode",
+    "find_videos",
     "load_detector",
     "load_scorer",
+    "predict_files",
     "save_detector",
     "score_store",
 ]

@@ -66,7 +66,7 @@ class Detector:
     concurrent = True
 
     def __init__(self, facts: ModelFacts, members: Sequence[DetectorModel]) -> None:
-        self.facts = facts
+        self.facts = facts.model_copy(update={"members": len(members)})
         self.members = tuple(members)
 
     @property

@@ -54,8 +54,8 @@ def write_model(folder: Path, facts: ModelFacts, members: Sequence[DetectorModel
     with atomic_folder(folder) as temporary:
         for number, member in enumerate(members):
             save_tensors(temporary / _weights_file(number, len(members)), member.state_dict())
-        values = facts.model_copy(update={"members": len(members)}).model_dump(mode="json")
-        write_json(temporary / FACTS_FILE, {"kind": "model", "schema_version": SCHEMA_VERSION, **values})
+        values = {"kind": "model", "schema_version": SCHEMA_VERSION, **facts.model_dump(mode="json")}
+        write_json(temporary / FACTS_FILE, values)
 
 
 def read_model(folder: Path) -> tuple[ModelFacts, tuple[DetectorModel, ...]]:

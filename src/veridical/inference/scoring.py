@@ -28,7 +28,7 @@ _DESCRIBED = ("video_id", "start_s", *_FACTS, *LABELS, "speech_share", "face_siz
 
 
 class ClipScorer(Protocol):
-    """Anything that scores clips: a `Detector`, or a foreign detector behind `wrappers.ForeignScorer`."""
+    """Anything that scores clips: a `Detector`, or a foreign detector behind `foreign.ForeignScorer`."""
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ def load_scorer(spec: str | Path, device: str = "auto") -> ClipScorer:
         ArtefactError: when the model folder is damaged.
         UsageError: when the detector cannot be found or loaded, or is not declared in full.
     """
-    from veridical.inference.wrappers import KINDS, load_declared, load_python
+    from veridical.inference.foreign import KINDS, load_declared, load_python
 
     path = Path(spec)
     if path.is_dir():

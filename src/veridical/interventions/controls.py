@@ -63,7 +63,9 @@ def desynchronised(clip: Clip, partner: Clip | None, shift_s: float | None) -> C
     if clip.samples is None or clip.speech is None:
         return clip
     if abs(shift_s) >= (length_s := len(clip.samples) / SAMPLE_RATE_HZ):
-        raise UsageError(f"shift_sound:{shift_s:g}: audio is rolled within clips of {length_s:g} s; choose a smaller shift")
+        raise UsageError(
+            f"shift_sound:{shift_s:g}: audio is rolled within clips of {length_s:g} s; choose a smaller shift"
+        )
     samples = np.roll(clip.samples, round(shift_s * SAMPLE_RATE_HZ))
     return replace(clip, samples=samples, speech=np.roll(clip.speech, round(shift_s / SPEECH_STEP_S)))
 

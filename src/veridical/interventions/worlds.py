@@ -48,6 +48,11 @@ class WorldSettings(Settings):
                 raise ValueError(str(unknown_name("shortcut", name, SHORTCUTS)))
         return names
 
+    def changes(self, video: Video, seed: int) -> bool:
+        """Return whether a video gets the recording shortcuts."""
+        drawn = bool(stream(seed, "world", "share", video.video_id).random() < self.share)
+        return video.label == self.label and drawn
+
 
 WORLDS: dict[str, WorldSettings] = {
     "clean": WorldSettings(),
@@ -78,7 +83,7 @@ def plant(manifest: Manifest, folder: Path, world: WorldSettings, seed: int = 0)
     if names and not any(video.label == world.label for video in manifest.videos()):
         raise UsageError(f"no video has label {world.label}, so {', '.join(names)} cannot be planted; forge some first")
     videos = [
-        _rewritten(video, folder, names if _is_chosen(video, world, seed) else (), seed)
+        _rewritten(video, folder, names if world.changes(video, seed) else (), seed)
         for video in track(manifest.videos(), "plant", total=len(manifest), unit="video")
     ]
     return plant_in_manifest(Manifest.from_videos(videos), world.shortcuts, seed)
@@ -98,10 +103,6 @@ def plant_in_recording(recording: Recording, names: Iterable[str], seed: int, vi
         if change := INTERVENTIONS[name].on_recording:
             recording = change(recording, stream(seed, "world", name, video_id))
     return recording
-
-
-def _is_chosen(video: Video, world: WorldSettings, seed: int) -> bool:
-    return video.label == world.label and bool(stream(seed, "world", "share", video.video_id).random() < world.share)
 
 
 def _rewritten(video: Video, folder: Path, names: Sequence[str], seed: int) -> Video:

@@ -13,7 +13,7 @@ import torch
 
 from veridical.clips import Clip
 from veridical.errors import UsageError, unknown_name
-from veridical.inference.wrappers.base import ForeignScorer, FrameSettings, OutputSettings
+from veridical.inference.foreign.base import ForeignScorer, FrameSettings, OutputSettings
 
 
 class HuggingFaceSettings(FrameSettings):
@@ -41,7 +41,9 @@ class HuggingFaceScorer(ForeignScorer):
         self.settings, self.aggregation = settings, settings.aggregation
         takes_clips = settings.takes == "clip"
         kind: Any = (
-            transformers.AutoModelForVideoClassification if takes_clips else transformers.AutoModelForImageClassification
+            transformers.AutoModelForVideoClassification
+            if takes_clips
+            else transformers.AutoModelForImageClassification
         )
         try:
             self._processor: Any = transformers.AutoImageProcessor.from_pretrained(

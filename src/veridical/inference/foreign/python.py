@@ -11,7 +11,7 @@ from typing import Any
 
 from veridical.clips import Clip
 from veridical.errors import UsageError, unknown_name
-from veridical.inference.wrappers.base import ForeignScorer
+from veridical.inference.foreign.base import ForeignScorer
 
 
 class PythonScorer(ForeignScorer):

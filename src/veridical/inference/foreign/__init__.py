@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from veridical.errors import unknown_name
-from veridical.inference.wrappers.base import ForeignScorer
-from veridical.inference.wrappers.python import load_python
+from veridical.inference.foreign.base import ForeignScorer
+from veridical.inference.foreign.python import load_python
 from veridical.settings import parse_settings, read_yaml
 
 KINDS = ("onnx", "huggingface")
@@ -23,16 +23,14 @@ def load_declared(path: Path) -> ForeignScorer:
     values = read_yaml(path)
     kind = values.get("kind")
     if kind == "onnx":
-        from veridical.inference.wrappers.onnx import OnnxScorer, OnnxSettings
+        from veridical.inference.foreign.onnx import OnnxScorer, OnnxSettings
 
         onnx = parse_settings(OnnxSettings, values, str(path))
         return OnnxScorer(str(path), onnx.model_copy(update={"file": path.parent / onnx.file}))
     if kind == "huggingface":
-        from veridical.inference.wrappers.huggingface import HuggingFaceScorer, HuggingFaceSettings
+        from veridical.inference.foreign.huggingface import HuggingFaceScorer, HuggingFaceSettings
 
         hub = parse_settings(HuggingFaceSettings, values, str(path))
         beside = path.parent / hub.model
-        return HuggingFaceScorer(
-            str(path), hub.model_copy(update={"model": str(beside)}) if beside.is_dir() else hub
-        )
+        return HuggingFaceScorer(str(path), hub.model_copy(update={"model": str(beside)}) if beside.is_dir() else hub)
     raise unknown_name(f"kind in {path}:", str(kind), KINDS)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from veridical.clips import Clip
 from veridical.errors import UsageError
-from veridical.inference.wrappers.base import ForeignScorer, FrameSettings, OutputSettings, resized
+from veridical.inference.foreign.base import ForeignScorer, FrameSettings, OutputSettings, resized
 
 FULL_SCALE = 32768.0
 

@@ -40,7 +40,7 @@ class ForeignScorer(ABC):
     def score(self, clip: Clip) -> object:
         """Return a logit, higher = more fake; None where the clip cannot be scored."""
 
-    def check(self, store: ClipStore) -> None:
+    def check(self, store: ClipStore) -> None:  # noqa: B027 (a foreign detector may leave it out)
         """Take any store: what a foreign detector needs of a clip shows when it scores one."""
 
     def logits(self, clips: Sequence[Clip], conditions: Sequence[str] = conditions) -> Logits:
