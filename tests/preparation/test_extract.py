@@ -11,7 +11,7 @@ from tests.preparation.making import FPS, SIDE, SMALL, MarkerDetector, MarkerToo
 
 from veridical import faces, media
 from veridical.clips import ClipStore, StoreSettings, decode_frames
-from veridical.faces.align import template
+from veridical.faces import template
 from veridical.media import UnusableVideoError
 from veridical.preparation import Extraction, crops, extract, extract_clips, prepare
 from veridical.randomness import stream

@@ -6,10 +6,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +16,7 @@ import pyarrow as pa
 from veridical.artefacts import MANIFEST_SCHEMA, Manifest
 from veridical.corpora.adapter import Notes, Notice
 from veridical.errors import UsageError
+from veridical.machine import map_in_threads
 from veridical.progress import task
 
 _COLUMNS = (
@@ -32,7 +31,7 @@ _COLUMNS = (
     "audio_codec",
     "audio_rate_hz",
 )
-_QUEUED_PER_WORKER = 8
+_WAITING_PER_WORKER = 7
 _HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -93,7 +92,7 @@ def probe_media(
 
     with _appending(journal) as write, task("probe", len(todo), "video") as running:
         failed = 0
-        for entry in _parallel(look, todo, workers):
+        for entry in map_in_threads(look, todo, workers, waiting=_WAITING_PER_WORKER * workers, ordered=False):
             done[entry["path"]] = entry
             write(entry)
             failed += "error" in entry
@@ -179,20 +178,6 @@ def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
 def _merged(old: list[Any], found: list[dict[str, str]]) -> Iterator[list[tuple[str, str]]]:
     for before, new in zip(old, found, strict=True):
         yield list({**dict(before or []), **new}.items())
-
-
-def _parallel(function: Callable[[str], dict[str, Any]], items: list[str], workers: int) -> Iterator[dict[str, Any]]:
-    """Yield results as they come, with a bounded number of items under way."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = iter(items)
-        running: set[Future[dict[str, Any]]] = {
-            pool.submit(function, item) for item in islice(waiting, workers * _QUEUED_PER_WORKER)
-        }
-        while running:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-            running |= {pool.submit(function, item) for item in islice(waiting, len(finished))}
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from veridical.interventions.catalogue import INTERVENTIONS
 from veridical.interventions.shortcuts import Recording
 from veridical.media import audio_samples, probe, video_frames, write_video
 from veridical.progress import track
-from veridical.puppets.folders import claim
+from veridical.puppets import claim
 from veridical.randomness import stream
 from veridical.settings import Settings
 
