@@ -15,7 +15,7 @@ ROWS = (
     ("reports",),
     ("evaluation", "training"),
     ("inference",),
-    ("preparation", "inputs"),
+    ("preparation", "inputs", "interventions"),
     ("clips",),
     ("models", "forgery", "puppets"),
     ("devices",),
