@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -15,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from veridical.errors import ArtefactError, UsageError, unknown_name
-from veridical.machine import keep_large_blocks
+from veridical.machine import keep_large_blocks, map_in_threads
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -82,23 +80,12 @@ def map_ahead(
 
     Args:
         function: Releases Python's lock for most of its time, as tensor work does.
-        items: Any number; not more than `threads` + `read_ahead` are worked on or waiting at once.
+        items: Any number; they are taken as there is room for them.
         threads: At least 1.
         read_ahead: Results that may wait.
     """
     keep_large_blocks()
-    waiting: deque[Future[ResultT]] = deque()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= threads + read_ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return map_in_threads(function, items, threads, waiting=read_ahead, start_thread=lambda: torch.set_num_threads(1))
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ import os
 
 import pytest
 from tests.base.clock import Clock
-from tests.preparation.working import obedient, stillborn, unwilling
+from tests.machine.working import obedient, stillborn, unwilling
 
 from veridical.machine import Lost, WorkerFailedError, processes, run_jobs
 

@@ -17,7 +17,7 @@ from tiny import tiny_recipe, tiny_values
 
 from veridical.clips import ClipStore
 from veridical.errors import UsageError
-from veridical.inference import load_bundle
+from veridical.inference import load_detector
 from veridical.training import Recipe, Run, distributed, train
 from veridical.training.distributed import masked_mean, num_processes, share_of_batch, sum_over_processes
 from veridical.training.losses import smoothed_bce
@@ -105,7 +105,7 @@ def test_two_processes_give_what_one_does(store: ClipStore, tmp_path: Path) -> N
             assert mine[name] == pytest.approx(theirs[name], rel=2e-3), (mine["stage"], mine["epoch"], name)
     first, second = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
     assert set(first) == set(second), "no prefix of a wrapper"
-    mine, theirs = (load_bundle(tmp_path / name).facts for name in ("one", "two"))
+    mine, theirs = (load_detector(tmp_path / name).facts for name in ("one", "two"))
     assert mine.calibration.num_videos == theirs.calibration.num_videos == 12, "each video counts once"
     assert mine.calibration.temperature == pytest.approx(theirs.calibration.temperature, rel=0.02)
     assert mine.operating_points == pytest.approx(theirs.operating_points, abs=0.02)

@@ -17,7 +17,7 @@ from tiny import fabricate_store, tiny_recipe, tiny_values
 from veridical import corpora
 from veridical.clips import ClipStore
 from veridical.errors import ArtefactError, DivergedError, LeakError, UsageError
-from veridical.inference import load_bundle, score_store
+from veridical.inference import load_detector, score_store
 from veridical.metrics import fit_temperature, roc_auc, threshold_at_eer, threshold_at_tpr
 from veridical.models import DetectorModel, set_trainable
 from veridical.randomness import seed_from
@@ -30,7 +30,7 @@ ROWS = np.array([3, 40, 7, 7])
 
 
 def test_the_planted_visual_cue_is_found_in_unseen_people(store: ClipStore, summary: TrainSummary) -> None:
-    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
     picture = scores[scores["condition"] == "video_head"].groupby("video_id").mean(numeric_only=True)
     assert len(picture) == 12
     assert roc_auc(picture["visual_label"], picture["logit"]) > 0.95
@@ -39,7 +39,7 @@ def test_the_planted_visual_cue_is_found_in_unseen_people(store: ClipStore, summ
 def test_without_a_cue_nothing_is_found(tmp_path: Path) -> None:
     store = fabricate_store(tmp_path / "store", cue=False, people=40, clips=2)
     summary = train(tiny_recipe(store.path), tmp_path / "run")
-    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
     joint = scores[scores["condition"] == "joint"].groupby("video_id").mean(numeric_only=True)
     assert 0.2 < roc_auc(joint["label"], joint["logit"]) < 0.8
 
@@ -60,15 +60,15 @@ def test_a_run_has_all_its_parts(summary: TrainSummary) -> None:
 
 
 def test_the_model_is_calibrated_on_the_logits_that_validation_sees(store: ClipStore, summary: TrainSummary) -> None:
-    bundle = load_bundle(summary.run)
-    scores = score_store(bundle, store, store.manifest(), splits=["val"], conditions=("joint",)).frame()
+    detector = load_detector(summary.run)
+    scores = score_store(detector, store, store.manifest(), splits=["val"], conditions=("joint",)).frame()
     videos = scores.groupby("video_id").agg(logit=("logit", "mean"), label=("label", "max"))
     labels, logits = videos["label"].to_numpy(np.int64), videos["logit"].to_numpy(np.float64)
-    calibration = bundle.facts.calibration
+    calibration = detector.facts.calibration
     assert calibration.temperature == pytest.approx(fit_temperature(labels, logits).temperature, rel=1e-3)
     assert (calibration.fitted_on, calibration.num_videos) == ("val, mean logit per video", 12)
     points = {"eer": threshold_at_eer(labels, logits), "tpr95": threshold_at_tpr(labels, logits)}
-    assert bundle.facts.operating_points == pytest.approx(points, rel=1e-3)
+    assert detector.facts.operating_points == pytest.approx(points, rel=1e-3)
 
 
 def test_events_hold_every_number_of_the_history(summary: TrainSummary) -> None:
@@ -212,7 +212,7 @@ def test_silent_data_train_without_the_audio_stage(tmp_path: Path) -> None:
     store = fabricate_store(tmp_path / "store", sound=False)
     stages = [stage for stage in tiny_values(store.path)["stages"] if stage["name"] != "audio"]
     summary = train(tiny_recipe(store.path, stages=stages), tmp_path / "run")
-    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
     by_condition = scores.set_index("condition")["logit"]
     assert by_condition.loc[["audio_head", "video_masked"]].isna().all(), "nothing to judge without sound"
     assert by_condition.loc[["joint", "video_head", "audio_masked"]].notna().all()

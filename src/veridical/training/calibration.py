@@ -6,15 +6,8 @@ import pandas as pd
 from scipy.special import expit
 
 from veridical.artefacts import fingerprint
-from veridical.inference.bundle import (
-    Bundle,
-    Calibration,
-    ModelFacts,
-    current_version,
-    describe_pretrained,
-    save_bundle,
-)
-from veridical.metrics import Aggregation, ece, fit_temperature, threshold_at_eer, threshold_at_tpr
+from veridical.inference import Detector, ModelFacts, current_version, describe_pretrained, save_detector
+from veridical.metrics import Aggregation, Calibration, ece, fit_temperature, threshold_at_eer, threshold_at_tpr
 from veridical.models import DetectorModel
 from veridical.training.data import TrainingData
 from veridical.training.recipe import Recipe
@@ -34,15 +27,16 @@ def calibrate(videos: pd.DataFrame, aggregation: Aggregation) -> tuple[Calibrati
         aggregation: By which the logits were aggregated.
     """
     labels, logits = videos["target"].to_numpy(), videos["logit"].to_numpy()
-    temperature = fit_temperature(labels, logits).temperature
-    calibration = Calibration(
-        temperature=temperature,
+    fitted = Calibration(
+        temperature=fit_temperature(labels, logits).temperature,
         fitted_on=f"val, {aggregation} logit per video",
         num_videos=len(labels),
-        ece_before=ece(labels, expit(logits)),
-        ece_after=ece(labels, expit(logits / temperature)),
     )
-    return calibration, {"eer": threshold_at_eer(labels, logits), "tpr95": threshold_at_tpr(labels, logits)}
+    errors = {"ece_before": ece(labels, expit(logits)), "ece_after": ece(labels, fitted.p_fake(logits))}
+    return fitted.model_copy(update=errors), {
+        "eer": threshold_at_eer(labels, logits),
+        "tpr95": threshold_at_tpr(labels, logits),
+    }
 
 
 def finish_model(model: DetectorModel, validation: Validation, data: TrainingData, recipe: Recipe, run: Run) -> None:
@@ -54,6 +48,7 @@ def finish_model(model: DetectorModel, validation: Validation, data: TrainingDat
         inputs=recipe.inputs,
         preparation=data.store.settings,
         detector=recipe.model,
+        aggregation=recipe.aggregation,
         calibration=calibration,
         operating_points=points,
         fingerprints={
@@ -64,4 +59,4 @@ def finish_model(model: DetectorModel, validation: Validation, data: TrainingDat
         licence=LICENCE,
         pretrained=describe_pretrained(recipe.model),
     )
-    save_bundle(run.model_folder, Bundle(model.eval(), facts))
+    save_detector(run.model_folder, Detector(facts, [model.eval()]))
