@@ -272,7 +272,7 @@ def test_a_refused_run_leaves_no_folder_and_another_folder_is_left_alone(store: 
     for resume in (False, True):
         with pytest.raises(UsageError, match="holds files and is not a run"):
             train(tiny_recipe(store.path), tmp_path / "mine", resume=resume)
-    with pytest.raises(UsageError, match="is a file, but a run is a folder"):
+    with pytest.raises(UsageError, match="is a file, and a run is a folder"):
         train(tiny_recipe(store.path), tmp_path / "mine" / "talk.mp4")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["talk.mp4"]
 

@@ -45,11 +45,12 @@ class Aggregation(Settings):
         size = np.bincount(video, minlength=len(count))
         rank = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size)
         clips = count[video[order]]
-        first, last = {
+        ranks: dict[str, tuple[IntArray | int, IntArray | int]] = {
             "max": (0, 0),
             "median": ((clips - 1) // 2, clips // 2),
             "top-k": (0, self.top_k - 1),
-        }[self.rule]
+        }
+        first, last = ranks[self.rule]
         chosen = np.zeros(len(order), dtype=bool)
         chosen[order] = (rank >= first) & (rank <= last)
         return chosen & scored
@@ -69,7 +70,9 @@ class Aggregation(Settings):
         logits, video = clip_logits[chosen], video[chosen]
         count = np.bincount(video, minlength=num_videos)
         sums = np.bincount(video, weights=logits, minlength=num_videos)
-        return np.divide(sums, count, out=np.full(num_videos, np.nan), where=count > 0)
+        result = np.full(num_videos, np.nan)
+        result[count > 0] = sums[count > 0] / count[count > 0]
+        return result
 
     def video_logit(self, clip_logits: FloatArray) -> float:
         """Return the logit of one video from those of its clips (n,); NaN without a scored clip."""

@@ -21,6 +21,7 @@ from torch import Tensor
 from veridical.artefacts import atomic_path, read_json, write_json
 from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
+from veridical.inference import WEIGHTS_FILE
 from veridical.models import DetectorModel
 from veridical.training.distributed import RuntimeSettings
 from veridical.training.optimiser import SLOTS, moments_of
@@ -187,7 +188,7 @@ def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def start_from(model: DetectorModel, source: Path, weights_file: str) -> tuple[int, int]:
+def start_from(model: DetectorModel, source: Path) -> tuple[int, int]:
     """Load the weights of another run, or of its model folder, wherever name and shape agree.
 
     A later phase so continues an earlier one, whatever parts were added since.
@@ -198,9 +199,9 @@ def start_from(model: DetectorModel, source: Path, weights_file: str) -> tuple[i
     Raises:
         ArtefactError: when there is no finished model, it is damaged, or nothing of it fits.
     """
-    path = next((path for path in (source / weights_file, source / "model" / weights_file) if path.exists()), None)
+    path = next((path for path in (source / WEIGHTS_FILE, source / "model" / WEIGHTS_FILE) if path.exists()), None)
     if path is None:
-        raise ArtefactError(f"start_from: no trained model in {source} (no {weights_file}); name a finished run")
+        raise ArtefactError(f"start_from: no trained model in {source} (no {WEIGHTS_FILE}); name a finished run")
     try:
         tensors = load_file(path)
     except SafetensorError as error:

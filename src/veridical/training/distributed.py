@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
-from lightning_fabric.loggers import TensorBoardLogger
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from lightning_fabric.strategies.ddp import DDPStrategy
 from pydantic import Field
 from torch import Tensor
 

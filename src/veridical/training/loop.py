@@ -151,7 +151,7 @@ class _Trainer:
         self.frozen_source: FeatureSource | None = None
         self.checkpoints = Checkpoints(run.state_folder, recipe.runtime, fabric)
         if not self.checkpoints.restore(self.state) and recipe.start_from is not None:
-            taken, total = start_from(self.model, recipe.start_from, WEIGHTS_FILE)
+            taken, total = start_from(self.model, recipe.start_from)
             progress.say(f"starts from {taken} of {total} tensors of {recipe.start_from}")
 
     def fit(self) -> None:
