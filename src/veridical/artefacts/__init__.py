@@ -1,23 +1,10 @@
 """The seams: the tables and folders that pass between rooms, each with a schema version, a validator and a fingerprint."""
 
-from veridical.artefacts.figures import (
-    EVALUATION_VERSION,
-    METRIC_COLUMNS,
-    RISK_COLUMNS,
-    read_evaluation_facts,
-    read_figures,
-    read_risks,
-    write_figures,
-    write_risks,
-)
 from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
 from veridical.artefacts.manifest import FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
 __all__ = [
-    "EVALUATION_VERSION",
-    "METRIC_COLUMNS",
-    "RISK_COLUMNS",
     "FakeSegment",
     "Manifest",
     "ScoreTable",
@@ -26,11 +13,6 @@ __all__ = [
     "atomic_path",
     "check_file_name",
     "fingerprint",
-    "read_evaluation_facts",
-    "read_figures",
     "read_json",
-    "read_risks",
-    "write_figures",
     "write_json",
-    "write_risks",
 ]
