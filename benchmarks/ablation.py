@@ -22,13 +22,11 @@ import pandas as pd
 import torch
 
 from veridical.artefacts import Manifest
-from veridical.clips import ClipStore
-from veridical.clips.labels import label_clips
+from veridical.clips import ClipStore, label_clips
 from veridical.errors import NotEvaluableError
 from veridical.inference.bundle import load_bundle
 from veridical.inference.conditions import condition_logits
-from veridical.metrics.bootstrap import bootstrap_interval, draw_groups, smaller_class_groups
-from veridical.metrics.ranking import auc_of, roc_auc
+from veridical.metrics import auc_of, bootstrap_interval, draw_groups, roc_auc, smaller_class_groups
 from veridical.training import Recipe, read_recipe, train
 from veridical.training.features import feature_source
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from veridical.allocation import keep_large_blocks
+from veridical.machine import keep_large_blocks
 from veridical.models.attention import attend
 
 HEADS, WIDTH, DROPOUT = 12, 64, 0.1

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.clips import CONTENTS, StoreSettings
-from veridical.clips.encoding import encode_clips
+from veridical.clips import CONTENTS, StoreSettings, encode_clips
 from veridical.preparation import Source, Tools
 from veridical.preparation.extract import cut_clips, plan_clips
 

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from veridical.artefacts import Manifest
-from veridical.artefacts.manifest import SCHEMA
+from veridical.artefacts import MANIFEST_SCHEMA, Manifest
 from veridical.corpora import split
 
 NUM_VIDEOS = 1_000_000
@@ -54,9 +53,11 @@ def manifest(people: np.ndarray, donors: np.ndarray, generator: np.ndarray, comp
         "identities": pa.ListArray.from_arrays(offsets, pa.array(flat)),
         "attributes": attributes,
     }
-    arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in SCHEMA]
+    arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in MANIFEST_SCHEMA]
     return Manifest(
-        pa.Table.from_arrays([array.cast(f.type) for array, f in zip(arrays, SCHEMA, strict=True)], schema=SCHEMA)
+        pa.Table.from_arrays(
+            [array.cast(f.type) for array, f in zip(arrays, MANIFEST_SCHEMA, strict=True)], schema=MANIFEST_SCHEMA
+        )
     )
 
 

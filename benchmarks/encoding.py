@@ -28,7 +28,7 @@ THREADS = 2
 def measure(frames: int, keep: bool) -> dict[str, float]:
     import torch
 
-    from veridical.allocation import keep_large_blocks
+    from veridical.machine import keep_large_blocks
     from veridical.models.video import VideoEncoder, VideoEncoderSettings
 
     if keep:

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from veridical.faces import DenseLandmarker, Face, FaceDetector
+from veridical.faces import CenterFaceDetector, DenseLandmarker, Face, FaceDetector
 from veridical.media import video_frames
 from veridical.randomness import stream
 
@@ -126,7 +126,7 @@ def touches(crop: np.ndarray, box: np.ndarray) -> bool:
 
 
 def measure(arguments: argparse.Namespace) -> dict[int, dict]:
-    detectors = {size: FaceDetector(FLOOR, detection_size=size) for size in SIZES}
+    detectors = {size: CenterFaceDetector(FLOOR, detection_size=size) for size in SIZES}
     results: dict[int, dict] = {
         size: {"right": {c: [] for c in CONDITIONS}, "wrong": [], "empty": [], "seconds": 0.0, "pictures": 0}
         for size in SIZES

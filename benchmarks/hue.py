@@ -19,8 +19,9 @@ import torch
 from torchvision.transforms.v2 import functional as TF
 
 from veridical.clips import ClipStore
-from veridical.clips import augment as room
-from veridical.clips.augment import VideoAugmentation, augment_video, other_hue
+from veridical.inputs import VideoAugmentation
+from veridical.inputs import augment as room
+from veridical.inputs.augment import augment_video, other_hue
 
 Frames = npt.NDArray[np.uint8]
 ROUNDS = 40

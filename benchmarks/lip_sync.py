@@ -20,11 +20,10 @@ import torch
 from torch import Tensor
 
 from veridical.artefacts import Manifest
-from veridical.clips import ClipStore
-from veridical.clips.inputs import InputSettings, clip_inputs
-from veridical.clips.labels import label_clips
+from veridical.clips import ClipStore, label_clips
 from veridical.errors import NotEvaluableError
-from veridical.metrics.bootstrap import group_bootstrap_auc
+from veridical.inputs import InputSettings, clip_inputs
+from veridical.metrics import group_bootstrap_auc
 from veridical.models.lip_sync import STEPS_PER_CROP, LipSync, LipSyncSettings, sync_score
 from veridical.training.losses import sync_loss
 

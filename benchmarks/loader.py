@@ -21,9 +21,8 @@ import numpy as np
 
 from veridical.artefacts import Manifest, Video
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
-from veridical.clips.augment import Augmentation
-from veridical.clips.inputs import ClipInputs, InputSettings, clip_inputs, view_inputs
-from veridical.inference.ahead import map_ahead
+from veridical.devices import map_ahead
+from veridical.inputs import Augmentation, ClipInputs, InputSettings, clip_inputs, view_inputs
 from veridical.randomness import stream
 
 BATCH = 16

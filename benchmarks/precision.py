@@ -17,7 +17,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from veridical.allocation import keep_large_blocks
+from veridical.machine import keep_large_blocks
 from veridical.models.audio import AudioEncoderSettings, build_audio_encoder
 
 REPEATS = 8

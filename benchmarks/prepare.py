@@ -32,9 +32,8 @@ import av
 import cv2
 import numpy as np
 
-from veridical.clips import StoreSettings
-from veridical.clips.encoding import decode_clips
-from veridical.faces import Face, FaceDetector
+from veridical.clips import StoreSettings, decode_clips
+from veridical.faces import CenterFaceDetector, Face, FaceDetector
 from veridical.media import audio_samples, video_frames, write_video
 from veridical.preparation.jobs import Job, Outcome, Setup, Worker, read_spool
 
@@ -76,7 +75,7 @@ def usual_script(path: Path, folder: Path, detectors: dict[int, FaceDetector]) -
         if number % step == 0:
             size = max(picture.shape[:2])
             if size not in detectors:
-                detectors[size] = FaceDetector(SETTINGS.detector_threshold, detection_size=size)
+                detectors[size] = CenterFaceDetector(SETTINGS.detector_threshold, detection_size=size)
             found = detectors[size].detect(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
             pictures, with_face = pictures + 1, with_face + bool(found)
             for rank, face in enumerate(found):
@@ -164,7 +163,7 @@ def main() -> None:
             paths = [film(paths[0], (width, height), folder / "film.mp4")]
         stored: dict[Path, int] = {}
         detectors: dict[int, FaceDetector] = {}
-        detector = FaceDetector(SETTINGS.detector_threshold, detection_size=SETTINGS.detection_size)
+        detector = CenterFaceDetector(SETTINGS.detector_threshold, detection_size=SETTINGS.detection_size)
         worker = Setup(SETTINGS, folder)()
         methods: dict[str, Callable[[Path], Count]] = {
             "usual_script": lambda path: usual_script(path, folder, detectors),

@@ -17,8 +17,15 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from veridical.faces import DenseLandmarker, FaceDetector
-from veridical.faces.dense import LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
+from veridical.faces import (
+    LEFT_EYE,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_EYE,
+    CenterFaceDetector,
+    DenseLandmarker,
+    FaceDetector,
+)
 from veridical.puppets import FPS, PuppetClip, Renderer, render_puppet, sample_person
 
 DETECTION_STRIDE = 5
@@ -44,7 +51,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def measure_family(family: str, identities: int, seconds: float) -> dict[str, float]:
-    detector, landmarker, voice = FaceDetector(), DenseLandmarker(), VoiceDetector()
+    detector, landmarker, voice = CenterFaceDetector(), DenseLandmarker(), VoiceDetector()
     rows: list[dict[str, float]] = []
     frames, started_s, spent_s = 0, 0.0, 0.0
     for index in range(identities):

@@ -23,9 +23,16 @@ import cv2
 import numpy as np
 from benchmarks.face_detector import CONDITIONS, NEAR, changed, negatives, spread
 
-from veridical.faces import LEFT_EYE, RIGHT_EYE, DenseLandmarker, Face, FaceDetector, RetinaFaceDetector
-from veridical.faces.detect import overlap
-from veridical.faces.retinaface import RETINAFACE_THRESHOLD
+from veridical.faces import (
+    LEFT_EYE,
+    RETINAFACE_THRESHOLD,
+    RIGHT_EYE,
+    CenterFaceDetector,
+    DenseLandmarker,
+    Face,
+    RetinaFaceDetector,
+    overlap,
+)
 from veridical.media import video_frames
 
 MIN_IOU = 0.3
@@ -85,7 +92,7 @@ def drawn(image: np.ndarray, centerfaces: list[Face], retinafaces: list[Face]) -
 def measure(arguments: argparse.Namespace) -> tuple[dict[str, list], list[np.ndarray]]:
     """Return what was seen, by name of the figure, and the drawings, disagreements first."""
     detectors = {
-        "centerface": FaceDetector(),
+        "centerface": CenterFaceDetector(),
         "retinaface": RetinaFaceDetector(arguments.threshold, weights_file=arguments.network),
     }
     mesh, seen, odd, plain = DenseLandmarker(), defaultdict(list), [], []

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.clips import ClipStore, verify
-from veridical.clips.remote import copy_store
+from veridical.clips import ClipStore, copy_store, verify
 
 BATCH = 32
 

@@ -20,9 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.faces import Face, FaceDetector, FaceTrack, select_track, track_faces
-from veridical.faces.detect import overlap
-from veridical.faces.track import MIN_LIKENESS_ELSEWHERE, appearance
+from veridical.faces import CenterFaceDetector, Face, FaceTrack, appearance, overlap, select_track, track_faces
+from veridical.faces.track import MIN_LIKENESS_ELSEWHERE
 from veridical.media import video_frames
 from veridical.preparation.motion import MOUTH_FPS, mouth_places
 from veridical.puppets import FAMILIES, FPS, Renderer, Scene, render_puppet, sample_person
@@ -50,7 +49,7 @@ class Remembering:
     """Detects each picture once and remembers; counts what that cost."""
 
     def __init__(self) -> None:
-        self.detector, self.memory, self.seconds = FaceDetector(), {}, 0.0
+        self.detector, self.memory, self.seconds = CenterFaceDetector(), {}, 0.0
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces of a picture that stays in memory."""
@@ -113,7 +112,7 @@ def mouth_errors(whole: FaceTrack, sparse: FaceTrack) -> np.ndarray:
 
 def likeness(folders: list[Path], limit: float = MIN_LIKENESS_ELSEWHERE) -> dict[str, float]:
     """Return how many pairs of one person (two videos of one folder) and of two people look as much alike as `limit`."""
-    detector, looks, people = FaceDetector(), [], []
+    detector, looks, people = CenterFaceDetector(), [], []
     for path in (file for folder in folders for file in sorted(folder.rglob("*.mp[g4]"))):
         image = next(video_frames(path, fps=1, start_s=1.0)).image
         for face in sorted(detector.detect(image), key=lambda face: -face.area)[:1]:

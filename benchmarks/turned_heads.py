@@ -20,10 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from veridical.faces import DenseLandmarker, Face, FaceDetector
+from veridical.faces import CenterFaceDetector, DenseLandmarker, Face
 from veridical.preparation.detection import ENOUGH_PX
-from veridical.puppets import FAMILIES, Renderer, sample_person
-from veridical.puppets.motion import perform
+from veridical.puppets import FAMILIES, Renderer, perform, sample_person
 
 THRESHOLD = 0.5
 FLOOR = 0.05
@@ -56,7 +55,7 @@ class Searcher:
     """Finds one face at two sizes."""
 
     def __init__(self) -> None:
-        self._full = FaceDetector(FLOOR, detection_size=FULL)
+        self._full = CenterFaceDetector(FLOOR, detection_size=FULL)
 
     def surest(self, image: np.ndarray) -> Face | None:
         """Return the face with the best score."""
@@ -65,7 +64,7 @@ class Searcher:
     def scores(self, image: np.ndarray, middle: np.ndarray, side: float) -> tuple[float, float]:
         """Return the best score beside a place, at full size and at that of preparation."""
         size = int(np.clip(np.ceil(ENOUGH_PX / side * max(image.shape[:2]) / 32) * 32, 64, FULL))
-        detectors = self._full, FaceDetector(FLOOR, detection_size=size)
+        detectors = self._full, CenterFaceDetector(FLOOR, detection_size=size)
         full, small = (best_near(detector.detect(image), middle, side) for detector in detectors)
         return full, small
 

@@ -5,28 +5,31 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import grimp
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "veridical"
 ROWS = (
     ("cli",),
     ("demo",),
-    ("reports", "evaluation", "training"),
+    ("reports",),
+    ("evaluation", "training"),
     ("inference",),
-    ("preparation",),
+    ("preparation", "inputs"),
     ("clips",),
     ("models", "forgery", "puppets"),
+    ("devices",),
     ("faces",),
     ("corpora", "media"),
     ("weights",),
     ("artefacts",),
     ("metrics",),
-    ("settings", "randomness", "progress", "allocation", "workers"),
+    ("settings", "randomness", "progress", "machine"),
     ("errors",),
 )
 LEVEL = {room: number for number, row in enumerate(ROWS) for room in row}
 WITHOUT_TORCH = ("corpora", "metrics", "reports", "evaluation", "artefacts")
-REPORTS_READ_EVALUATIONS = ("reports", "evaluation")
+HEAVY = {"torch", "torchvision", "timm", "transformers", "lightning", "lightning_fabric"}
 
 
 def imports_of(path: Path) -> list[str]:
@@ -52,30 +55,68 @@ def test_every_room_has_a_row() -> None:
     assert {room_of(path) for path in FILES} == set(LEVEL)
 
 
+def upward_imports(room: str, names: list[str]) -> list[str]:
+    """The imports among the names that lead from a room to one on the same row or above."""
+    others = {name: name.split(".")[1] for name in names if name.startswith("veridical.")}
+    return [name for name, other in others.items() if other in LEVEL and other != room and LEVEL[other] <= LEVEL[room]]
+
+
+def test_the_checks_see_what_they_are_for() -> None:
+    assert upward_imports("metrics", ["veridical.errors", "veridical.corpora.splitting", "numpy"]) == [
+        "veridical.corpora.splitting"
+    ]
+    assert upward_imports("reports", ["veridical.evaluation", "veridical.cli.main"]) == ["veridical.cli.main"]
+    assert len(FILES) > 100
+    assert printed("print(1)\nf(print)\n") == [1]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_point_downwards(path: Path) -> None:
-    room = room_of(path)
-    for name in imports_of(path):
-        if not name.startswith("veridical."):
+    assert upward_imports(room_of(path), imports_of(path)) == []
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    """Every import of the package, also those inside functions; importing a module runs the faces of its rooms first."""
+    built = grimp.build_graph(
+        "veridical", include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+    )
+    for module in list(built.modules):
+        if not module.startswith("veridical."):
             continue
-        other = name.split(".")[1]
-        if other not in LEVEL or other == room or (room, other) == REPORTS_READ_EVALUATIONS:
-            continue
-        assert LEVEL[other] > LEVEL[room], f"{room} must not import {other}: it is not below"
+        for imported in built.find_modules_directly_imported_by(module):
+            parts = imported.split(".")
+            for length in range(2, len(parts) if parts[0] == "veridical" else 0):
+                face = ".".join(parts[:length])
+                if face not in (module, imported) and not module.startswith(f"{face}."):
+                    built.add_import(importer=module, imported=face)
+    return built
 
 
 @pytest.mark.parametrize("room", WITHOUT_TORCH)
-def test_rooms_of_tables_do_not_import_torch(room: str) -> None:
-    files = [path for path in FILES if room_of(path) == room]
-    assert files
-    for path in files:
-        heavy = {"torch", "torchvision", "timm", "transformers", "lightning"}
-        assert not heavy & {name.split(".")[0] for name in imports_of(path)}, path
+def test_rooms_of_tables_do_not_reach_torch(graph: grimp.ImportGraph, room: str) -> None:
+    modules = {f"veridical.{room}", *graph.find_descendants(f"veridical.{room}")}
+    heavy = HEAVY & graph.modules
+    assert "torch" in heavy
+    for module in sorted(modules):
+        for name in sorted(heavy):
+            assert graph.find_shortest_chain(module, name) is None, graph.find_shortest_chain(module, name)
+
+
+def test_the_graph_sees_indirect_imports(graph: grimp.ImportGraph) -> None:
+    chain = graph.find_shortest_chain("veridical.cli.main", "torch") or graph.find_shortest_chain(
+        "veridical.inference", "torch"
+    )
+    assert chain is not None
+    assert len(chain) > 2, "a chain over another module of ours"
+
+
+def printed(source: str) -> list[int]:
+    """The lines of a source text that call `print`."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
 
 
 def test_only_the_command_line_prints() -> None:
-    for path in FILES:
-        if room_of(path) == "cli":
-            continue
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-        assert not [call for call in calls if isinstance(call, ast.Name) and call.id == "print"], path
+    lines = {path: printed(path.read_text(encoding="utf-8")) for path in FILES if room_of(path) != "cli"}
+    assert not {path: found for path, found in lines.items() if found}

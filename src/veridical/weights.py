@@ -20,7 +20,7 @@ from pathlib import Path
 
 import platformdirs
 
-from veridical.artefacts.files import atomic_path
+from veridical.artefacts import atomic_path
 from veridical.errors import MissingWeightsError, unknown_name
 
 

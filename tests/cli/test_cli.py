@@ -129,10 +129,33 @@ def test_unknown_commands_and_options_exit_with_2() -> None:
 
 
 def test_starting_is_light() -> None:
-    """The help must not wait for torch."""
-    code = "import sys; from veridical.cli.main import build_app; build_app(); print('torch' in sys.modules)"
+    """The help must not wait for numeric libraries."""
+    code = "import sys; from veridical.cli.main import build_app; build_app(); print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "False"
+    loaded = set(result.stdout.split())
+    assert "veridical.cli.predict" in loaded
+    assert not loaded & {"torch", "numpy", "pandas", "pyarrow", "scipy", "cv2", "pydantic"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ZeroDivisionError("division by zero"), 70, "internal error (ZeroDivisionError: division by zero)"),
+        (KeyError(), 70, "internal error (KeyError)"),
+        (PermissionError(13, "Permission denied", "m.parquet"), 2, "cannot read or write m.parquet: Permission denied"),
+    ],
+)
+def test_every_error_is_one_line_and_none_reads_as_success_or_verdict(
+    error: Exception, code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path) -> Manifest:
+        raise error
+
+    monkeypatch.setattr(Manifest, "read", fails)
+    exit_code, _, errors = invoke("split", "m.parquet", "-o", "s.parquet", "--scheme", "official")
+    assert exit_code == code
+    assert words in errors
+    assert len(errors.splitlines()) == 1
 
 
 def test_nothing_reports_on_its_use_unless_the_user_wants_it() -> None:

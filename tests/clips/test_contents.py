@@ -10,11 +10,21 @@ import pytest
 import torch
 from tests.clips.making import SMALL, make_clip, make_manifest, make_store
 
-from veridical.clips import CONTENTS, FLOW_STATISTICS, ClipStore, ClipWriter, LedgerEntry, StoreSettings, verify
-from veridical.clips.augment import Augmentation, VideoAugmentation, mirrored
-from veridical.clips.encoding import clip_schema, content_digest, encode_clips
-from veridical.clips.inputs import InputSettings, clip_inputs, view_inputs
+from veridical.clips import (
+    CONTENTS,
+    FLOW_STATISTICS,
+    ClipStore,
+    ClipWriter,
+    LedgerEntry,
+    StoreSettings,
+    clip_schema,
+    encode_clips,
+    verify,
+)
+from veridical.clips.encoding import content_digest
 from veridical.errors import UsageError
+from veridical.inputs import Augmentation, InputSettings, VideoAugmentation, clip_inputs, view_inputs
+from veridical.inputs.augment import mirrored
 from veridical.preparation.motion import flow_statistics
 
 ALL = SMALL.model_copy(update=dict.fromkeys(CONTENTS, True))

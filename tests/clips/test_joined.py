@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from tests.clips.making import SMALL, make_store
 
-from veridical.clips import ClipStore
-from veridical.clips.joined import join_stores
+from veridical.clips import ClipStore, join_stores
 from veridical.errors import ArtefactError, UsageError
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.artefacts import Manifest, Video
-from veridical.artefacts.manifest import FakeSegment
-from veridical.clips.labels import LABELS, MIN_OVERLAP_S, label_clips
+from veridical.artefacts import FakeSegment, Manifest, Video
+from veridical.clips import LABELS, label_clips
+from veridical.clips.labels import MIN_OVERLAP_S
 
 
 def _clips(*videos: Video, seconds: int = 4, window_s: float = 1.0) -> pd.DataFrame:

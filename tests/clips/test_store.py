@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.clips.making import SMALL, make_clip, make_manifest, make_store
 
-from veridical.artefacts import read_json, write_json
+from veridical.artefacts import lock_for_writing, read_json, write_json
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings, verify
 from veridical.clips import writer as writer_file
-from veridical.clips.lock import lock_for_writing
 from veridical.errors import ArtefactError, UsageError
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)

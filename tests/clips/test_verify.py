@@ -6,8 +6,7 @@ import lance
 import pyarrow as pa
 from tests.clips.making import SMALL, make_clip, make_store
 
-from veridical.clips import ClipStore, verify
-from veridical.clips.encoding import encode_clips
+from veridical.clips import ClipStore, encode_clips, verify
 
 
 def problems_after(path, change) -> list[str]:

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from veridical.artefacts import Manifest, Video
 from veridical.corpora import PROPERTIES, audit, clip_facts
 from veridical.corpora.auditing import SEEN, UNSEEN
-from veridical.corpora.separation import bins, folds, holm, out_of_fold_rate, separation
+from veridical.corpora.separation import bins, folds, out_of_fold_rate, separation
 from veridical.errors import UsageError
 
 CONTENT = ("brightness", "contrast", "sharpness", "jpeg_grid", "box_size_px", "box_x", "box_y", "box_aspect")
@@ -172,11 +172,6 @@ def test_the_interval_covers() -> None:
         separation(rng.normal(label, 1.0), label, np.arange(100), 0.65, either_direction=False) for _ in range(400)
     ]
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.93
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == []
 
 
 def test_categories_are_never_judged_by_their_own_fold() -> None:

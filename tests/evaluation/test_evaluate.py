@@ -10,8 +10,7 @@ import pytest
 import sklearn.metrics
 from tests.evaluation.worlds import World, together
 
-from veridical.artefacts import Manifest, ScoreTable
-from veridical.artefacts.figures import check_figures, check_risks
+from veridical.artefacts import Manifest, ScoreTable, check_figures, check_risks
 from veridical.errors import ArtefactError, UsageError
 from veridical.evaluation import Evaluation, EvaluationSettings, evaluate
 from veridical.evaluation.selection import ValidationScores

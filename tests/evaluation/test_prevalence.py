@@ -8,8 +8,7 @@ from tests.evaluation.worlds import World
 
 from veridical.evaluation import EvaluationSettings, evaluate
 from veridical.evaluation.figures import Sample, ece_at_prevalence
-from veridical.metrics.bootstrap import draw_groups
-from veridical.metrics.calibration import at_prevalence, ece
+from veridical.metrics import at_prevalence, draw_groups, ece
 
 
 def test_bayes_by_hand_and_against_a_simulation() -> None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veridical.faces import align_face, invert, transform_points
-from veridical.faces.align import similarity, template
+from veridical.faces import align_face, invert, similarity, template, transform_points
 
 points = st.lists(st.tuples(st.floats(-500, 500), st.floats(-500, 500)), min_size=5, max_size=5).map(np.array)
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from veridical.errors import UsageError
-from veridical.faces import Face, FaceDetector
-from veridical.faces.detect import _read_maps, overlap
+from veridical.faces import CenterFaceDetector, Face, overlap
+from veridical.faces.detect import _read_maps
 from veridical.media import video_frames
 
 THRESHOLD_FOR_DRAWINGS = 0.3
 
 
 @pytest.fixture(scope="module")
-def detector() -> FaceDetector:
-    return FaceDetector(THRESHOLD_FOR_DRAWINGS)
+def detector() -> CenterFaceDetector:
+    return CenterFaceDetector(THRESHOLD_FOR_DRAWINGS)
 
 
 @pytest.mark.parametrize("half_width", [22, 50, 80])
@@ -93,13 +93,13 @@ def test_a_tiny_picture_is_no_error(detector) -> None:
 
 def test_threshold_is_obeyed(drawn) -> None:
     image = drawn.face()
-    score = FaceDetector(0.1).detect(image)[0].score
-    assert len(FaceDetector(score - 0.02).detect(image)) == 1
-    assert FaceDetector(score + 0.02).detect(image) == []
+    score = CenterFaceDetector(0.1).detect(image)[0].score
+    assert len(CenterFaceDetector(score - 0.02).detect(image)) == 1
+    assert CenterFaceDetector(score + 0.02).detect(image) == []
 
 
 def test_same_picture_same_answer(drawn, detector) -> None:
-    first, second = detector.detect(drawn.face())[0], FaceDetector(THRESHOLD_FOR_DRAWINGS).detect(drawn.face())[0]
+    first, second = detector.detect(drawn.face())[0], CenterFaceDetector(THRESHOLD_FOR_DRAWINGS).detect(drawn.face())[0]
     np.testing.assert_array_equal(first.box, second.box)
     np.testing.assert_array_equal(first.landmarks, second.landmarks)
 
@@ -107,9 +107,9 @@ def test_same_picture_same_answer(drawn, detector) -> None:
 @pytest.mark.parametrize("threshold", [0, 1, -0.5])
 def test_bad_settings_are_refused(threshold: float) -> None:
     with pytest.raises(UsageError, match="threshold"):
-        FaceDetector(threshold)
+        CenterFaceDetector(threshold)
     with pytest.raises(UsageError, match="detection_size"):
-        FaceDetector(detection_size=8)
+        CenterFaceDetector(detection_size=8)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_overlap_by_hand() -> None:
 
 
 def test_real_people_are_found_once_each(real_clips) -> None:
-    detector = FaceDetector()
+    detector = CenterFaceDetector()
     paths = sorted(real_clips.glob("grid*/s*/*.mpg"))[::15]
     assert len(paths) > 5
     for path in paths:

@@ -15,12 +15,11 @@ import pytest
 from tests.base.clock import Clock
 from tests.forgery.working import unlucky_maker
 
-from veridical import workers
 from veridical.artefacts import Manifest, Video
 from veridical.errors import UsageError
 from veridical.forgery import FORGERIES, files, forge, making, reading
+from veridical.machine import WorkerFailedError, processes
 from veridical.media import audio_samples, probe, video_frames, write_video
-from veridical.workers import WorkerFailedError
 
 FRAMES = 16
 METHODS = ("face_swap", "voice_vocoded", "desync", "lip_dub_partial")
@@ -156,8 +155,8 @@ def test_the_same_pictures_give_the_same_file(world, tmp_path):
 
 def test_a_crash_and_a_hang_cost_one_video_each(world, tmp_path, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(workers, "time", clock)
-    monkeypatch.setattr(files, "run_jobs", clock.forward_after(workers.run_jobs, 2 * len(world) - 1, seconds=600))
+    monkeypatch.setattr(processes, "time", clock)
+    monkeypatch.setattr(files, "run_jobs", clock.forward_after(processes.run_jobs, 2 * len(world) - 1, seconds=600))
     monkeypatch.setattr(files, "maker", unlucky_maker)
     report = _forged(world, tmp_path / "out", methods=("desync",), workers=2, timeout_s=600)
     assert {name: report.count("desync", name) for name in ("ok", "died", "timeout")} == {

@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError
 
 from veridical.artefacts import Manifest
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
-from veridical.clips.inputs import InputSettings
 from veridical.errors import ArtefactError, UsageError
 from veridical.inference import (
     CONDITIONS,
@@ -26,10 +24,9 @@ from veridical.inference import (
     save_bundle,
     score_store,
 )
-from veridical.inference.bundle import save_tensors
-from veridical.inference.encoding import autocast, pick_device, settled
+from veridical.inputs import InputSettings
 from veridical.media import write_video
-from veridical.models import Detector, DetectorSettings
+from veridical.models import DetectorModel, ModelSettings
 from veridical.settings import parse_settings
 
 SIZE = 64
@@ -46,14 +43,14 @@ def bundle() -> Bundle:
         "fusion": {"width": 16, "heads": 2},
         "audio_width": 24,
     }
-    settings = parse_settings(DetectorSettings, values, "test")
+    settings = parse_settings(ModelSettings, values, "test")
     facts = ModelFacts(
         name="test", veridical_version="0", inputs=InputSettings(frame_size=56, crop_size=SIZE),
         preparation=StoreSettings(crop_size=SIZE),
         detector=settings, calibration=Calibration(temperature=2.0, fitted_on="val", num_videos=9),
         operating_points={"eer": 0.1}, fingerprints={}, licence="none", pretrained={},
     )  # fmt: skip
-    return Bundle(Detector(settings).eval(), facts)
+    return Bundle(DetectorModel(settings).eval(), facts)
 
 
 def make_clip(video_id: str, second: int, sound: str) -> Clip:
@@ -176,7 +173,7 @@ def test_a_video_without_a_face_says_so(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_an_ensemble_is_the_mean_logit(bundle: Bundle, store: ClipStore, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    other = Detector(bundle.facts.detector).eval()
+    other = DetectorModel(bundle.facts.detector).eval()
     save_bundle(tmp_path / "run" / "model", Bundle(bundle.detector, bundle.facts, (other,)))
     ensemble = load_bundle(tmp_path / "run")
     assert len(ensemble.members) == ensemble.facts.members == 2
@@ -196,52 +193,3 @@ def test_a_model_can_be_read_by_whom_other_files_can(bundle: Bundle, tmp_path: P
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "model").iterdir()}
     assert len(modes) == 2
     assert len(set(modes.values())) == 1, modes
-
-
-def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)\nmore")
-
-    monkeypatch.setattr("veridical.inference.bundle.save_file", full)
-    with pytest.raises(
-        ArtefactError, match=r"cannot be written \(.*No space left.*28\)\); make room and run .*--resume"
-    ):
-        save_tensors(tmp_path / "model.safetensors", {"a": torch.zeros(9)})
-
-
-def test_devices(bundle: Bundle) -> None:
-    assert pick_device("cpu") == torch.device("cpu")
-    assert bundle.to(pick_device("auto")).facts == bundle.facts
-    with pytest.raises(UsageError, match="device 'cuda:77': cannot be used here"):
-        pick_device("cuda:77")
-    for name in ("toaster", "cuda:first", "", "cpu:"):
-        with pytest.raises(UsageError, match=f"unknown device '{name}'.* Valid: .*auto") as caught:
-            pick_device(name)
-        assert len(str(caught.value)) < 100
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "precision"),
-    [
-        ({"avx512_bf16": True}, "bf16-mixed"),
-        ({"amx_bf16": True}, "bf16-mixed"),
-        ({"avx2": True}, "32-true"),
-        ({}, "32-true"),
-    ],
-)
-def test_automatic_precision_is_half_where_the_processor_has_it(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], precision: str
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    device = torch.device("cpu")
-    assert settled("auto", device) == precision
-    with pytest.raises(UsageError, match="16-mixed needs a graphics processor"):
-        settled("16-mixed", device)
-    with autocast(device, "auto"):
-        product = torch.ones(2, 2) @ torch.ones(2, 2)
-    assert product.dtype == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
-
-
-def test_automatic_precision_of_a_torch_that_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert settled("auto", torch.device("cpu")) == "32-true"

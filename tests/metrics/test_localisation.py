@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from veridical.errors import NotEvaluableError
-from veridical.metrics.localisation import (
-    Segments,
-    average_precision_at_iou,
-    average_precision_of,
-    average_recall,
-    ranked_hits,
-    temporal_iou,
-)
+from veridical.metrics import Segments, ranked_hits, recalled_segments, segment_average_precision
+from veridical.metrics.localisation import temporal_iou
+
+
+def average_precision(predictions: dict[str, Segments], truths: dict[str, np.ndarray], iou: float) -> float:
+    correct, _ = ranked_hits(predictions, truths, iou)
+    total = np.array([float(sum(map(len, truths.values())))])
+    return float(segment_average_precision(correct, np.ones((len(correct), 1)), total)[0])
 
 
 def made(*rows: tuple[float, float, float]) -> Segments:
@@ -29,17 +29,18 @@ def test_overlap_by_hand() -> None:
 def test_average_precision_by_hand() -> None:
     truths = {"a": np.array([[0.0, 1.0], [4.0, 6.0]]), "b": np.zeros((0, 2))}
     predictions = {"a": made((0, 1, 0.9), (0, 1, 0.5), (4, 6, 0.3)), "b": made((0, 1, 0.7))}
-    assert average_precision_at_iou(predictions, truths, 0.5) == pytest.approx(0.5 * 1 + 0.5 * 2 / 4)
-    assert average_precision_at_iou({"a": made((0, 1, 0.1), (4, 5.9, 0.2))}, truths, 0.95) == pytest.approx(1.0)
-    assert average_precision_at_iou({"a": made((0, 1, 0.1), (4, 5.5, 0.2))}, truths, 0.95) == pytest.approx(0.5 * 0.5)
-    assert average_precision_at_iou({}, truths, 0.5) == 0.0
+    assert average_precision(predictions, truths, 0.5) == pytest.approx(0.5 * 1 + 0.5 * 2 / 4)
+    assert average_precision({"a": made((0, 1, 0.1), (4, 5.9, 0.2))}, truths, 0.95) == pytest.approx(1.0)
+    assert average_precision({"a": made((0, 1, 0.1), (4, 5.5, 0.2))}, truths, 0.95) == pytest.approx(0.5 * 0.5)
+    assert average_precision({}, truths, 0.5) == 0.0
 
 
 def test_average_recall_by_hand() -> None:
     truths = {"a": np.array([[0.0, 10.0], [20.0, 30.0]])}
     predictions = {"a": made((0, 7, 0.9), (20, 30, 0.1))}
-    assert average_recall(predictions, truths, 1) == pytest.approx(0.5 * 5 / 10)
-    assert average_recall(predictions, truths, 2) == pytest.approx(0.5 * 5 / 10 + 0.5)
+    truths["b"] = np.zeros((0, 2))
+    assert recalled_segments(predictions, truths, 1) == pytest.approx([5 / 10, 0])
+    assert recalled_segments(predictions, truths, 2) == pytest.approx([5 / 10 + 1, 0])
 
 
 def by_definition(predictions: dict[str, Segments], truths: dict[str, np.ndarray], iou: float) -> float:
@@ -48,7 +49,7 @@ def by_definition(predictions: dict[str, Segments], truths: dict[str, np.ndarray
         ((score, video, index) for video, item in predictions.items() for index, score in enumerate(item.scores)),
         key=lambda entry: -entry[0],
     )
-    free = {video: [True] * len(stretches) for video, stretches in truths.items()}
+    free = {video: [True] * len(forged) for video, forged in truths.items()}
     total, hits, points = sum(map(len, truths.values())), 0, []
     for rank, (_, video, index) in enumerate(ranking, 1):
         start, end = predictions[video].bounds[index]
@@ -83,14 +84,11 @@ def test_average_precision_agrees_with_its_definition(seed: int) -> None:
         predictions[video] = Segments(near, rng.random(len(near)))
     for iou in (0.5, 0.75):
         expected = by_definition(predictions, truths, iou)
-        assert average_precision_at_iou(predictions, truths, iou) == pytest.approx(expected)
+        assert average_precision(predictions, truths, iou) == pytest.approx(expected)
     assert expected < 1
 
 
-def test_nothing_to_find_is_not_a_number() -> None:
-    for metric in (average_precision_at_iou, average_recall):
-        with pytest.raises(NotEvaluableError, match="no forged stretch"):
-            metric({}, {"a": np.zeros((0, 2))})
+def test_segments_are_checked() -> None:
     with pytest.raises(NotEvaluableError, match="start before the end"):
         made((3, 2, 0.1))
     with pytest.raises(ValueError, match="n scores"):
@@ -110,10 +108,10 @@ def test_weights_count_like_repetition() -> None:
         times = rng.integers(0, 4, len(truths))
         times[0] = 1
         correct, video = ranked_hits(predictions, truths, 0.5)
-        total = sum(count * len(stretches) for count, stretches in zip(times, truths.values(), strict=True))
-        weighted = average_precision_of(correct, times[video][:, None].astype(float), np.array([float(total)]))[0]
+        total = sum(count * len(forged) for count, forged in zip(times, truths.values(), strict=True))
+        weighted = segment_average_precision(correct, times[video][:, None].astype(float), np.array([float(total)]))[0]
         names = [(name, copy) for name, count in zip(truths, times, strict=True) for copy in range(count)]
-        repeated = average_precision_at_iou(
+        repeated = average_precision(
             {f"{name}-{copy}": predictions[name] for name, copy in names},
             {f"{name}-{copy}": truths[name] for name, copy in names},
             0.5,

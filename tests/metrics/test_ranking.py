@@ -7,9 +7,26 @@ import pytest
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from veridical.errors import NotEvaluableError
-from veridical.metrics import average_precision, eer, fpr_at_tpr, roc_auc, tpr_at_fpr
+from veridical.metrics import average_precision_of, eer_of, fpr_at_tpr_of, roc_auc, roc_curve, tpr_at_fpr_of
+
+
+def eer(labels: ArrayLike, scores: ArrayLike) -> float:
+    return float(eer_of(roc_curve(labels, scores))[0])
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
+    return float(average_precision_of(roc_curve(labels, scores))[0])
+
+
+def fpr_at_tpr(labels: ArrayLike, scores: ArrayLike, tpr: float = 0.95) -> float:
+    return float(fpr_at_tpr_of(roc_curve(labels, scores), tpr)[0])
+
+
+def tpr_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float = 0.01) -> float:
+    return float(tpr_at_fpr_of(roc_curve(labels, scores), fpr)[0])
 
 
 def samples(seed: int, *, ties: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +87,7 @@ def test_perfect_and_reversed() -> None:
     assert (roc_auc(labels, reversed_scores), eer(labels, reversed_scores)) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("metric", [roc_auc, eer, average_precision, fpr_at_tpr, tpr_at_fpr])
+@pytest.mark.parametrize("metric", [roc_auc, roc_curve])
 @pytest.mark.parametrize(
     ("labels", "scores", "reason"),
     [

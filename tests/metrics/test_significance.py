@@ -7,8 +7,16 @@ import pytest
 import scipy.stats
 
 from veridical.errors import NotEvaluableError
-from veridical.metrics import delong_interval, delong_test, holm, paired_group_bootstrap, roc_auc
-from veridical.metrics.significance import delong_covariance
+from veridical.metrics import (
+    clustered_auc_variance,
+    delong_covariance,
+    delong_test,
+    expected_auc_variance,
+    holm,
+    paired_group_bootstrap,
+    placements,
+    roc_auc,
+)
 
 
 def test_delong_agrees_with_all_pairs() -> None:
@@ -37,28 +45,44 @@ def test_equal_detectors_do_not_differ_and_better_ones_do() -> None:
     assert (same.value, same.interval.low, same.interval.high, same.p_value) == (0.0, 0.0, 0.0, 1.0)
     better = delong_test(labels, weak, strong)
     paired = paired_group_bootstrap(labels, weak, strong, np.arange(300) // 2)
-    for found in (better, paired):
-        assert found.value == pytest.approx(roc_auc(labels, strong) - roc_auc(labels, weak))
-        assert found.p_value < 0.01
-        assert 0 < found.interval.low < found.value < found.interval.high
+    for difference in (better, paired):
+        assert difference.value == pytest.approx(roc_auc(labels, strong) - roc_auc(labels, weak))
+        assert difference.p_value < 0.01
+        assert 0 < difference.interval.low < difference.value < difference.interval.high
     assert delong_test(labels, strong, weak).value == pytest.approx(-better.value)
 
 
 def test_without_a_difference_p_values_are_small_as_rarely_as_they_say() -> None:
     rng = np.random.default_rng(2)
     labels = np.tile([0, 1], 60)
-    found = []
+    p_values = []
     for _ in range(300):
         common = rng.normal(labels, 1)
-        found.append(delong_test(labels, common + rng.normal(0, 0.8, 120), common + rng.normal(0, 0.8, 120)).p_value)
-    assert scipy.stats.kstest(found, "uniform").pvalue > 0.01
+        noisy = [common + rng.normal(0, 0.8, 120) for _ in range(2)]
+        p_values.append(delong_test(labels, *noisy).p_value)
+    assert scipy.stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
-def test_delong_interval_stays_in_range_and_refuses_single_rows() -> None:
-    value, interval = delong_interval([0, 0, 1, 1, 1], [0.1, 0.5, 0.4, 0.8, 0.9])
-    assert 0 <= interval.low < value <= interval.high <= 1
+def test_delong_refuses_single_rows() -> None:
     with pytest.raises(NotEvaluableError, match="two rows of each class"):
-        delong_interval([0, 1, 1], [0.1, 0.2, 0.3])
+        delong_covariance([0, 1, 1], [0.1, 0.2, 0.3])
+
+
+def test_variance_over_clusters_of_one_row_is_that_of_delong() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.repeat([0, 1], [400, 600])
+    scores = np.round(rng.normal(labels, 1), 1)
+    parts = placements(labels, scores)
+    alone = clustered_auc_variance(*parts, np.arange(600), np.arange(600, 1000))
+    assert alone == pytest.approx(delong_covariance(labels, scores)[1][0, 0], rel=0.01)
+    repeated = [np.repeat(part, 5) for part in parts]
+    clusters = np.repeat(np.arange(600), 5), np.repeat(np.arange(600, 1000), 5)
+    assert clustered_auc_variance(*repeated, *clusters) == pytest.approx(alone)
+
+
+def test_expected_variance_without_information_is_that_of_mann_and_whitney() -> None:
+    assert expected_auc_variance(0.5, 20, 30) == pytest.approx((20 + 30 + 1) / (12 * 20 * 30))
+    assert expected_auc_variance(1.0, 20, 30) == 0.0
 
 
 def test_holm_by_hand() -> None:
@@ -78,9 +102,9 @@ def test_the_p_value_says_what_the_interval_says(groups: int) -> None:
         effect = rng.normal(0, 0.6, groups)[group]
         first = labels + rng.normal(0, 1, len(labels))
         second = labels * (1 + effect) + 0.5 * labels + rng.normal(0, 1, len(labels))
-        found = paired_group_bootstrap(labels, first, second, group, replicates=2000, seed=seed)
-        excluded = not found.interval.low <= 0 <= found.interval.high
-        differing += excluded != (found.p_value < 0.05)
+        difference = paired_group_bootstrap(labels, first, second, group, replicates=2000, seed=seed)
+        excluded = not difference.interval.low <= 0 <= difference.interval.high
+        differing += excluded != (difference.p_value < 0.05)
     assert differing <= 1, "of 30; ties of a quantile with a count aside"
 
 

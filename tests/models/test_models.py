@@ -12,7 +12,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from veridical import weights
 from veridical.errors import MissingWeightsError, UsageError
-from veridical.models import Detector, DetectorSettings, summarise
+from veridical.models import DetectorModel, ModelSettings, summarise
 from veridical.models.audio import AUDIO_ENCODERS, AudioEncoderSettings, build_audio_encoder
 from veridical.models.freezing import set_modes, set_trainable, trainable_names
 from veridical.models.lip_sync import LipSync, LipSyncSettings, sync_score
@@ -34,7 +34,7 @@ TINY_CONFIG: dict[str, dict[str, Any]] = {
 }
 
 
-def tiny_settings(kind: str = "whisper", **changes: Any) -> DetectorSettings:
+def tiny_settings(kind: str = "whisper", **changes: Any) -> ModelSettings:
     values = {
         "video": {"backbone": "test_efficientnet", "weights": "random", "input_size": 64, "late_blocks": 1},
         "temporal": {"width": 16, "output": 48},
@@ -42,7 +42,7 @@ def tiny_settings(kind: str = "whisper", **changes: Any) -> DetectorSettings:
         "fusion": {"width": 16, "heads": 2},
         "audio_width": 24,
     }
-    return parse_settings(DetectorSettings, {**values, **changes}, "test")
+    return parse_settings(ModelSettings, {**values, **changes}, "test")
 
 
 def batch(size: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -54,14 +54,14 @@ def batch(size: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(params=[kind for kind in AUDIO_ENCODERS if kind != "none"])
-def detector(request: pytest.FixtureRequest) -> Detector:
+def detector(request: pytest.FixtureRequest) -> DetectorModel:
     torch.manual_seed(0)
-    return Detector(tiny_settings(request.param)).eval()
+    return DetectorModel(tiny_settings(request.param)).eval()
 
 
 def test_without_an_audio_encoder_nothing_is_heard() -> None:
     audio = {"kind": "none", "weights": "random", "trainable_blocks": 0}
-    deaf = Detector(tiny_settings(audio=audio)).eval()
+    deaf = DetectorModel(tiny_settings(audio=audio)).eval()
     frames, samples, _ = batch()
     with torch.no_grad():
         features = deaf.features(frames, samples, torch.ones(4, dtype=torch.bool))
@@ -69,10 +69,10 @@ def test_without_an_audio_encoder_nothing_is_heard() -> None:
         assert not features.has_audio.any()
         assert torch.equal(deaf(features).logit, deaf(other).logit)
     with pytest.raises(UsageError, match="4 of 0 blocks"):
-        Detector(tiny_settings(audio={**audio, "trainable_blocks": 4}))
+        DetectorModel(tiny_settings(audio={**audio, "trainable_blocks": 4}))
 
 
-def test_every_trainable_parameter_gets_a_finite_gradient(detector: Detector) -> None:
+def test_every_trainable_parameter_gets_a_finite_gradient(detector: DetectorModel) -> None:
     set_trainable(detector.audio, False)
     for block in detector.audio.blocks[detector.audio.cut :]:
         set_trainable(block, True)
@@ -84,14 +84,14 @@ def test_every_trainable_parameter_gets_a_finite_gradient(detector: Detector) ->
             assert torch.isfinite(parameter.grad).all(), name
 
 
-def test_null_tokens_of_the_picture_learn_when_it_is_masked(detector: Detector) -> None:
+def test_null_tokens_of_the_picture_learn_when_it_is_masked(detector: DetectorModel) -> None:
     features = detector.features(*batch())
     detector(features.masked(video=torch.ones(4, dtype=torch.bool))).logit.sum().backward()
     assert detector.fusion.null_frame.grad.abs().sum() > 0
     assert detector.fusion.null_clip.grad.abs().sum() > 0
 
 
-def test_masked_sound_is_unheard_and_masked_picture_unseen(detector: Detector) -> None:
+def test_masked_sound_is_unheard_and_masked_picture_unseen(detector: DetectorModel) -> None:
     frames, samples, _ = batch()
     none, both = torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)
     with torch.no_grad():
@@ -108,7 +108,7 @@ def test_masked_sound_is_unheard_and_masked_picture_unseen(detector: Detector) -
         assert torch.isfinite(detector(detector.features(frames, samples, none).masked(video=both)).logit).all()
 
 
-def test_clips_do_not_influence_each_other(detector: Detector) -> None:
+def test_clips_do_not_influence_each_other(detector: DetectorModel) -> None:
     frames, samples, has_audio = batch()
     with torch.no_grad():
         together = detector(detector.features(frames, samples, has_audio))
@@ -117,7 +117,7 @@ def test_clips_do_not_influence_each_other(detector: Detector) -> None:
             torch.testing.assert_close(alone.logit, together.logit[i : i + 1], rtol=1e-4, atol=1e-5)
 
 
-def test_one_modality_alone_is_judged_as_beside_the_other(detector: Detector) -> None:
+def test_one_modality_alone_is_judged_as_beside_the_other(detector: DetectorModel) -> None:
     inputs = batch()
     whole = detector(detector.features(*inputs))
     picture = detector(detector.features(*inputs, only="video"), only="video")
@@ -127,7 +127,7 @@ def test_one_modality_alone_is_judged_as_beside_the_other(detector: Detector) ->
     assert torch.equal(sound.logit, whole.audio_logit)
 
 
-def test_following_heads_teach_the_encoders_nothing(detector: Detector) -> None:
+def test_following_heads_teach_the_encoders_nothing(detector: DetectorModel) -> None:
     output = detector(detector.features(*batch()), follow=True)
     (output.video_logit.sum() + output.audio_logit.sum()).backward()
     with_gradient = {
@@ -184,7 +184,7 @@ def test_log_mel_equals_the_library() -> None:
     torch.testing.assert_close(encoder.log_mel(samples), reference, rtol=1e-3, atol=1e-3)
 
 
-def test_frozen_parts_stay_in_evaluation_mode(detector: Detector) -> None:
+def test_frozen_parts_stay_in_evaluation_mode(detector: DetectorModel) -> None:
     set_trainable(detector, False)
     set_trainable(detector.temporal, True)
     for module in detector.video.late_blocks():
@@ -212,10 +212,10 @@ BRANCHES: dict[str, Any] = {
 
 
 @pytest.fixture(params=list(TEMPORAL_BODIES))
-def branched(request: pytest.FixtureRequest) -> Detector:
+def branched(request: pytest.FixtureRequest) -> DetectorModel:
     torch.manual_seed(0)
     temporal = {"kind": request.param, "width": 16, "output": 48, "heads": 2}
-    return Detector(tiny_settings(temporal=temporal, **BRANCHES)).eval()
+    return DetectorModel(tiny_settings(temporal=temporal, **BRANCHES)).eval()
 
 
 def extras(size: int = 4) -> dict[str, torch.Tensor]:
@@ -224,7 +224,7 @@ def extras(size: int = 4) -> dict[str, torch.Tensor]:
     return {"mouths": mouths, "flow": torch.randn(size, 5, 6, generator=generator) * 30}
 
 
-def test_every_parameter_of_the_branches_gets_a_finite_gradient(branched: Detector) -> None:
+def test_every_parameter_of_the_branches_gets_a_finite_gradient(branched: DetectorModel) -> None:
     set_trainable(branched.audio, False)
     set_trainable(branched.video, False)
     for module in branched.video.late_blocks():
@@ -248,7 +248,7 @@ def test_every_parameter_of_the_branches_gets_a_finite_gradient(branched: Detect
             assert torch.isfinite(parameter.grad).all(), name
 
 
-def test_branches_matter_where_both_modalities_are_there(branched: Detector) -> None:
+def test_branches_matter_where_both_modalities_are_there(branched: DetectorModel) -> None:
     inputs, more = batch(), extras()
     with torch.no_grad():
         plain = branched(branched.features(*inputs, **more)).logit
@@ -259,14 +259,14 @@ def test_branches_matter_where_both_modalities_are_there(branched: Detector) -> 
     assert not torch.isclose(plain, other_flow, atol=1e-6).any()
 
 
-def test_branches_ask_for_what_they_need(branched: Detector) -> None:
+def test_branches_ask_for_what_they_need(branched: DetectorModel) -> None:
     with pytest.raises(UsageError, match="takes in mouths; prepare the clips with `--set mouths=true`"):
         branched.features(*batch())
     with pytest.raises(UsageError, match="takes in flow"):
         branched.features(*batch(), mouths=extras()["mouths"])
 
 
-def test_parts_of_the_branches_are_counted(branched: Detector) -> None:
+def test_parts_of_the_branches_are_counted(branched: DetectorModel) -> None:
     rows = {row.part: row.parameters for row in summarise(branched)}
     assert rows["frame head"] == 17
     assert rows["lip-sync branch"] > 1000
@@ -378,7 +378,7 @@ def test_uint8_and_float_frames_agree() -> None:
 )
 def test_unusable_settings(changes: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        Detector(tiny_settings(**changes))
+        DetectorModel(tiny_settings(**changes))
 
 
 def test_missing_hub_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -398,9 +398,9 @@ def test_damaged_whisper_file(tmp_path: Path) -> None:
 def test_the_contract_model_is_built_summarised_and_stepped() -> None:
     torch.manual_seed(0)
     settings = parse_settings(
-        DetectorSettings, {"video": {"weights": "random"}, "audio": {"weights": "random"}}, "contract"
+        ModelSettings, {"video": {"weights": "random"}, "audio": {"weights": "random"}}, "contract"
     )
-    model = Detector(settings)
+    model = DetectorModel(settings)
     rows = {row.part: row for row in summarise(model)}
     assert rows["video backbone"].parameters == 10_696_232
     assert rows["audio encoder"].parameters == pytest.approx(94.4e6, rel=0.01)

@@ -14,8 +14,7 @@ import numpy.typing as npt
 from veridical import media
 from veridical.artefacts import Manifest, Video
 from veridical.clips import StoreSettings
-from veridical.faces import Face
-from veridical.faces.align import template
+from veridical.faces import Face, template
 from veridical.preparation import Tools
 from veridical.randomness import stream
 

@@ -171,5 +171,5 @@ def test_settings_choose_the_detector():
     assert settings.detector_threshold == faces.DEFAULT_THRESHOLD
     assert isinstance(Tools(settings).detector_for_video(), ThriftyDetector)
     plain = Tools(StoreSettings(thrifty_detection=False)).detector_for_video()
-    assert isinstance(plain, faces.FaceDetector)
+    assert isinstance(plain, faces.CenterFaceDetector)
     assert plain.detection_size == settings.detection_size

@@ -10,9 +10,8 @@ import pytest
 from tests.preparation.making import FPS, SIDE, SMALL, MarkerDetector, MarkerTools, manifest_of, number_of, write_marked
 
 from veridical import faces, media
-from veridical.clips import ClipStore, StoreSettings
-from veridical.clips.encoding import decode_frames
-from veridical.faces.align import template
+from veridical.clips import ClipStore, StoreSettings, decode_frames
+from veridical.faces import template
 from veridical.media import UnusableVideoError
 from veridical.preparation import Extraction, crops, extract, extract_clips, prepare
 from veridical.randomness import stream

@@ -9,8 +9,7 @@ from tests.preparation.making import FPS, SIDE, SMALL, MarkerTools, manifest_of,
 
 from veridical import media
 from veridical.clips import CONTENTS, FLOW_STATISTICS, ClipStore, StoreSettings, verify
-from veridical.faces import FaceTrack
-from veridical.faces.align import template
+from veridical.faces import FaceTrack, template
 from veridical.preparation import Tools, extract_clips, motion, prepare
 from veridical.randomness import stream
 

@@ -15,7 +15,7 @@ from veridical import media
 from veridical.artefacts import Manifest, Video
 from veridical.clips import ClipStore, StoreSettings
 from veridical.errors import UsageError
-from veridical.faces import FaceDetector, FaceTrack, select_marked_track
+from veridical.faces import CenterFaceDetector, FaceTrack, select_marked_track
 from veridical.media import UnusableVideoError
 from veridical.preparation import Source, Tools, extract_clips, prepare
 
@@ -159,7 +159,7 @@ def two_people(real_clips: Path, path: Path) -> list[float]:
         shown = one if number < 40 else np.full_like(one, 90)
         pictures.append(np.hstack([shown, small])[:, : (one.shape[1] + small.shape[1]) // 2 * 2])
     media.write_video(path, pictures, fps=25, preset="ultrafast")
-    detector = FaceDetector()
+    detector = CenterFaceDetector()
     middles = []
     for image, start in ((left[0], 0), (pictures[0][:, left[0].shape[1] :], left[0].shape[1])):
         middles.append(float(detector.detect(np.ascontiguousarray(image))[0].box[[0, 2]].mean()) + start)

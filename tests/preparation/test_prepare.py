@@ -17,13 +17,12 @@ import pytest
 from tests.base.clock import Clock
 from tests.preparation.making import SMALL, Hanging, MarkerTools, manifest_of, write_marked
 
-from veridical import workers as workers_file
 from veridical.artefacts import Manifest, Video
 from veridical.clips import ClipStore, ClipWriter, StoreSettings, verify
 from veridical.clips import writer as writer_file
 from veridical.errors import ArtefactError, MissingWeightsError, UsageError
+from veridical.machine import WorkerFailedError, processes
 from veridical.preparation import Tools, jobs, prepare, preparing
-from veridical.workers import WorkerFailedError
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,7 +134,7 @@ def test_other_settings_are_refused(tmp_path, videos):
 
 def test_time_limit(tmp_path, videos, monkeypatch):
     hangs = tmp_path / "hangs"
-    monkeypatch.setattr(workers_file, "time", Clock(lambda: 600 * hangs.exists()))
+    monkeypatch.setattr(processes, "time", Clock(lambda: 600 * hangs.exists()))
     long = write_marked(tmp_path / "long.mp4", 150)
     manifest = manifest_of(long, videos[0])
     summary = run(manifest, tmp_path / "s", workers=1, timeout_s=600, make_tools=Hanging(hangs))

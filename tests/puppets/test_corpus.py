@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from veridical.artefacts.manifest import Manifest
+from veridical.artefacts import Manifest
 from veridical.errors import UsageError
 from veridical.media import probe
 from veridical.puppets import render_corpus

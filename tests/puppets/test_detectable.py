@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from veridical.faces import DenseLandmarker, FaceDetector
-from veridical.faces.dense import LEFT_EYE, LIPS_OUTER, RIGHT_EYE
+from veridical.faces import LEFT_EYE, LIPS_OUTER, RIGHT_EYE, CenterFaceDetector, DenseLandmarker
 from veridical.puppets import FAMILIES, PuppetClip, Renderer, render_puppet, sample_person
 
 
@@ -24,7 +23,7 @@ def _middle(points: np.ndarray) -> np.ndarray:
 
 
 def test_the_face_detector_finds_every_face_where_it_is(clips: list[PuppetClip]) -> None:
-    detector = FaceDetector(threshold=0.5)
+    detector = CenterFaceDetector(threshold=0.5)
     for clip in clips:
         truth = clip.truth.five[2]
         faces = detector.detect(clip.frames[2])
@@ -34,7 +33,7 @@ def test_the_face_detector_finds_every_face_where_it_is(clips: list[PuppetClip])
 
 
 def test_dense_landmarks_land_on_mouth_and_eyes(clips: list[PuppetClip]) -> None:
-    detector, landmarker = FaceDetector(threshold=0.5), DenseLandmarker()
+    detector, landmarker = CenterFaceDetector(threshold=0.5), DenseLandmarker()
     errors = []
     for clip in clips:
         points = landmarker.landmarks(clip.frames[2], detector.detect(clip.frames[2])[0])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from veridical.artefacts.manifest import Manifest, Video
+from veridical.artefacts import Manifest, Video
 from veridical.errors import UsageError
 from veridical.media import audio_samples, probe, video_frames, write_video
 from veridical.puppets import (

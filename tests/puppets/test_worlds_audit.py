@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.puppets.planting import NAMED, named, planted, two_takes
 
-from veridical.artefacts.manifest import Manifest, Video
-from veridical.corpora.auditing import audit
+from veridical.artefacts import Manifest, Video
+from veridical.corpora import audit
 from veridical.media import write_video
 from veridical.puppets import WORLDS, plant
 from veridical.randomness import stream

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from tiny import tiny_recipe
 
-from veridical.artefacts import Manifest
-from veridical.artefacts.manifest import FakeSegment
+from veridical.artefacts import FakeSegment, Manifest
 from veridical.clips import ClipStore
 from veridical.errors import UsageError
 from veridical.training.batches import epoch_batches

@@ -14,8 +14,7 @@ from tiny import tiny_recipe
 
 from veridical.clips import ClipStore
 from veridical.errors import ArtefactError
-from veridical.models import Detector, Features
-from veridical.models.freezing import set_trainable
+from veridical.models import DetectorModel, Features, set_trainable
 from veridical.randomness import seed_from
 from veridical.training.feature_table import MIDDLE, FeatureTable
 from veridical.training.features import DirectFeatures, ReusedFeatures, frozen_fingerprint
@@ -67,7 +66,7 @@ def test_of_two_the_first_is_used(tmp_path: Path) -> None:
 def source(store: ClipStore, folder: Path) -> ReusedFeatures:
     recipe = tiny_recipe(store.path)
     torch.manual_seed(seed_from(recipe.seed, "weights"))
-    detector = Detector(recipe.model).eval()
+    detector = DetectorModel(recipe.model).eval()
     set_trainable(detector, False)
     return ReusedFeatures(DirectFeatures(detector, store, recipe), folder)
 
@@ -99,7 +98,7 @@ def test_killed_while_filling(store: ClipStore, tmp_path: Path) -> None:
 
 def test_other_noise_under_the_same_name_changes_the_key(store: ClipStore, tmp_path: Path) -> None:
     recipe = tiny_recipe(store.path, augmentation={"views": 2, "audio": {"noise_folder": str(tmp_path)}})
-    detector = Detector(recipe.model)
+    detector = DetectorModel(recipe.model)
     (tmp_path / "street.wav").write_bytes(b"a recording")
     before = frozen_fingerprint(detector, store, recipe)
     assert frozen_fingerprint(detector, store, recipe) == before
@@ -117,7 +116,7 @@ def test_other_noise_under_the_same_name_changes_the_key(store: ClipStore, tmp_p
     ],
 )
 def test_what_changes_features_changes_their_key(store: ClipStore, changes: dict[str, object]) -> None:
-    detector = Detector(tiny_recipe(store.path).model)
+    detector = DetectorModel(tiny_recipe(store.path).model)
     before = frozen_fingerprint(detector, store, tiny_recipe(store.path))
     assert frozen_fingerprint(detector, store, tiny_recipe(store.path, **changes)) != before
     assert frozen_fingerprint(detector, store, tiny_recipe(store.path, augmentation={"views": 9})) == before

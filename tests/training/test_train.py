@@ -19,8 +19,7 @@ from veridical.clips import ClipStore
 from veridical.errors import ArtefactError, DivergedError, LeakError, UsageError
 from veridical.inference import load_bundle, score_store
 from veridical.metrics import roc_auc
-from veridical.models import Detector
-from veridical.models.freezing import set_trainable
+from veridical.models import DetectorModel, set_trainable
 from veridical.randomness import seed_from
 from veridical.training import Run, TrainSummary, train
 from veridical.training.data import load_data
@@ -69,7 +68,7 @@ def test_frozen_parts_do_not_move(store: ClipStore, summary: TrainSummary) -> No
     assert any("running_mean" in name for name in frozen)
     recipe = tiny_recipe(store.path)
     torch.manual_seed(seed_from(recipe.seed, "weights"))
-    start = Detector(recipe.model).state_dict()
+    start = DetectorModel(recipe.model).state_dict()
     for name in frozen:
         assert torch.equal(start[name], last[name]), f"{name} moved although frozen"
     moved = [name for name in first if name.startswith("audio.blocks.1") and not torch.equal(first[name], last[name])]
@@ -86,7 +85,7 @@ def test_the_best_epoch_comes_back_with_parts_that_opened_after_it(store: ClipSt
     opening = {"train": ["video_backbone"], "lr": 0.001, "epoch": 1}
     stages = tiny_recipe(store.path).schedule
     stage = stages[0].model_validate({**stages[0].model_dump(), "openings": [opening]})
-    detector = Detector(tiny_recipe(store.path).model)
+    detector = DetectorModel(tiny_recipe(store.path).model)
     open_parts(detector, stage, {})
     learnt = learning_weights(detector, stage)
     assert {name.split(".")[0] for name in learnt} == {"video", "temporal", "video_head"}
@@ -104,7 +103,7 @@ def test_the_best_epoch_comes_back_with_parts_that_opened_after_it(store: ClipSt
 
 def test_reuse_equals_the_direct_path(store: ClipStore, tmp_path: Path) -> None:
     recipe = tiny_recipe(store.path)
-    detector = Detector(recipe.model).eval()
+    detector = DetectorModel(recipe.model).eval()
     with torch.no_grad():
         opened = DirectFeatures(detector, store, recipe).batch(ROWS, 1)
     set_trainable(detector, False)
@@ -123,7 +122,7 @@ def test_reuse_equals_the_direct_path(store: ClipStore, tmp_path: Path) -> None:
 
 def test_features_do_not_depend_on_batch_or_threads(store: ClipStore) -> None:
     recipe = tiny_recipe(store.path)
-    detector = Detector(recipe.model).eval()
+    detector = DetectorModel(recipe.model).eval()
     set_trainable(detector, False)
     threads = tiny_recipe(store.path, runtime={"accelerator": "cpu", "threads": 3})
     one = DirectFeatures(detector, store, recipe).batch(np.arange(20), 0)
@@ -134,7 +133,7 @@ def test_features_do_not_depend_on_batch_or_threads(store: ClipStore) -> None:
 
 def test_two_runs_fill_the_same_view(store: ClipStore, tmp_path: Path) -> None:
     recipe = tiny_recipe(store.path)
-    direct = DirectFeatures(Detector(recipe.model).eval(), store, recipe)
+    direct = DirectFeatures(DetectorModel(recipe.model).eval(), store, recipe)
     first, second = (
         ReusedFeatures(direct, tmp_path),
         ReusedFeatures(direct, tmp_path),
@@ -177,7 +176,7 @@ def test_training_with_and_without_reuse_reach_the_same(
 
 def test_views_differ_and_are_fixed(store: ClipStore) -> None:
     recipe = tiny_recipe(store.path)
-    direct = DirectFeatures(Detector(recipe.model).eval(), store, recipe)
+    direct = DirectFeatures(DetectorModel(recipe.model).eval(), store, recipe)
     first, second = (direct._inputs(store.take(ROWS[:2]), view).frames for view in (0, 1))
     assert not torch.equal(first, second)
     assert torch.equal(first, direct._inputs(store.take(ROWS[:2]), 0).frames)
@@ -309,7 +308,7 @@ def test_clips_per_video_spread_evenly(tmp_path: Path) -> None:
 
 def test_trainable_parts_are_those_of_the_stage(store: ClipStore) -> None:
     recipe = tiny_recipe(store.path)
-    detector = Detector(recipe.model)
+    detector = DetectorModel(recipe.model)
     for stage in recipe.stages:
         open_parts(detector, stage, {})
         names = {name.split(".")[0] for name, parameter in detector.named_parameters() if parameter.requires_grad}

@@ -1,10 +1,13 @@
 """The seams: the tables and folders that pass between rooms, each with a schema version, a validator and a fingerprint."""
 
 from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
-from veridical.artefacts.manifest import FakeSegment, Manifest, Video
+from veridical.artefacts.folders import lock_for_reading, lock_for_writing
+from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
 __all__ = [
+    "MANIFEST_SCHEMA",
+    "SPLITS",
     "FakeSegment",
     "Manifest",
     "ScoreTable",
@@ -13,6 +16,8 @@ __all__ = [
     "atomic_path",
     "check_file_name",
     "fingerprint",
+    "lock_for_reading",
+    "lock_for_writing",
     "read_json",
     "write_json",
 ]

@@ -16,10 +16,9 @@ from veridical.errors import ArtefactError
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
-Split = Literal["train", "val", "test"]
 
 _SEGMENT = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("modality", pa.string())])
-SCHEMA = pa.schema(
+MANIFEST_SCHEMA = pa.schema(
     [
         pa.field("dataset", pa.string(), nullable=False),
         pa.field("video_id", pa.string(), nullable=False),
@@ -135,11 +134,11 @@ class Manifest:
     table: pa.Table
 
     def __post_init__(self) -> None:
-        if self.table.schema.names != SCHEMA.names:
-            missing = [name for name in SCHEMA.names if name not in self.table.schema.names]
-            extra = [name for name in self.table.schema.names if name not in SCHEMA.names]
+        if self.table.schema.names != MANIFEST_SCHEMA.names:
+            missing = [name for name in MANIFEST_SCHEMA.names if name not in self.table.schema.names]
+            extra = [name for name in self.table.schema.names if name not in MANIFEST_SCHEMA.names]
             raise ArtefactError(f"manifest: columns missing {missing}, not known {extra}")
-        object.__setattr__(self, "table", self.table.cast(SCHEMA).combine_chunks())
+        object.__setattr__(self, "table", self.table.cast(MANIFEST_SCHEMA).combine_chunks())
         _check_rows(self.table)
 
     def __len__(self) -> int:
@@ -148,7 +147,7 @@ class Manifest:
     @classmethod
     def from_videos(cls, videos: Iterable[Video]) -> Manifest:
         """Build a manifest from rows; the order is kept."""
-        return cls(pa.Table.from_pylist([video.to_row() for video in videos], schema=SCHEMA))
+        return cls(pa.Table.from_pylist([video.to_row() for video in videos], schema=MANIFEST_SCHEMA))
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -185,9 +184,9 @@ class Manifest:
 
     def with_column(self, name: str, values: Iterable[Any]) -> Manifest:
         """Return a manifest whose column holds these values, in row order."""
-        index = SCHEMA.get_field_index(name)
-        array = pa.array(list(values), type=SCHEMA.field(name).type)
-        return Manifest(self.table.set_column(index, SCHEMA.field(name), array))
+        index = MANIFEST_SCHEMA.get_field_index(name)
+        array = pa.array(list(values), type=MANIFEST_SCHEMA.field(name).type)
+        return Manifest(self.table.set_column(index, MANIFEST_SCHEMA.field(name), array))
 
     def select(self, *, split: str | None = None, dataset: str | None = None) -> Manifest:
         """Return the videos of one split and/or dataset, in the same order."""

@@ -54,7 +54,7 @@ def audit(
         raise UsageError(f"the manifest holds {len(everything)} videos{where}: nothing to audit")
     clips = None
     if store is not None:
-        from veridical.clips.facts import content_facts
+        from veridical.clips import content_facts
 
         clips = content_facts(store, set(videos.table["video_id"].to_pylist()), clips_per_video)
     accepted = accept_leak or []

@@ -7,8 +7,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
+import click
 import typer
 
 import veridical
@@ -36,7 +37,12 @@ COMMANDS = {
 }
 """Command name → its panel in the help. The command `name` is the function `name` of `veridical/cli/name.py`."""
 
+RESUMABLE = ("demo", "scan", "forge", "prepare", "train", "sweep")
+"""Commands that keep what is done when they are interrupted, and go on from there when run again."""
+
 WRONG_USE = 2
+INTERNAL_ERROR = 70
+"""A fault of ours; neither success (0) nor a verdict (1). `EX_SOFTWARE` of sysexits.h."""
 INTERRUPTED = 130
 
 
@@ -78,34 +84,39 @@ def _options(
         os.environ["VERIDICAL_DEBUG"] = "1"
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Show progress while a command runs; print a user's error as one line and exit with 2."""
+def _guarded(function: Callable[..., object]) -> Callable[..., object]:
+    """Show progress while a command runs, and turn every error into one line and an exit code."""
 
     @functools.wraps(function)
-    def run_command(*args: Any, **kwargs: Any) -> Any:
+    def run_command(*args: object, **kwargs: object) -> object:
         errors = open_console(stderr=True)
         try:
             with TerminalListener(errors) as listener, listening(listener):
                 return function(*args, **kwargs)
-        except VeridicalError as error:
-            if os.environ.get("VERIDICAL_DEBUG"):
-                raise
-            errors.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
-            raise typer.Exit(error.exit_code) from None
-        except OSError as error:
-            if os.environ.get("VERIDICAL_DEBUG"):
-                raise
-            named = f"{error.filename}: {error.strerror or type(error).__name__}"
-            reason = str(error) if error.filename is None else named  # Arrow's errors name the file in their text
-            errors.print(
-                f"[bold red]error:[/] cannot read or write {_escaped(reason)}", highlight=False, soft_wrap=True
-            )
-            raise typer.Exit(WRONG_USE) from None
         except KeyboardInterrupt:
-            errors.print("interrupted; what is finished is kept", highlight=False)
+            kept = "; what is done is kept, run the command again to go on" if function.__name__ in RESUMABLE else ""
+            errors.print(f"interrupted{kept}", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            if isinstance(error, click.exceptions.Exit | click.ClickException) or os.environ.get("VERIDICAL_DEBUG"):
+                raise
+            message, exit_code = _explained(error)
+            errors.print(f"[bold red]error:[/] {_escaped(message)}", highlight=False, soft_wrap=True)
+            raise typer.Exit(exit_code) from None
 
     return run_command
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Return the line that tells a user of an error, and the exit code."""
+    if isinstance(error, VeridicalError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):
+        named = f"{error.filename}: {error.strerror or type(error).__name__}"
+        reason = str(error) if error.filename is None else named  # Arrow's errors name the file in their text
+        return f"cannot read or write {reason}", WRONG_USE
+    reason = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"internal error ({reason}); please report it with the traceback that --debug shows", INTERNAL_ERROR
 
 
 def _escaped(text: str) -> str:

@@ -46,7 +46,7 @@ def predict(
 
 def _files(given: list[Path]) -> list[Path]:
     """Return the files that were named, and those inside the folders that were named; each once."""
-    from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
+    from veridical.corpora import VIDEO_SUFFIXES, list_files
 
     missing = [str(path) for path in given if not path.exists()]
     if missing:

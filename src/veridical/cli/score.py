@@ -53,8 +53,7 @@ def score(
 
     A run is judged under several conditions: picture and sound together, each alone, and with one of them hidden.
     """
-    from veridical.artefacts import Manifest, check_file_name
-    from veridical.artefacts.manifest import SPLITS
+    from veridical.artefacts import SPLITS, Manifest, check_file_name
     from veridical.clips import ClipStore
     from veridical.errors import UsageError, unknown_name
 
@@ -76,9 +75,9 @@ def score(
 
 def scorer(run: Path | None, detector: str | None, control: list[str] | None = None, device: str = "auto") -> Scorer:
     """Return what scores the given splits of a store: a run, or a foreign detector."""
+    from veridical.devices import pick_device
     from veridical.inference import load_bundle, score_store
     from veridical.inference.controls import CONTROLS
-    from veridical.inference.encoding import pick_device
     from veridical.inference.wrappers import load_wrapped, score_store_with
 
     named = [name for given in control or () for name in (CONTROLS if given == "all" else (given,))]

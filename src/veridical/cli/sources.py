@@ -16,8 +16,7 @@ def open_source(source: Path, manifest: Path | None, split: str | None) -> tuple
     Raises:
         UsageError: when the source is not there, is a folder without a store, or an option does not go with it.
     """
-    from veridical.artefacts import Manifest
-    from veridical.artefacts.manifest import SPLITS
+    from veridical.artefacts import SPLITS, Manifest
     from veridical.clips import ClipStore
     from veridical.errors import UsageError, unknown_name
 

@@ -15,7 +15,7 @@ from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
-    from veridical.training.sweep import Trial
+    from veridical.training.sweeps import Trial
 
 
 def sweep(
@@ -52,8 +52,8 @@ def sweep(
 
     Each trial is a run. An ensemble scores like a run, `veridical score OUTPUT/ensemble …`: its verdict is the mean logit.
     """
-    from veridical.training.sweep import assignments_of, ensemble, parse_choice
-    from veridical.training.sweep import sweep as run_sweep
+    from veridical.training.sweeps import assignments_of, ensemble, parse_choice
+    from veridical.training.sweeps import sweep as run_sweep
 
     if not vary and seeds is None:
         raise UsageError("nothing to do: give --vary KEY=a,b,c, or --seeds N for an ensemble")

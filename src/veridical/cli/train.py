@@ -79,10 +79,10 @@ def _say_failures(rows: list[Check], console: Console) -> None:
 
 
 def _show_parts(recipe: Recipe, console: Console) -> None:
-    from veridical.models import Detector, summarise
+    from veridical.models import DetectorModel, summarise
 
     table = Table("part", "parameters", "expected by the strategy", title=f"Model of recipe {recipe.name}")
-    for row in summarise(Detector(recipe.model, load_weights=False)):
+    for row in summarise(DetectorModel(recipe.model, load_weights=False)):
         expected = "–" if row.expected_millions is None else f"~{row.expected_millions:g} M"
         table.add_row(row.part, f"{row.parameters / 1e6:.2f} M", expected)
     console.print(table)

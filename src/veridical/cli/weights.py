@@ -8,7 +8,6 @@ import typer
 from rich.table import Column, Table
 
 from veridical import progress
-from veridical import weights as packaged
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
@@ -22,6 +21,8 @@ def weights(
 
     What cannot be downloaded can be put into the cache folder by hand; the message says which file and where.
     """
+    from veridical import weights as packaged
+
     console = open_console()
     if action == "list":
         if names or all_packaged:

@@ -14,9 +14,7 @@ from pathlib import Path
 from lance.file import LanceFileSession
 
 from veridical import progress
-from veridical.artefacts import fingerprint
-from veridical.artefacts.files import atomic_path
-from veridical.clips.lock import unwritten
+from veridical.artefacts import atomic_path, fingerprint, lock_for_reading
 from veridical.errors import ArtefactError, UsageError
 from veridical.weights import cache_folder
 
@@ -63,7 +61,7 @@ def copy_store(store: Path, uri: str) -> None:
         raise UsageError(f"{uri}: expected an address such as s3://bucket/folder")
     if not (store / "store.json").is_file():
         raise UsageError(f"{store}: is not a clip store (no store.json)")
-    with unwritten(store):
+    with lock_for_reading(store):
         _upload(store, target)
 
 

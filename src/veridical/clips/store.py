@@ -144,7 +144,7 @@ class ClipStore:
 
     @cached_property
     def _index(self) -> pd.DataFrame:
-        with reading(f"{self.location}/{CLIPS_TABLE}"):
+        with reading_table(f"{self.location}/{CLIPS_TABLE}"):
             frame: pd.DataFrame = self._clips.to_table(columns=list(INDEX_COLUMNS)).to_pandas()
         frame["offset"] = np.arange(len(frame), dtype=np.int64)
         frame = frame.sort_values(["video_id", "start_s"], kind="stable").reset_index(drop=True)
@@ -167,7 +167,7 @@ class ClipStore:
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= total):
             raise IndexError(f"rows must lie in [0, {total}), got {numbers.min()} to {numbers.max()}")
         names = (*PAYLOAD_COLUMNS, *self.settings.contents) if columns is None else columns
-        with reading(f"{self.location}/{CLIPS_TABLE}"):
+        with reading_table(f"{self.location}/{CLIPS_TABLE}"):
             return self._clips.take(self._offsets[numbers].tolist(), columns=list(names))
 
     def take(self, rows: Rows, contents: Sequence[Content] | None = None) -> list[Clip]:
@@ -188,7 +188,7 @@ class ClipStore:
 
     def ledger(self) -> pd.DataFrame:
         """Return a row per video, ordered by video_id, with the columns of `LedgerEntry`."""
-        with reading(f"{self.location}/{LEDGER_TABLE}"):
+        with reading_table(f"{self.location}/{LEDGER_TABLE}"):
             frame: pd.DataFrame = self._ledger.to_table().to_pandas()
         return frame.sort_values("video_id", kind="stable").reset_index(drop=True)
 
@@ -217,7 +217,7 @@ def _open_table(location: str) -> Any:
 
 
 @contextmanager
-def reading(
+def reading_table(
     location: str,
     fault: str = "is damaged or cannot be read",
     cure: str = "bring the file back, or prepare a new store",

@@ -18,13 +18,12 @@ from types import TracebackType
 import lance
 import pyarrow as pa
 
-from veridical.artefacts import Manifest
+from veridical.artefacts import Manifest, lock_for_writing
 from veridical.clips.clip import Clip
 from veridical.clips.encoding import content_digest, encode_clips
 from veridical.clips.ledger import LEDGER_SCHEMA, LedgerEntry
-from veridical.clips.lock import lock_for_writing
 from veridical.clips.remote import first_cause
-from veridical.clips.store import CLIPS_TABLE, LEDGER_TABLE, MANIFEST_FILE, ClipStore, reading, write_facts
+from veridical.clips.store import CLIPS_TABLE, LEDGER_TABLE, MANIFEST_FILE, ClipStore, reading_table, write_facts
 from veridical.errors import ArtefactError
 
 COMMIT_BYTES = 64 * 2**20
@@ -163,7 +162,7 @@ def _append(table: pa.Table, path: Path) -> None:
 
 
 def _column(path: Path, name: str) -> list[str]:
-    with reading(str(path)):
+    with reading_table(str(path)):
         values: list[str] = lance.dataset(str(path)).to_table(columns=[name])[name].to_pylist()
     return values
 

@@ -14,6 +14,7 @@ from veridical.corpora.scanning import CORPORA, scan
 from veridical.corpora.splitting import GROUP_BY, SCHEMES, SplitResult, split
 from veridical.corpora.statistics import Statistics, statistics
 from veridical.corpora.texttable import TextTable
+from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
 
 __all__ = [
     "CORPORA",
@@ -22,6 +23,7 @@ __all__ = [
     "LINKS",
     "PROPERTIES",
     "SCHEMES",
+    "VIDEO_SUFFIXES",
     "Absence",
     "Adapter",
     "AuditResult",
@@ -38,6 +40,7 @@ __all__ = [
     "audit",
     "clip_facts",
     "leak_groups",
+    "list_files",
     "official_counts",
     "perceptual_hash",
     "probe_media",

@@ -20,8 +20,9 @@ from veridical.corpora.groups import LINKS, attribute_column
 from veridical.corpora.people import target_groups
 from veridical.corpora.proof import generators
 from veridical.corpora.properties import PROPERTIES, Property
-from veridical.corpora.separation import NUM_FOLDS, Separation, bins, folds, holm, out_of_fold_rate, separation
+from veridical.corpora.separation import NUM_FOLDS, Separation, bins, folds, out_of_fold_rate, separation
 from veridical.errors import UsageError, unknown_name
+from veridical.metrics import holm
 from veridical.randomness import stream
 
 Floats = npt.NDArray[np.float64]
@@ -274,7 +275,7 @@ def _out_of_fold_scores(features: Floats, label: Ints, used: Flags, fold: Ints) 
 
 def _judged(trials: list[_Trial], accept: set[str]) -> pd.DataFrame:
     """Return the table: a trial falls when any of its separations is beyond chance, after Holm over all, and beyond harmless."""
-    adjusted = iter(holm([part.p_chance for trial in trials for part in trial.found.values()]))
+    adjusted = iter(holm([part.p_chance for trial in trials for part in trial.found.values()]).tolist())
     rows = [_row(trial, {name: next(adjusted) for name in trial.found}, accept) for trial in trials]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     worst = {"leak": 0, "accepted": 1, "warns": 2, "ok": 3, "unknown": 4}

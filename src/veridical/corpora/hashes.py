@@ -1,4 +1,4 @@
-"""Perceptual hashes: find videos that show nearly the same pictures, whatever their encoding and size."""
+"""Perceptual hashes: find videos that show nearly the same frames, whatever their encoding and size."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 _SIDE = 8
 _MAX_BUCKET = 200
@@ -38,22 +40,23 @@ def near_duplicate_keys(hashes: pa.Array, near: int) -> pa.Array:
     """
     texts = hashes.to_pylist()
     distinct = sorted({text for text in texts if text is not None})
-    parent = {text: text for text in distinct}
-
-    def root(text: str) -> str:
-        while parent[text] != text:
-            parent[text] = parent[parent[text]]
-            text = parent[text]
-        return text
-
-    for first, second in _candidates(distinct, near):
-        if len(first) == len(second) and (int(first, 16) ^ int(second, 16)).bit_count() <= near:
-            low, high = sorted((root(first), root(second)))
-            parent[high] = low
-    return pa.array([None if text is None else root(text) for text in texts], type=pa.string())
+    place = {text: index for index, text in enumerate(distinct)}
+    pairs = [
+        (place[first], place[second])
+        for first, second in _candidates(distinct, near)
+        if (int(first, 16) ^ int(second, 16)).bit_count() <= near
+    ]
+    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(distinct), len(distinct)))
+    component = connected_components(graph, directed=False)[1] if distinct else np.empty(0, np.int64)
+    # The key of a component is its smallest hash; `distinct` is sorted, so that is the first.
+    _, smallest = np.unique(component, return_index=True)
+    keys = {text: distinct[smallest[number]] for text, number in zip(distinct, component, strict=True)}
+    return pa.array([keys.get(text) for text in texts], type=pa.string())
 
 
 def _candidates(distinct: Sequence[str], near: int) -> set[tuple[str, str]]:
+    """Return pairs of hashes of one length that agree exactly in a band."""
     buckets: dict[tuple[int, int, str], list[str]] = {}
     for text in distinct:
         edges = np.linspace(0, len(text), near + 2).astype(int)
@@ -62,7 +65,7 @@ def _candidates(distinct: Sequence[str], near: int) -> set[tuple[str, str]]:
                 buckets.setdefault((len(text), band, text[start:stop]), []).append(text)
     pairs: set[tuple[str, str]] = set()
     for members in buckets.values():
-        # A bucket this full is a band without information (dark pictures); comparing all its pairs would be quadratic.
+        # A bucket this full is a band without information (dark frames); comparing all its pairs would be quadratic.
         if 1 < len(members) <= _MAX_BUCKET:
             pairs.update((a, b) for i, a in enumerate(members) for b in members[i + 1 :])
     return pairs

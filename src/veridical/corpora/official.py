@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from veridical.artefacts import Manifest
-from veridical.artefacts.manifest import SPLITS
+from veridical.artefacts import SPLITS, Manifest
 from veridical.corpora.groups import LINKS, KeyEdges, attribute_column, codes, components, key_edges
 from veridical.corpora.sides import LEFT_OUT, TEST, TRAIN, VAL, Sides
 from veridical.errors import UsageError

@@ -6,19 +6,17 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from veridical.artefacts import Manifest
-from veridical.artefacts.manifest import SCHEMA
+from veridical.artefacts import MANIFEST_SCHEMA, Manifest
 from veridical.corpora.adapter import Notes, Notice
 from veridical.errors import UsageError
+from veridical.machine import map_in_threads
 from veridical.progress import task
 
 _COLUMNS = (
@@ -33,7 +31,7 @@ _COLUMNS = (
     "audio_codec",
     "audio_rate_hz",
 )
-_QUEUED_PER_WORKER = 8
+_WAITING_PER_WORKER = 7
 _HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -94,7 +92,7 @@ def probe_media(
 
     with _appending(journal) as write, task("probe", len(todo), "video") as running:
         failed = 0
-        for entry in _parallel(look, todo, workers):
+        for entry in map_in_threads(look, todo, workers, waiting=_WAITING_PER_WORKER * workers, ordered=False):
             done[entry["path"]] = entry
             write(entry)
             failed += "error" in entry
@@ -160,16 +158,18 @@ def _look(
 def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
     table = manifest.table
     for name in (*_COLUMNS, "sha256"):
-        index = SCHEMA.get_field_index(name)
+        index = MANIFEST_SCHEMA.get_field_index(name)
         old = table[name].to_pylist()
         values = [entry.get(name, before) for entry, before in zip(entries, old, strict=True)]
-        table = table.set_column(index, SCHEMA.field(name), pa.array(values, type=SCHEMA.field(name).type))
+        table = table.set_column(
+            index, MANIFEST_SCHEMA.field(name), pa.array(values, type=MANIFEST_SCHEMA.field(name).type)
+        )
     silent = [entry.get("has_audio") is False for entry in entries]
     audio_label = [
         None if quiet else label for quiet, label in zip(silent, table["audio_label"].to_pylist(), strict=True)
     ]
-    index = SCHEMA.get_field_index("audio_label")
-    table = table.set_column(index, SCHEMA.field("audio_label"), pa.array(audio_label, type=pa.int8()))
+    index = MANIFEST_SCHEMA.get_field_index("audio_label")
+    table = table.set_column(index, MANIFEST_SCHEMA.field("audio_label"), pa.array(audio_label, type=pa.int8()))
     new = ("container", "perceptual_hash")
     found = [{str(key): str(entry[key]) for key in new if key in entry} for entry in entries]
     return Manifest(table).with_column("attributes", _merged(table["attributes"].to_pylist(), found))
@@ -178,20 +178,6 @@ def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
 def _merged(old: list[Any], found: list[dict[str, str]]) -> Iterator[list[tuple[str, str]]]:
     for before, new in zip(old, found, strict=True):
         yield list({**dict(before or []), **new}.items())
-
-
-def _parallel(function: Callable[[str], dict[str, Any]], items: list[str], workers: int) -> Iterator[dict[str, Any]]:
-    """Yield results as they come, with a bounded number of items under way."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = iter(items)
-        running: set[Future[dict[str, Any]]] = {
-            pool.submit(function, item) for item in islice(waiting, workers * _QUEUED_PER_WORKER)
-        }
-        while running:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-            running |= {pool.submit(function, item) for item in islice(waiting, len(finished))}
 
 
 @contextmanager

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from veridical.artefacts import Manifest
-from veridical.artefacts.manifest import SPLITS
+from veridical.artefacts import SPLITS, Manifest
 from veridical.corpora.groups import LINKS, codes, key_edges
 
 _MAX_EXAMPLES = 10

@@ -9,8 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from veridical.artefacts import Manifest, Video
-from veridical.artefacts.manifest import SCHEMA
+from veridical.artefacts import MANIFEST_SCHEMA, Manifest, Video
 from veridical.corpora import avdeepfake1m, celebdf, deepspeak, dfdc, faceforensics, fakeavceleb, folder, lavdf, table
 from veridical.corpora.adapter import Adapter, Notes, ScanResult
 from veridical.corpora.expected import official_counts
@@ -61,7 +60,9 @@ def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
     notes, root = Notes(), Path(root)
     if not root.is_dir() and not (adapter.reads_file and root.is_file()):
         raise UsageError(f"{root}: {'is a file, expected a folder' if root.exists() else 'no such folder or file'}")
-    tables = [pa.Table.from_pylist(rows, schema=SCHEMA) for rows in _batches(adapter.read(root, settings, notes))]
+    tables = [
+        pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA) for rows in _batches(adapter.read(root, settings, notes))
+    ]
     if not tables:
         reasons = "; ".join(notice.line for notice in notes.notices)
         raise UsageError(

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from veridical.artefacts import Manifest
-from veridical.artefacts.manifest import SPLITS
+from veridical.artefacts import SPLITS, Manifest
 from veridical.corpora import people
 from veridical.corpora.allocation import allocate
 from veridical.corpora.groups import LINKS, codes, components, key_edges, set_column, with_group

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from veridical.artefacts import Manifest
-from veridical.artefacts.manifest import SPLITS
+from veridical.artefacts import SPLITS, Manifest
 from veridical.corpora.adapter import OfficialCount
 from veridical.corpora.expected import official_counts, publishes_split
 from veridical.corpora.groups import attribute_column

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from veridical.artefacts import Manifest, write_json
-from veridical.clips import ClipStore
-from veridical.clips.facts import content_facts
+from veridical.clips import ClipStore, content_facts
 from veridical.corpora import statistics
 from veridical.evaluation.evaluation import Evaluation
 

@@ -12,8 +12,7 @@ from veridical.errors import NotEvaluableError, UsageError
 from veridical.evaluation.result import Evaluation
 from veridical.evaluation.settings import FEWEST_REPLICATES
 from veridical.evaluation.tables import KEY_COLUMNS
-from veridical.metrics.ranking import roc_auc
-from veridical.metrics.significance import delong_test, holm, paired_group_bootstrap
+from veridical.metrics import delong_test, holm, paired_group_bootstrap, roc_auc
 from veridical.settings import differences
 
 

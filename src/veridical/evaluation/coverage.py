@@ -10,7 +10,7 @@ from veridical.errors import NotEvaluableError
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import Cell
-from veridical.metrics.ranking import roc_auc
+from veridical.metrics import roc_auc
 
 
 @dataclass(frozen=True)

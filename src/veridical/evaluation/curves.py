@@ -17,9 +17,7 @@ from veridical.evaluation.protocol import MODALITY_CONDITIONS
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import Cell, video_sample
-from veridical.metrics.calibration import equal_width_edges, reliability
-from veridical.metrics.checks import FloatArray
-from veridical.metrics.ranking import roc_curve
+from veridical.metrics import FloatArray, equal_width_edges, reliability, roc_curve
 
 MAX_POINTS = 300
 _BAND_AT = np.linspace(0, 1, 61)

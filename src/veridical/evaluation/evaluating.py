@@ -28,7 +28,7 @@ from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
 from veridical.evaluation.slices import Cell, cells
 from veridical.evaluation.verdicts import Measurements
-from veridical.metrics.bootstrap import fewest_groups
+from veridical.metrics import fewest_groups
 
 
 def evaluate(

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.corpora import target_groups
 from veridical.errors import ArtefactError, UsageError
-from veridical.metrics.aggregation import Aggregation
-from veridical.metrics.checks import FloatArray, IntArray
+from veridical.metrics import Aggregation, FloatArray, IntArray
 
 TEXT_FACTS = ("dataset", "split", "generator", "compression", "group")
 LABELS = ("label", "visual_label", "audio_label")

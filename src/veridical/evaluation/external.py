@@ -15,7 +15,7 @@ import pandas as pd
 
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.errors import UsageError, unknown_name
-from veridical.metrics.calibration import logit_of
+from veridical.metrics import logit_of
 
 ScoreKind = Literal["logit", "probability", "ranking"]
 HigherIs = Literal["fake", "real"]

@@ -10,19 +10,31 @@ import pandas as pd
 
 from veridical.errors import NotEvaluableError
 from veridical.evaluation.tables import METRIC_COLUMNS
-from veridical.metrics.bootstrap import GroupBootstrap, Rows, bootstrap_interval, smaller_class_groups
-from veridical.metrics.calibration import bin_index, ece_by_chance, equal_count_edges, equal_width_edges, row_log_loss
-from veridical.metrics.checks import FloatArray, IntArray, labels_and_probabilities, labels_and_scores
-from veridical.metrics.ranking import (
+from veridical.metrics import (
+    DECISION_METRICS,
+    FloatArray,
+    GroupBootstrap,
+    IntArray,
     RocCurves,
+    Rows,
     auc_of,
     average_precision_of,
+    bin_index,
+    bootstrap_interval,
+    confusion,
+    decision_metrics,
+    ece_by_chance,
     eer_of,
+    equal_count_edges,
+    equal_width_edges,
     fpr_at_tpr_of,
+    labels_and_probabilities,
+    labels_and_scores,
     roc_curve,
+    row_log_loss,
+    smaller_class_groups,
     tpr_at_fpr_of,
-)  # fmt: skip
-from veridical.metrics.threshold import DECISION_METRICS, confusion, decision_metrics
+)
 
 RANK_METRICS: dict[str, Callable[[RocCurves], FloatArray]] = {
     "auc": auc_of,

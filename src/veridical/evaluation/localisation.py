@@ -14,8 +14,7 @@ from veridical.evaluation.evidence import Clips, Evidence
 from veridical.evaluation.figures import Figure, Sample, figure_from
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import Cell
-from veridical.metrics.checks import FloatArray, IntArray
-from veridical.metrics.localisation import Segments, average_precision_of, ranked_hits, recalled
+from veridical.metrics import FloatArray, IntArray, Segments, ranked_hits, recalled_segments, segment_average_precision
 
 IOUS = (0.5, 0.75, 0.95)
 PROPOSALS = (10, 20, 50, 100)
@@ -78,14 +77,14 @@ def _figures(
     found = {}
     for iou in IOUS:
         correct, video = ranked_hits(proposed, truths, iou)
-        value = average_precision_of(correct, np.ones((len(correct), 1)), counts.sum(keepdims=True))[0]
+        value = segment_average_precision(correct, np.ones((len(correct), 1)), counts.sum(keepdims=True))[0]
         parts = [
-            average_precision_of(correct, weights[video, at : at + _CHUNK], total[at : at + _CHUNK])
+            segment_average_precision(correct, weights[video, at : at + _CHUNK], total[at : at + _CHUNK])
             for at in range(0, weights.shape[1], _CHUNK)
         ]
         found[f"ap_at_iou_{iou:g}"] = figure_from(float(value), np.concatenate(parts), sample, groups)
     for number in PROPOSALS:
-        hit = recalled(proposed, truths, number)
+        hit = recalled_segments(proposed, truths, number)
         with np.errstate(invalid="ignore", divide="ignore"):
             replicates = (hit @ weights) / total
         found[f"ar_at_{number}"] = figure_from(float(hit.sum() / counts.sum()), replicates, sample, groups)

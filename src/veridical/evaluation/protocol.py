@@ -34,10 +34,7 @@ from veridical.evaluation.localisation import localisation_figures
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import BANDS, HEAD_TARGETS, Cell, clip_sample, fake_slices, slices, video_sample
-from veridical.metrics.calibration import logit_of
-from veridical.metrics.checks import FloatArray
-from veridical.metrics.conformal import ABSTAIN
-from veridical.metrics.threshold import DECISION_METRICS
+from veridical.metrics import ABSTAIN, DECISION_METRICS, FloatArray, logit_of
 from veridical.progress import track
 
 MODALITY_CONDITIONS = ("audio_masked", "video_masked", "video_head", "audio_head")

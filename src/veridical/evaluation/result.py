@@ -19,7 +19,7 @@ from veridical.evaluation.selection import OperatingPoint
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import Decision, Outcome
 from veridical.evaluation.tables import read_metrics, read_risks, write_metrics, write_risks
-from veridical.metrics.calibration import Temperature
+from veridical.metrics import Temperature
 
 EVALUATION_VERSION = 3
 """Schema version of an evaluation folder."""

@@ -9,17 +9,19 @@ import numpy as np
 from veridical.errors import NotEvaluableError, unknown_name
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.settings import EvaluationSettings
-from veridical.metrics.calibration import (
+from veridical.metrics import (
+    ConformalRule,
+    FloatArray,
     MonotoneMap,
     Temperature,
     at_prevalence,
     fit_beta,
+    fit_conformal,
     fit_isotonic,
     fit_temperature,
-)  # fmt: skip
-from veridical.metrics.checks import FloatArray
-from veridical.metrics.conformal import ConformalRule, fit_conformal
-from veridical.metrics.threshold import threshold_at_eer, threshold_at_tpr
+    threshold_at_eer,
+    threshold_at_tpr,
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import get_args
 
 from pydantic import Field
 
-from veridical.metrics.aggregation import Aggregation, AggregationRule
+from veridical.metrics import Aggregation, AggregationRule
 from veridical.settings import Settings
 
 FEWEST_REPLICATES = 50

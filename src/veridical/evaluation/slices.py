@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.figures import Sample
 from veridical.evaluation.settings import EvaluationSettings
-from veridical.metrics.bootstrap import GroupBootstrap, draw_groups
-from veridical.metrics.checks import FloatArray, IntArray
+from veridical.metrics import FloatArray, GroupBootstrap, IntArray, draw_groups
 from veridical.randomness import seed_from
 
 AUDIO_CONDITIONS = ("video_masked", "audio_head")

@@ -16,7 +16,7 @@ from veridical.evaluation.protocol import test_set
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import Cell
-from veridical.metrics.bootstrap import fewest_groups
+from veridical.metrics import fewest_groups
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,15 @@
-"""Faces in pictures and videos: detect, follow, align, and 468 landmarks."""
+"""Faces in images and videos: detection, tracking, alignment and dense landmarks."""
 
-from veridical.faces.align import align_face, invert, transform_points
+from veridical.faces.align import (
+    TEMPLATE_SIZE,
+    Matrix,
+    align_face,
+    invert,
+    similarity,
+    template,
+    transform_points,
+    warp,
+)
 from veridical.faces.dense import (
     FACE_OVAL,
     LEFT_EYE,
@@ -11,10 +20,27 @@ from veridical.faces.dense import (
     RIGHT_EYEBROW,
     DenseLandmarker,
 )
-from veridical.faces.detect import DEFAULT_THRESHOLD, Face, FaceDetector
-from veridical.faces.masks import select_marked_track
-from veridical.faces.retinaface import DEFAULT_RETINAFACE, RetinaFaceDetector
-from veridical.faces.track import POLICIES, FaceTrack, select_track, track_faces
+from veridical.faces.detect import (
+    DEFAULT_THRESHOLD,
+    MIN_DETECTION_SIZE,
+    CenterFaceDetector,
+    Face,
+    FaceDetector,
+    overlap,
+    shrink,
+)
+from veridical.faces.retinaface import DEFAULT_RETINAFACE, RETINAFACE_THRESHOLD, RetinaFaceDetector
+from veridical.faces.track import (
+    POLICIES,
+    SMOOTHING_S,
+    FaceTrack,
+    appearance,
+    select_marked_track,
+    select_track,
+    smoothed,
+    steady_parts,
+    track_faces,
+)
 
 __all__ = [
     "DEFAULT_RETINAFACE",
@@ -24,18 +50,32 @@ __all__ = [
     "LEFT_EYEBROW",
     "LIPS_INNER",
     "LIPS_OUTER",
+    "MIN_DETECTION_SIZE",
     "POLICIES",
+    "RETINAFACE_THRESHOLD",
     "RIGHT_EYE",
     "RIGHT_EYEBROW",
+    "SMOOTHING_S",
+    "TEMPLATE_SIZE",
+    "CenterFaceDetector",
     "DenseLandmarker",
     "Face",
     "FaceDetector",
     "FaceTrack",
+    "Matrix",
     "RetinaFaceDetector",
     "align_face",
+    "appearance",
     "invert",
+    "overlap",
     "select_marked_track",
     "select_track",
+    "shrink",
+    "similarity",
+    "smoothed",
+    "steady_parts",
+    "template",
     "track_faces",
     "transform_points",
+    "warp",
 ]

@@ -1,9 +1,9 @@
-"""Let a network file that was exported for one picture size take any size.
+"""Make an ONNX network that was exported for one input size accept any size.
 
-`centerface.onnx` declares an input of 10 x 3 x 32 x 32, to which ONNX Runtime holds. Its nodes do not depend on the
-size, so it is enough to rename the declared lengths. The file is protocol-buffer wire format, of which this needs
-five message types (field numbers from `onnx.proto`, ONNX project); the `onnx` package would be a dependency for this
-one purpose.
+`centerface.onnx` declares an input of 10 x 3 x 32 x 32, which ONNX Runtime enforces. Its nodes do not depend on the
+size, so replacing the declared dimensions with names is enough. The file is in protocol-buffer wire format, of which
+this needs five message types (field numbers from `onnx.proto`, ONNX project); the `onnx` package would be a dependency
+for this one purpose.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ CHANNEL_AXIS = 1
 
 
 def with_free_sizes(model: bytes) -> bytes:
-    """Return an ONNX model whose inputs and outputs take any batch size, height and width; the channels stay.
+    """Return an ONNX model whose inputs and outputs have any batch size, height and width; channels stay fixed.
 
-    Weights that are also listed as inputs (old exporters did so) are taken off that list, so that they count as
+    Weights that are also listed as inputs (as old exporters did) are removed from that list, so that they count as
     constants.
     """
     return _edited(model, {GRAPH: _free_graph})
@@ -56,13 +56,13 @@ def _free_shape(shape: bytes, name: bytes) -> bytes:
 
 
 def _edited(message: bytes, edits: dict[int, Callable[[bytes], bytes]]) -> bytes:
-    """Return the message with the given fields replaced by what their functions make of them."""
+    """Return the message with the raw values of some fields passed through functions, by field number."""
     fields = _fields(message)
     return _joined([(number, kind, edits[number](raw) if number in edits else raw) for number, kind, raw in fields])
 
 
 def _first(message: bytes, number: int) -> bytes:
-    return next((raw for found, _, raw in _fields(message) if found == number), b"")
+    return next((raw for field, _, raw in _fields(message) if field == number), b"")
 
 
 def _fields(message: bytes) -> list[Field]:

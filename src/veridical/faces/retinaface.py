@@ -1,10 +1,10 @@
-"""Face detection with RetinaFace from a local ONNX file, or from one that is fetched.
+"""Face detection with RetinaFace, from a local or downloaded ONNX file.
 
 Source: Deng et al., "RetinaFace: Single-stage Dense Face Localisation in the Wild" (2019), in the single-shot form with two
 square anchors in each cell of strides 8, 16 and 32 that the public MobileNet and ResNet exports share. For each anchor such a
 network gives box offsets (1, N, 4), probabilities of background and face (1, N, 2), and landmark offsets (1, N, 10), in units of
-.1 of the anchor for positions and .2 for the logarithm of sizes; it takes BGR less the means of ImageNet, unscaled. Outputs are
-told apart by their last length. A file that declares a size is given that size, else pictures are brought to `detection_size`.
+.1 of the anchor for positions and .2 for the logarithm of sizes; its input is BGR minus the ImageNet means, unscaled. Outputs
+are recognised by their last dimension. If the file declares an input size, images are resized to it, else to `detection_size`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from veridical import weights
 from veridical.errors import ArtefactError
+from veridical.faces.align import Floats, Image
 from veridical.faces.detect import (
     DETECTION_SIZE,
     MAX_ENLARGEMENT,
@@ -32,9 +32,6 @@ from veridical.faces.detect import (
     without_overlaps,
 )
 
-Picture = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
-
 RETINAFACE_THRESHOLD = 0.95
 DEFAULT_RETINAFACE = "retinaface_mv2"
 ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))
@@ -46,17 +43,17 @@ KINDS = {4: "boxes", 2: "scores", 10: "landmarks"}
 
 
 class RetinaFaceDetector:
-    """RetinaFace on one thread; holds the network, so make one per process.
+    """RetinaFace; holds the network, so make one per process.
 
     Args:
-        threshold: Lowest score of a face.
-        weights_file: A name of `weights.WEIGHTS`, or the path of an ONNX file.
-        detection_size: Pixels of the longer side that a picture is brought to, where the file does not declare a size.
-        threads: For the network.
+        threshold: Lowest score that counts as a face.
+        weights_file: A name in `weights.WEIGHTS`, or the path of an ONNX file.
+        detection_size: Images are resized so that their longer side has this many pixels, unless the file declares a size.
+        threads: Threads that the network uses.
 
     Raises:
-        MissingWeightsError: when the file cannot be had.
-        ArtefactError: when it is not such a network.
+        MissingWeightsError: if the file is neither there nor can be downloaded.
+        ArtefactError: if it is not a RetinaFace network.
     """
 
     def __init__(
@@ -74,64 +71,62 @@ class RetinaFaceDetector:
         height, width = self._network.get_inputs()[0].shape[2:]
         self._size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
-    def detect(self, image: Picture) -> list[Face]:
-        """Return the faces of a (H, W, 3) RGB picture, surest first; an empty list when there is none."""
+    def detect(self, image: Image) -> list[Face]:
+        """Return the faces of an (H, W, 3) RGB image, highest score first; an empty list if there is none."""
         check_image(image)
         height, width = image.shape[:2]
         target = self._size or (self.detection_size, self.detection_size)
         small, scale_xy = resize(image, min(target[0] / width, target[1] / height, MAX_ENLARGEMENT))
         shape = self._size or (padded_to(small.shape[1]), padded_to(small.shape[0]))
         boxes, scores, landmarks = self._run(_network_input(small, shape))
-        found = decode(boxes, scores, landmarks, shape, self.threshold)
-        return [in_pixels(face, scale_xy) for face in found]
+        faces = decode(boxes, scores, landmarks, shape, self.threshold)
+        return [in_pixels(face, scale_xy) for face in faces]
 
     def _run(self, blob: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return boxes (N, 4), scores (N,) and landmarks (N, 10) of the anchors, as the network gives them."""
+        """Return the raw boxes (N, 4), face probabilities (N,) and landmarks (N, 10) of the anchors."""
         outputs = self._network.run(None, {self._network.get_inputs()[0].name: blob})
-        found = {
-            KINDS.get(output.shape[-1]): np.asarray(output, np.float32)[0] for output in outputs if output.ndim == 3
-        }
+        by_kind = {KINDS.get(array.shape[-1]): np.asarray(array, np.float32)[0] for array in outputs if array.ndim == 3}
         count = num_anchors((blob.shape[3], blob.shape[2]))
-        if any(kind not in found or len(found[kind]) != count for kind in KINDS.values()):
-            shapes = ", ".join(str(output.shape) for output in outputs)
+        if any(kind not in by_kind or len(by_kind[kind]) != count for kind in KINDS.values()):
+            shapes = ", ".join(str(array.shape) for array in outputs)
             raise ArtefactError(
                 f"{self._path}: not a RetinaFace network; expected outputs (1, {count}, 4), (1, {count}, 2) and "
                 f"(1, {count}, 10), got {shapes}"
             )
-        scores = found["scores"]
+        scores = by_kind["scores"]
         if not np.allclose(scores.sum(axis=1), 1, atol=1e-3) or scores.min() < 0:
             raise ArtefactError(f"{self._path}: its scores are not probabilities; export the network with its softmax")
-        return found["boxes"], scores[:, 1], found["landmarks"]
+        return by_kind["boxes"], scores[:, 1], by_kind["landmarks"]
 
 
 def decode(boxes: Floats, scores: Floats, landmarks: Floats, size: tuple[int, int], threshold: float) -> list[Face]:
-    """Return the faces in network pixels, whose origin is the corner of the top left pixel, surest first, without overlaps.
+    """Decode the raw outputs into faces in network pixels (origin: corner of the top left pixel), highest score first.
 
     Args:
         boxes: (N, 4) offsets of centre and log size.
-        scores: (N,) probabilities of a face.
+        scores: (N,) face probabilities.
         landmarks: (N, 10) offsets of five points.
         size: Width and height of the network's input.
         threshold: Scores above it are faces.
     """
-    chosen = np.flatnonzero(scores > threshold)
-    centres, sides = (values[chosen] for values in _anchors(size))
-    middles = centres + boxes[chosen, :2] * POSITION_UNIT * sides
-    halves = sides * np.exp(boxes[chosen, 2:] * SIZE_UNIT) / 2
-    points = centres[:, None] + landmarks[chosen].reshape(-1, 5, 2) * POSITION_UNIT * sides[:, None]
+    above = np.flatnonzero(scores > threshold)
+    centres, sides = (values[above] for values in _anchors(size))
+    middles = centres + boxes[above, :2] * POSITION_UNIT * sides
+    halves = sides * np.exp(boxes[above, 2:] * SIZE_UNIT) / 2
+    points = centres[:, None] + landmarks[above].reshape(-1, 5, 2) * POSITION_UNIT * sides[:, None]
     corners = np.concatenate([middles - halves, middles + halves], axis=1).astype(np.float32)
-    kept = without_overlaps(corners, scores[chosen], MAX_OVERLAP)
-    return [Face(corners[place], points[place].astype(np.float32), float(scores[chosen[place]])) for place in kept]
+    kept = without_overlaps(corners, scores[above], MAX_OVERLAP)
+    return [Face(corners[index], points[index].astype(np.float32), float(scores[above[index]])) for index in kept]
 
 
 def num_anchors(size: tuple[int, int]) -> int:
-    """Return N for a network input of this width and height."""
+    """Return the number N of anchors for a network input of this width and height."""
     return len(_anchors(size)[0])
 
 
 @lru_cache(maxsize=16)
 def _anchors(size: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Return centres (N, 2) x, y and sides (N, 1) of the anchors in pixels: by stride, row, column, side."""
+    """Return the anchors' centres (N, 2) x, y and sides (N, 1) in pixels, ordered by stride, row, column, side."""
     centres, sides = [], []
     for stride, lengths in ANCHORS:
         columns, rows = (-(-length // stride) for length in size)
@@ -141,8 +136,8 @@ def _anchors(size: tuple[int, int]) -> tuple[Floats, Floats]:
     return np.concatenate(centres).astype(np.float32), np.concatenate(sides).astype(np.float32)
 
 
-def _network_input(image: Picture, size: tuple[int, int]) -> Floats:
-    """Return the (1, 3, H, W) input; what the picture does not fill, on the right and below, has the mean colour."""
+def _network_input(image: Image, size: tuple[int, int]) -> Floats:
+    """Return the (1, 3, H, W) input, padded at the right and bottom with the mean colour."""
     blob = np.zeros((size[1], size[0], 3), np.float32)
     blob[: image.shape[0], : image.shape[1]] = image[..., ::-1] - np.array(MEAN_BGR, np.float32)
     return np.ascontiguousarray(blob.transpose(2, 0, 1)[None])

@@ -1,8 +1,8 @@
-"""Following faces through a video: detections linked by place and appearance, gaps filled, jitter smoothed.
+"""Face tracking: detections linked by position and appearance, gaps interpolated, jitter smoothed; and the choice of a track.
 
-Only detections are kept, never pictures. A detection continues a track when their boxes overlap and the aligned faces
-look alike; after a scene cut or a gap both must hold more strictly, so that another person in the same place starts a
-new track.
+Only detections are kept, never frames. A detection continues a track if their boxes overlap and the aligned faces look
+alike; after a scene cut or a gap both thresholds are stricter, so that another person in the same place starts a new
+track.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,12 +18,10 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from veridical.errors import UsageError, unknown_name
-from veridical.faces.align import align_face
-from veridical.faces.detect import Face, overlap, shrink
+from veridical.faces.align import Floats, Image, align_face
+from veridical.faces.detect import Face, FaceDetector, overlap, shrink
 from veridical.media import UnusableVideoError
 
-Picture = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 Seconds = npt.NDArray[np.float64]
 Policy = Literal["dominant", "single", "largest"]
 
@@ -31,50 +29,46 @@ MIN_OVERLAP = 0.15
 MIN_OVERLAP_AFTER_CUT = 0.3
 MIN_LIKENESS = 0.4
 MIN_LIKENESS_AFTER_CUT = 0.85
-"""Correlation of aligned faces; on GRID .2 s apart never under .94, between two people .56 (median) and .81 (95 %)."""
+"""Correlation of aligned faces. On GRID: never below .94 at .2 s apart, .56 (median) and .81 (95 %) between two people."""
 MIN_LIKENESS_ELSEWHERE = 0.93
-"""After a cut, a face that looks so much alike is the same person wherever it is; on GRID .2 % of the pairs of pictures of two
-people reach it, and half of the pairs from two clips of one person."""
+"""After a cut, a face this similar is the same person wherever it is. On GRID, .2 % of the pairs of frames of two people reach
+it, and half of the pairs from two clips of one person."""
 MIN_STEADY_OVERLAP = 0.5
-"""Boxes of one track in successive frames that overlap less show a jump, over which nothing is averaged."""
+"""Boxes of one track that overlap less from frame to frame are a jump, across which nothing is smoothed."""
 CUT_DIFFERENCE = 0.04
-"""Mean absolute difference of 32 x 32 grey thumbnails (0 to 1) above which two pictures may be of two scenes; on GRID
-at most .013 inside a clip, at least .042 between two people in the same studio."""
+"""Mean absolute difference of 32 x 32 grey thumbnails (0 to 1) above which there may be a cut between two frames. On GRID:
+at most .013 within a clip, at least .042 between two people in the same studio."""
 SMOOTHING_S = 0.05
+"""Standard deviation of the temporal smoothing of landmarks."""
 MINOR_SHARE = 0.1
-"""A track with fewer detections than this share of the dominant one's is not another person, but noise."""
+"""A track with fewer detections than this share of the dominant track's is noise, not another person."""
 LOOKS_SIZE = 32
-
-
-class Detector(Protocol):
-    """Whatever finds faces in one picture."""
-
-    def detect(self, image: Picture) -> list[Face]:
-        """Return the faces of a (H, W, 3) RGB picture."""
+MARKED_LEVEL = 32
+"""Grey level (0 to 255) from which a mask pixel counts as marked: above the noise that compression leaves in black."""
 
 
 @dataclass(frozen=True, eq=False)
 class FaceTrack:
-    """One face over N successive frames, from its first to its last detection; pixels of the picture."""
+    """One face over N successive frames, from its first to its last detection, in pixels of the frame."""
 
     times: Seconds
-    """(N,) seconds, rising."""
+    """(N,) seconds, increasing."""
     boxes: Floats
-    """(N, 4) x0, y0, x1, y1; linear between detections where the face was not found."""
+    """(N, 4) x0, y0, x1, y1; interpolated linearly where the face was not detected."""
     landmarks: Floats
-    """(N, 5, 2) as in `Face`, as detected; linear between detections where the face was not found."""
+    """(N, 5, 2) as in `Face`, unsmoothed; interpolated linearly where the face was not detected."""
     scores: Floats
-    """(N,) of the detector; 0 where the face was not found; where it was not looked for, the smaller one of those around."""
+    """(N,) of the face detector; 0 where it missed the face; in frames that were skipped, the lower score of the two around."""
     smoothed_landmarks: Floats
-    """(N, 5, 2) `landmarks` averaged over some 50 ms: for alignment without jitter."""
+    """(N, 5, 2) `landmarks` averaged over some 50 ms, for alignment without jitter."""
 
     @property
     def num_detections(self) -> int:
-        """Frames in which the face was found, or would have been by all that is known of the frames around."""
+        """Number of frames in which the face was detected, or that were skipped between two such frames."""
         return int((self.scores > 0).sum())
 
     def nearest(self, time_s: float) -> int:
-        """Return which of the N frames is nearest in time."""
+        """Return the index of the frame that is nearest in time."""
         after = int(np.searchsorted(self.times, time_s))
         if after in (0, len(self.times)):
             return min(after, len(self.times) - 1)
@@ -82,7 +76,7 @@ class FaceTrack:
 
     @property
     def areas(self) -> Floats:
-        """(N,) of the boxes, in square pixels."""
+        """(N,) areas of the boxes, in square pixels."""
         return np.asarray(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1), np.float32)
 
 
@@ -102,24 +96,24 @@ class _Growing:
 
 
 def track_faces(
-    frames: Iterable[tuple[float, Picture]],
-    detector: Detector,
+    frames: Iterable[tuple[float, Image]],
+    detector: FaceDetector,
     *,
     every: int = 1,
     max_gap_s: float = 2.0,
     smoothing_s: float = SMOOTHING_S,
 ) -> list[FaceTrack]:
-    """Find the faces of a video and link them to tracks, the earliest first.
+    """Detect the faces of a video and link them into tracks, earliest first.
 
     Args:
-        frames: (time in seconds, (H, W, 3) RGB picture), times rising; taken one at a time and not kept.
-        detector: Finds faces in one picture.
-        every: Look for faces in every n-th frame and in the last one only; in the others places are interpolated.
-        max_gap_s: A face that was away longer than this starts a new track.
+        frames: (time in seconds, (H, W, 3) RGB frame), times increasing; consumed one at a time and not kept.
+        detector: Finds the faces of one frame.
+        every: Detect in every n-th frame and the last one only, and interpolate in between.
+        max_gap_s: A face that was missing for longer starts a new track.
         smoothing_s: Standard deviation of the Gaussian in time for `smoothed_landmarks`; 0 for none.
 
     Raises:
-        UsageError: when `every` is below 1 or the times do not rise.
+        UsageError: if `every` is below 1 or the times do not increase.
     """
     if every < 1:
         raise UsageError(f"every: expected 1 or more, got {every}")
@@ -128,7 +122,7 @@ def track_faces(
     index, image = -1, None
     for index, (time_s, image) in enumerate(frames):
         if times and time_s <= times[-1]:
-            raise UsageError(f"frames: expected rising times, got {time_s} after {times[-1]}")
+            raise UsageError(f"frames: expected increasing times, got {time_s} after {times[-1]}")
         times.append(float(time_s))
         if index % every == 0:
             linker.look(index, float(time_s), image, detector.detect(image))
@@ -138,17 +132,17 @@ def track_faces(
 
 
 def select_track(tracks: Sequence[FaceTrack], policy: Policy = "dominant") -> FaceTrack:
-    """Return the track of the person that a video is about.
+    """Return the track of the person whom a video is about.
 
     Args:
         tracks: All tracks of the video.
-        policy: `dominant`: the one seen longest, large faces counting more (sum of box sides over detections).
-            `largest`: the one whose median box is largest. `single`: the dominant one, refused when another track has
+        policy: `dominant`: the track seen longest, large faces counting more (sum of box sides over detections).
+            `largest`: the track with the largest median box. `single`: the dominant track, refused if another one has
             a tenth of its detections or more.
 
     Raises:
-        UnusableVideoError: `no_face` when there is no track; `multiple_faces` under `single`.
-        UsageError: for an unknown policy.
+        UnusableVideoError: `no_face` if there is no track; `multiple_faces` under `single`.
+        UsageError: if the policy is unknown.
     """
     if policy not in POLICIES:
         raise unknown_name("face policy", policy, POLICIES)
@@ -157,8 +151,46 @@ def select_track(tracks: Sequence[FaceTrack], policy: Policy = "dominant") -> Fa
     return POLICIES[policy](tracks)
 
 
-def appearance(image: Picture, face: Face) -> Floats:
-    """Return what a face looks like: a small aligned crop as a vector of mean 0 and length 1."""
+def select_marked_track(
+    tracks: Sequence[FaceTrack], masks: Iterable[tuple[float, Image]], frame_size: tuple[int, int]
+) -> FaceTrack:
+    """Return the track of the face that a mask video marks, for videos of several people of whom one is forged.
+
+    It is the track with the largest sum over frames of the intersection over union of its box and the marked pixels.
+
+    Args:
+        tracks: All tracks of the video.
+        masks: (time in seconds, (H, W, 3) frame of the mask video); only those at the times of detections count.
+        frame_size: Width and height of the video; the mask video may have another size.
+
+    Raises:
+        UnusableVideoError: `no_face` if there is no track, or the mask marks none of the faces.
+    """
+    if not tracks:
+        raise UnusableVideoError("no_face", "no face was found in any frame")
+    shared = np.zeros(len(tracks))
+    for time_s, mask in masks:
+        marked = mask.max(axis=2) >= MARKED_LEVEL
+        scale = np.tile(np.array(marked.shape[::-1]) / frame_size, 2)
+        for number, track in enumerate(tracks):
+            index = track.nearest(time_s)
+            if track.scores[index] > 0 and np.isclose(track.times[index], time_s, atol=1e-6):
+                shared[number] += _marked_overlap(marked, (track.boxes[index] + 0.5) * scale)
+    if not shared.any():
+        raise UnusableVideoError("no_face", f"the mask marks none of the {len(tracks)} faces found")
+    return tracks[int(shared.argmax())]
+
+
+def _marked_overlap(marked: npt.NDArray[np.bool_], box: Floats) -> float:
+    """Return the intersection over union of marked pixels and a box in pixels of the mask."""
+    x0, y0, x1, y1 = np.clip(np.round(box), 0, [marked.shape[1], marked.shape[0]] * 2).astype(int)
+    inside = int(marked[y0:y1, x0:x1].sum())
+    union = int(marked.sum()) + max(x1 - x0, 0) * max(y1 - y0, 0) - inside
+    return inside / union if union else 0.0
+
+
+def appearance(image: Image, face: Face) -> Floats:
+    """Describe what a face looks like: a small aligned crop as a vector of mean 0 and length 1."""
     crop, _ = align_face(image, face.landmarks, size=LOOKS_SIZE, scale=1.0)
     vector = cv2.GaussianBlur(crop, (3, 3), 0).astype(np.float32).ravel()
     vector -= vector.mean()
@@ -174,11 +206,11 @@ def _largest(tracks: Sequence[FaceTrack]) -> FaceTrack:
 
 
 def _single(tracks: Sequence[FaceTrack]) -> FaceTrack:
-    chosen = _dominant(tracks)
-    count = sum(track.num_detections >= MINOR_SHARE * chosen.num_detections for track in tracks)
+    dominant = _dominant(tracks)
+    count = sum(track.num_detections >= MINOR_SHARE * dominant.num_detections for track in tracks)
     if count > 1:
         raise UnusableVideoError("multiple_faces", f"{count} faces were found where the policy 'single' allows one")
-    return chosen
+    return dominant
 
 
 POLICIES: dict[str, Callable[[Sequence[FaceTrack]], FaceTrack]] = {
@@ -189,7 +221,7 @@ POLICIES: dict[str, Callable[[Sequence[FaceTrack]], FaceTrack]] = {
 
 
 class _Linker:
-    """Gives the faces of each picture that is looked at to the tracks they continue, or to new ones."""
+    """Assigns the detections of each frame to the tracks that they continue, or to new ones."""
 
     def __init__(self, max_gap_s: float) -> None:
         self.tracks: list[_Growing] = []
@@ -197,16 +229,16 @@ class _Linker:
         self._thumbnail: Floats | None = None
         self._looked_s = -np.inf
 
-    def look(self, index: int, time_s: float, image: Picture, faces: list[Face]) -> None:
+    def look(self, index: int, time_s: float, image: Image, faces: list[Face]) -> None:
         thumbnail = _thumbnail(image)
         is_cut = self._thumbnail is not None and float(np.abs(thumbnail - self._thumbnail).mean()) > CUT_DIFFERENCE
         looks = [appearance(image, face) for face in faces]
         alive = [track for track in self.tracks if time_s - track.last_s <= self._max_gap_s]
         strict = [is_cut or track.last_s < self._looked_s for track in alive]
-        chosen = _assign(alive, strict, faces, looks, is_cut)
+        continued = _assign(alive, strict, faces, looks, is_cut)
         for column, face in enumerate(faces):
-            if column in chosen:
-                chosen[column].add(index, time_s, face, looks[column])
+            if column in continued:
+                continued[column].add(index, time_s, face, looks[column])
             else:
                 self.tracks.append(_Growing([index], [face], looks[column], time_s))
         self._thumbnail, self._looked_s = thumbnail, time_s
@@ -215,7 +247,7 @@ class _Linker:
 def _assign(
     tracks: list[_Growing], strict: list[bool], faces: list[Face], looks: list[Floats], is_cut: bool
 ) -> dict[int, _Growing]:
-    """Return the track that each face continues, by the face's position; faces that continue none are left out."""
+    """Return the track that each face continues, by the face's index; faces that start a new track are left out."""
     if not tracks or not faces:
         return {}
     boxes = np.array([face.box for face in faces], np.float32)
@@ -233,7 +265,7 @@ def _assign(
     return {int(column): tracks[row] for row, column in pairs if affinity[row, column] > 0}
 
 
-def _thumbnail(image: Picture) -> Floats:
+def _thumbnail(image: Image) -> Floats:
     return np.asarray(shrink(image, (32, 32)).mean(axis=2) / 255, np.float32)
 
 
@@ -258,15 +290,13 @@ def _interpolated(times: Seconds, known: npt.NDArray[np.int64], values: Floats) 
 
 
 def steady_parts(boxes: Floats) -> list[slice]:
-    """Return the runs of a track's (N, 4) boxes without a jump from one to the next."""
-    jumps = [
-        place for place in range(1, len(boxes)) if overlap(boxes[place - 1], boxes[place, None])[0] < MIN_STEADY_OVERLAP
-    ]
+    """Split a track's (N, 4) boxes into runs without a jump from one frame to the next."""
+    jumps = [n for n in range(1, len(boxes)) if overlap(boxes[n - 1], boxes[n, None])[0] < MIN_STEADY_OVERLAP]
     return [slice(*ends) for ends in itertools.pairwise([0, *jumps, len(boxes)])]
 
 
 def smoothed(times: Seconds, values: Floats, sigma_s: float) -> Floats:
-    """Return (N, D) values averaged with Gaussian weights in time; the ends use what there is."""
+    """Smooth (N, D) values with Gaussian weights in time, renormalised at the ends."""
     if sigma_s <= 0 or len(times) < 2:
         return values.copy()
     total, weight = values.astype(np.float64), np.ones(len(times))

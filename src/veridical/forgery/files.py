@@ -21,8 +21,8 @@ from veridical.errors import UsageError
 from veridical.forgery.catalogue import FORGERIES
 from veridical.forgery.making import REAL, Job, Outcome, Output, maker
 from veridical.forgery.plan import Missing, Plan, plan_forgeries
+from veridical.machine import Lost, run_jobs
 from veridical.progress import task as progress_task
-from veridical.workers import Lost, run_jobs
 
 DEFAULT_TIMEOUT_S = 900.0
 
@@ -160,7 +160,7 @@ def _jobs(reals: Sequence[Video], plan: Plan, output: Output, reencode_reals: bo
 def _run(jobs: list[Job], workers: int, timeout_s: float) -> Iterator[tuple[Job, list[Outcome]]]:
     failed = 0
     with progress_task("forge", len(jobs), "video") as running:
-        for job, result in run_jobs(jobs, maker, workers=min(workers, len(jobs)), timeout_s=timeout_s):
+        for job, result in run_jobs(jobs, maker, workers=workers, timeout_s=timeout_s):
             if isinstance(result, Lost):
                 result = [Outcome(job.target.video_id, job.method, result.kind, result.reason)]
             failed += sum(outcome.status != "ok" for outcome in result)

@@ -16,15 +16,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from veridical.allocation import keep_large_blocks
 from veridical.artefacts import Video, read_json, write_json
 from veridical.errors import ArtefactError, VeridicalError
 from veridical.forgery.catalogue import FORGERIES
 from veridical.forgery.footage import Footage, Forged, Frames, Samples
 from veridical.forgery.plan import Task
 from veridical.forgery.reading import read_footage
+from veridical.machine import WorkerFailedError, keep_large_blocks
 from veridical.media import UnusableVideoError, probe, write_video
-from veridical.workers import WorkerFailedError
 
 REAL = "real"
 FORGERY_VERSION = 3

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.artefacts import atomic_path
-from veridical.faces import DenseLandmarker, Face, FaceDetector
+from veridical.faces import CenterFaceDetector, DenseLandmarker, Face
 from veridical.forgery.footage import Footage, Frames, Points, Samples, samples_in
 from veridical.forgery.shapes import FloatArray, smooth_over_time
 from veridical.media import UnusableVideoError, audio_samples, probe, video_frames
@@ -68,7 +68,7 @@ def track_landmarks(frames: Frames) -> tuple[FloatArray, Found]:
     Returns:
         (N, 468, 2) landmarks, NaN where the face was not found, and (N,) whether it was.
     """
-    detector, landmarker = FaceDetector(), DenseLandmarker()
+    detector, landmarker = CenterFaceDetector(), DenseLandmarker()
     landmarks = np.full((len(frames), 468, 2), np.nan)
     last: Points | None = None
     for n, picture in enumerate(frames):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
 
 import veridical
 from veridical.artefacts import atomic_folder, read_json, write_json
 from veridical.clips import StoreSettings
-from veridical.clips.inputs import InputSettings
+from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
-from veridical.models import Detector, DetectorSettings
+from veridical.inputs import InputSettings
+from veridical.models import DetectorModel, ModelSettings
 from veridical.settings import Settings, parse_settings
 
 SCHEMA_VERSION = 1
@@ -48,7 +47,7 @@ class ModelFacts(Settings):
     inputs: InputSettings
     preparation: StoreSettings
     """How the clips it learned from were cut; prediction cuts alike."""
-    detector: DetectorSettings
+    detector: ModelSettings
     calibration: Calibration | None
     operating_points: dict[str, float]
     """Thresholds on the raw mean logit of a video, chosen on validation."""
@@ -63,12 +62,12 @@ class ModelFacts(Settings):
 class Bundle:
     """A detector and its facts; of an ensemble the first member, and the others beside it."""
 
-    detector: Detector
+    detector: DetectorModel
     facts: ModelFacts
-    others: tuple[Detector, ...] = ()
+    others: tuple[DetectorModel, ...] = ()
 
     @property
-    def members(self) -> tuple[Detector, ...]:
+    def members(self) -> tuple[DetectorModel, ...]:
         """All detectors."""
         return (self.detector, *self.others)
 
@@ -83,7 +82,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     members = bundle.members
     with atomic_folder(folder) as temporary:
         for number, member in enumerate(members):
-            save_weights(temporary / _weights_file(number, len(members)), member)
+            save_tensors(temporary / _weights_file(number, len(members)), member.state_dict())
         values = bundle.facts.model_copy(update={"members": len(members)}).model_dump(mode="json")
         facts = {"kind": "model", "schema_version": SCHEMA_VERSION, **values}
         write_json(temporary / FACTS_FILE, facts)
@@ -106,7 +105,7 @@ def load_bundle(folder: Path) -> Bundle:
     facts = parse_settings(ModelFacts, values, str(folder / FACTS_FILE))
     members = []
     for number in range(facts.members):
-        members.append(Detector(facts.detector, load_weights=False).eval().requires_grad_(False))
+        members.append(DetectorModel(facts.detector, load_weights=False).eval().requires_grad_(False))
         load_weights(folder / _weights_file(number, facts.members), members[-1])
     return Bundle(members[0], facts, tuple(members[1:]))
 
@@ -115,30 +114,7 @@ def _weights_file(number: int, count: int) -> str:
     return WEIGHTS_FILE if count == 1 else f"model-{number}.safetensors"
 
 
-def save_weights(path: Path, detector: Detector) -> None:
-    """Write all tensors of a detector."""
-    save_tensors(path, detector.state_dict())
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors from any device, readable for whom new files are: safetensors makes files for their owner alone.
-
-    Raises:
-        ArtefactError: when the disk is full or cannot be written.
-    """
-    try:
-        path.touch()
-        mode = path.stat().st_mode
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
-        path.chmod(mode)
-    except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtefactError(
-            f"{path.parent}: cannot be written ({reason}); make room and run the command again (train: --resume)"
-        ) from None
-
-
-def load_weights(path: Path, detector: Detector) -> None:
+def load_weights(path: Path, detector: DetectorModel) -> None:
     """Read all tensors into a detector.
 
     Raises:
@@ -152,7 +128,7 @@ def load_weights(path: Path, detector: Detector) -> None:
         raise ArtefactError(f"{path}: does not fit this model ({str(error).splitlines()[0]})") from None
 
 
-def describe_pretrained(settings: DetectorSettings) -> dict[str, str]:
+def describe_pretrained(settings: ModelSettings) -> dict[str, str]:
     """Say where the starting weights of each encoder came from."""
     return {
         "video": f"{settings.video.backbone}: {settings.video.weights}",

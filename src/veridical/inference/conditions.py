@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from veridical.models import Detector, Features, Modality
+from veridical.models import DetectorModel, Features, Modality
 
 CONDITIONS = ("joint", "video_head", "audio_head", "video_masked", "audio_masked")
 _ALONE: dict[tuple[str, ...], Modality] = {("video_head",): "video", ("audio_head",): "audio"}
@@ -15,7 +15,7 @@ Logits = dict[str, npt.NDArray[np.float64]]
 
 
 @torch.inference_mode()
-def condition_logits(detector: Detector, features: Features, conditions: tuple[str, ...] = CONDITIONS) -> Logits:
+def condition_logits(detector: DetectorModel, features: Features, conditions: tuple[str, ...] = CONDITIONS) -> Logits:
     """Judge clips under several conditions.
 
     Args:

@@ -14,8 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from veridical.clips import Clip
-from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S
+from veridical.clips import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip
 from veridical.errors import UsageError, unknown_name
 from veridical.randomness import stream
 

@@ -10,10 +10,10 @@ import numpy as np
 from scipy.special import expit
 
 from veridical.clips import Clip
-from veridical.clips.inputs import clip_inputs
+from veridical.devices import pick_device
 from veridical.inference.bundle import Bundle, load_bundle
-from veridical.inference.encoding import pick_device
 from veridical.inference.judging import judge
+from veridical.inputs import clip_inputs
 from veridical.preparation import Tools, extract_clips
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from veridical.clips.inputs import ClipInputs
 from veridical.inference.bundle import Bundle
 from veridical.inference.conditions import CONDITIONS, Logits, condition_logits
 from veridical.inference.encoding import encode
+from veridical.inputs import ClipInputs
 
 
 @torch.inference_mode()

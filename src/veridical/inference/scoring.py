@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,16 +11,15 @@ from scipy.special import expit
 
 from veridical import progress
 from veridical.artefacts import Manifest, ScoreTable
-from veridical.clips import Clip, ClipStore
-from veridical.clips.fit import check_fit
-from veridical.clips.inputs import clip_inputs
-from veridical.clips.labels import LABELS, label_clips
+from veridical.clips import LABELS, Clip, ClipStore, label_clips
+from veridical.devices import map_ahead
 from veridical.errors import UsageError
-from veridical.inference.ahead import map_ahead
 from veridical.inference.bundle import Bundle
 from veridical.inference.conditions import CONDITIONS, Logits
 from veridical.inference.controls import PREFIX, destroyed
 from veridical.inference.judging import judge
+from veridical.inputs import check_fit, clip_inputs
+from veridical.machine import num_cores
 
 _FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
 IntArray = npt.NDArray[np.int64]
@@ -64,7 +62,7 @@ def score_store(
     with progress.task("score", total=len(rows), unit="clip") as task:
         for (chunk, _), logits in zip(
             batches,
-            map_ahead(lambda pair: _judge(bundle, store, *pair, conditions, controls), batches, os.cpu_count() or 1),
+            map_ahead(lambda pair: _judge(bundle, store, *pair, conditions, controls), batches, num_cores()),
             strict=True,
         ):
             parts.append(logits)

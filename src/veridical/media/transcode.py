@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from veridical.artefacts.files import atomic_path
+from veridical.artefacts import atomic_path
 from veridical.errors import UsageError
 from veridical.media.container import decoded, frame_step_s, open_input, picture_clock, video_stream
 from veridical.media.frames import video_origin_s

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace
 
-from veridical.artefacts.files import atomic_path
+from veridical.artefacts import atomic_path
 from veridical.errors import UsageError
 
 Picture = npt.NDArray[np.uint8]

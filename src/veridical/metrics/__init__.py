@@ -1,56 +1,124 @@
-"""Metrics: pure functions of numpy arrays, each held against an outside reference. No torch.
+"""Metrics: pure functions of numpy arrays, each tested against an outside reference. No torch.
 
 Labels are 0 real, 1 fake; scores are higher when more fake. What cannot be computed raises `NotEvaluableError` with
 the reason.
 """
 
-from veridical.metrics.bootstrap import GroupBootstrap, Interval, bootstrap_interval, draw_groups, group_bootstrap_auc
+from veridical.metrics.aggregation import Aggregation, AggregationRule
+from veridical.metrics.bootstrap import (
+    GroupBootstrap,
+    Interval,
+    Rows,
+    bootstrap_interval,
+    draw_groups,
+    fewest_groups,
+    group_bootstrap_auc,
+    smaller_class_groups,
+)
 from veridical.metrics.calibration import (
+    MonotoneMap,
+    Reliability,
     Temperature,
-    adaptive_ece,
-    brier,
+    at_prevalence,
+    bin_index,
     ece,
     ece_by_chance,
+    equal_count_edges,
+    equal_width_edges,
     fit_beta,
     fit_isotonic,
     fit_temperature,
-    log_loss,
     logit_of,
     reliability,
+    row_log_loss,
 )
-from veridical.metrics.ranking import average_precision, eer, fpr_at_tpr, roc_auc, roc_curve, tpr_at_fpr
-from veridical.metrics.significance import Difference, delong_interval, delong_test, holm, paired_group_bootstrap
-from veridical.metrics.threshold import decision_metric, threshold_at_eer, threshold_at_tpr
+from veridical.metrics.checks import FloatArray, IntArray, labels_and_probabilities, labels_and_scores
+from veridical.metrics.conformal import ABSTAIN, ConformalRule, fit_conformal
+from veridical.metrics.localisation import Segments, ranked_hits, recalled_segments, segment_average_precision
+from veridical.metrics.ranking import (
+    RocCurves,
+    auc_of,
+    average_precision_of,
+    eer_of,
+    fpr_at_tpr_of,
+    roc_auc,
+    roc_curve,
+    tpr_at_fpr_of,
+)
+from veridical.metrics.significance import (
+    Difference,
+    clustered_auc_variance,
+    delong_covariance,
+    delong_test,
+    expected_auc_variance,
+    holm,
+    paired_group_bootstrap,
+    placements,
+)
+from veridical.metrics.threshold import (
+    DECISION_METRICS,
+    confusion,
+    decision_metrics,
+    threshold_at_eer,
+    threshold_at_tpr,
+)
 
 __all__ = [
+    "ABSTAIN",
+    "DECISION_METRICS",
+    "Aggregation",
+    "AggregationRule",
+    "ConformalRule",
     "Difference",
+    "FloatArray",
     "GroupBootstrap",
+    "IntArray",
     "Interval",
+    "MonotoneMap",
+    "Reliability",
+    "RocCurves",
+    "Rows",
+    "Segments",
     "Temperature",
-    "adaptive_ece",
-    "average_precision",
+    "at_prevalence",
+    "auc_of",
+    "average_precision_of",
+    "bin_index",
     "bootstrap_interval",
-    "brier",
-    "decision_metric",
-    "delong_interval",
+    "clustered_auc_variance",
+    "confusion",
+    "decision_metrics",
+    "delong_covariance",
     "delong_test",
     "draw_groups",
     "ece",
     "ece_by_chance",
-    "eer",
+    "eer_of",
+    "equal_count_edges",
+    "equal_width_edges",
+    "expected_auc_variance",
+    "fewest_groups",
     "fit_beta",
+    "fit_conformal",
     "fit_isotonic",
     "fit_temperature",
-    "fpr_at_tpr",
+    "fpr_at_tpr_of",
     "group_bootstrap_auc",
     "holm",
-    "log_loss",
+    "labels_and_probabilities",
+    "labels_and_scores",
     "logit_of",
     "paired_group_bootstrap",
+    "placements",
+    "ranked_hits",
+    "recalled_segments",
     "reliability",
     "roc_auc",
     "roc_curve",
+    "row_log_loss",
+    "segment_average_precision",
+    "smaller_class_groups",
     "threshold_at_eer",
     "threshold_at_tpr",
-    "tpr_at_fpr",
+    "tpr_at_fpr_of",
 ]

@@ -1,10 +1,10 @@
-"""Intervals by a bootstrap over groups: whole leak groups are drawn with replacement, never single rows.
+"""Confidence intervals by a bootstrap over leak groups: whole groups are drawn with replacement, never single rows.
 
 Rows of one group (clips of a video, a fake and the real it was made from) are not independent; drawing rows would make
-intervals too narrow. One draw of group weights serves every figure of a data set, so that differences between slices
-or conditions are paired.
+intervals too narrow. One draw of group weights serves every figure of a dataset, so that differences between slices or
+conditions are paired.
 
-Three facts keep it fast and honest:
+What keeps it fast, and its coverage right:
 - the weight of fakes and reals at each distinct score is a sparse matrix (K, G) times the group weights (G, B);
 - above `MAX_SCORE_BINS` distinct scores the replicates (never the value itself) use equal-count score bins; above
   `MAX_GROUPS` groups, groups are merged at random into that many clusters, which leaves the variance unbiased;
@@ -34,7 +34,7 @@ MAX_GROUPS = 20_000
 MAX_SCORE_BINS = 8_192
 _CHUNK = 250
 Rows = NDArray[np.bool_] | IntArray
-"""Which of the n units the rows at hand are: a mask (n,), or positions (m,), where a unit may occur often (clips of a video)."""
+"""Which of the n units the rows are: a mask (n,), or positions (m,), among which a unit may recur (clips of a video)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class GroupBootstrap:
-    """Group weights drawn once for a set of rows."""
+    """Group weights drawn once for a set of rows, from which every figure gets its replicates."""
 
     cluster: IntArray
     """(n,) which of the G drawn units each row belongs to."""
@@ -135,7 +135,7 @@ def draw_groups(groups: ArrayLike, *, replicates: int = 1000, seed: int = 0) -> 
 
 
 def smaller_class_groups(bootstrap: GroupBootstrap, labels: IntArray, rows: Rows) -> int:
-    """Return in how many drawn units the rarer class occurs: the effective size behind an interval."""
+    """Return in how many groups the rarer class occurs: the effective sample size behind an interval."""
     cluster = bootstrap.cluster[rows]
     return int(min(len(np.unique(cluster[labels == value])) for value in (0, 1)))
 
@@ -161,7 +161,7 @@ def bootstrap_interval(
         value: The figure itself.
         replicates: (B,) the figure in each replicate.
         groups: Number of groups behind the figure, of the smaller class where there are classes.
-        confidence: Two-sided coverage that is aimed at.
+        confidence: Nominal two-sided coverage.
         share: The figure lies in [0, 1], and 0 or 1 in all replicates does not make it certain; False for a difference.
 
     Raises:
@@ -194,6 +194,6 @@ def group_bootstrap_auc(
     label_array, score_array = labels_and_scores(labels, scores)
     bootstrap = draw_groups(groups, replicates=replicates, seed=seed)
     rows = np.ones(len(label_array), dtype=bool)
-    found = np.concatenate([auc_of(curves) for curves in bootstrap.curves(label_array, score_array, rows)])
+    replicated = np.concatenate([auc_of(curves) for curves in bootstrap.curves(label_array, score_array, rows)])
     value = roc_auc(label_array, score_array)
-    return value, bootstrap_interval(value, found, groups=smaller_class_groups(bootstrap, label_array, rows))
+    return value, bootstrap_interval(value, replicated, groups=smaller_class_groups(bootstrap, label_array, rows))

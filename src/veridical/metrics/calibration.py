@@ -1,9 +1,9 @@
-"""Metrics of probabilities, and maps that make probabilities honest.
+"""Calibration: how far probabilities are from observed shares, and maps from logits to calibrated probabilities.
 
 ECE here is that of the probability of fake in a two-class problem (mean |mean p - share of fakes| over bins, weighted
 by rows), after M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", 2015.
-Temperature scaling: C. Guo et al., 2017; beta calibration: M. Kull et al., 2017. Every `fit_*` function is to be given
-validation data only.
+Temperature scaling: C. Guo et al., 2017; beta calibration: M. Kull et al., 2017. Give every `fit_*` function validation
+data only. What fits is imported where it is used: scipy.optimize and scikit-learn take long to load.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.optimize
 import scipy.special
 from numpy.typing import ArrayLike
 
@@ -103,16 +102,7 @@ def reliability(labels: ArrayLike, p_fake: ArrayLike, edges: FloatArray) -> Reli
 
 def ece(labels: ArrayLike, p_fake: ArrayLike, bins: int = 10) -> float:
     """Return the expected calibration error over equally wide bins of p_fake, in [0, 1], lower is better."""
-    return _ece(reliability(labels, p_fake, equal_width_edges(bins)))
-
-
-def adaptive_ece(labels: ArrayLike, p_fake: ArrayLike, bins: int = 10) -> float:
-    """Return the expected calibration error over bins of about equally many rows."""
-    probability = labels_and_probabilities(labels, p_fake)[1]
-    return _ece(reliability(labels, p_fake, equal_count_edges(probability, bins)))
-
-
-def _ece(table: Reliability) -> float:
+    table = reliability(labels, p_fake, equal_width_edges(bins))
     distance = np.abs(np.nan_to_num(table.mean_p_fake - table.fake_share))
     return float((distance * table.count).sum() / table.count.sum())
 
@@ -129,20 +119,8 @@ def ece_by_chance(p_fake: ArrayLike, bins: int = 10, *, draws: int = 200, seed: 
     return total / draws
 
 
-def brier(labels: ArrayLike, p_fake: ArrayLike) -> float:
-    """Return the mean squared distance of probability and label, in [0, 1], lower is better."""
-    label_array, probability = labels_and_probabilities(labels, p_fake)
-    return float(np.mean((probability - label_array) ** 2))
-
-
-def log_loss(labels: ArrayLike, p_fake: ArrayLike) -> float:
-    """Return the mean negative log likelihood in nats; probabilities are kept 1e-12 away from 0 and 1."""
-    label_array, probability = labels_and_probabilities(labels, p_fake)
-    return float(np.mean(row_log_loss(label_array, probability)))
-
-
 def row_log_loss(labels: IntArray, p_fake: FloatArray) -> FloatArray:
-    """Return the negative log likelihood of each row, nats."""
+    """Return the negative log likelihood of each row, nats; probabilities are kept 1e-12 away from 0 and 1."""
     kept = np.clip(p_fake, _EDGE, 1 - _EDGE)
     return np.asarray(-np.where(labels == 1, np.log(kept), np.log1p(-kept)))
 
@@ -156,7 +134,7 @@ def at_prevalence(p_fake: ArrayLike, share_before: float, share_in_use: float) -
     """Return probabilities (n,) corrected from one share of fakes to another (Bayes; M. Saerens et al., 2002).
 
     Args:
-        p_fake: Calibrated where a share `share_before` of the videos is fake.
+        p_fake: Calibrated on videos of which a share `share_before` is fake.
         share_before: In (0, 1).
         share_in_use: In (0, 1).
     """
@@ -172,6 +150,8 @@ def fit_temperature(
     Raises:
         NotEvaluableError: one class only, no rows, or logits that are not finite.
     """
+    import scipy.optimize
+
     label_array, logit_array = labels_and_scores(labels, logits)
 
     def loss(log_temperature: float) -> float:
@@ -205,6 +185,8 @@ def fit_beta(labels: ArrayLike, logits: ArrayLike) -> MonotoneMap:
     Raises:
         NotEvaluableError: one class only, no rows, or logits that are not finite.
     """
+    import scipy.optimize
+
     label_array, logit_array = labels_and_scores(labels, logits)
 
     def features(values: FloatArray) -> FloatArray:

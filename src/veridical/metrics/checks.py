@@ -1,4 +1,4 @@
-"""What every metric asks of its input, said once: two classes, finite scores, probabilities in [0, 1]."""
+"""Checks of what metrics are given: two classes, finite scores, probabilities in [0, 1]."""
 
 from __future__ import annotations
 

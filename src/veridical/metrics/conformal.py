@@ -1,10 +1,10 @@
-"""Abstention with a guarantee: split conformal prediction for two classes, for each class by itself.
+"""Abstention with a guarantee: class-conditional (Mondrian) split conformal prediction for real and fake.
 
 A label belongs to the prediction set of a video unless the video is less typical of that label than all but a share
-`error_rate` of the validation videos that have it. For exchangeable videos the true label is left out in at most that
-share of cases, for reals and for fakes alike (V. Vovk, "Conditional validity of inductive conformal predictors",
-2012). Where the set is not a single label the answer is "cannot tell". On another corpus videos are not exchangeable
-and the guarantee is gone; what it comes to is measured.
+`error_rate` of the validation videos that have it. For exchangeable videos the true label is missing from the set in at
+most that share of cases, for reals and for fakes alike (V. Vovk, "Conditional validity of inductive conformal
+predictors", 2012). Where the set is not a single label, the answer is "cannot tell". Videos of another corpus are not
+exchangeable with the validation videos: the guarantee is void there, and the actual error rate has to be measured.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ABSTAIN = -1
 
 @dataclass(frozen=True)
 class ConformalRule:
-    """When to say fake, real, or nothing."""
+    """When to say fake, real, or cannot tell."""
 
     error_rate: float
     fake_from: float
@@ -45,9 +45,8 @@ def fit_conformal(labels: ArrayLike, logits: ArrayLike, error_rate: float = 0.1)
     """Find the rule on validation videos.
 
     Raises:
-        NotEvaluableError: one class only, logits that are not finite, or so few videos of a class that the error rate
-        cannot be
-            guaranteed without always abstaining (fewer than 1 / error_rate - 1).
+        NotEvaluableError: one class only, logits that are not finite, or so few videos of a class (fewer than
+            1 / error_rate - 1) that only abstaining always would guarantee the error rate.
     """
     label_array, logit_array = labels_and_scores(labels, logits)
     ends = []

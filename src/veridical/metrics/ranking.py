@@ -1,8 +1,9 @@
-"""Metrics of the order of scores: ROC, AUC, EER, average precision, rates at a rate.
+"""Ranking metrics: ROC, AUC, EER, average precision, TPR at an FPR and FPR at a TPR.
 
-All are computed from one object, :class:`RocCurves`, that holds many weightings of the same rows side by side, so that
-a bootstrap of 1000 replicates is a handful of array operations. Scores are higher when more fake; ties count half.
-Documented values: constant scores give AUC .5, EER .5 and an average precision equal to the share of fakes.
+All are computed from one object, :class:`RocCurves`, which holds many weightings of the same rows side by side, so that
+a bootstrap of 1000 replicates is a handful of array operations: `eer_of(roc_curve(labels, scores))[0]` for a single
+curve. Scores are higher when more fake; ties count half. Constant scores give AUC .5, EER .5 and an average precision
+equal to the share of fakes.
 
 Shapes: K distinct scores (or score bins), B weightings.
 """
@@ -96,15 +97,15 @@ def average_precision_of(curves: RocCurves) -> FloatArray:
 def fpr_at_tpr_of(curves: RocCurves, tpr: float) -> FloatArray:
     """Return the (B,) lowest false positive rates among thresholds that find at least this share of the fakes."""
     index = np.argmax(curves.tpr >= tpr - 1e-12, axis=0)
-    found: FloatArray = curves.fpr[index, np.arange(curves.fpr.shape[1])]
-    return np.asarray(np.where(np.isnan(curves.tpr[-1]), np.nan, found))
+    lowest = curves.fpr[index, np.arange(curves.fpr.shape[1])]
+    return np.asarray(np.where(np.isnan(curves.tpr[-1]), np.nan, lowest))
 
 
 def tpr_at_fpr_of(curves: RocCurves, fpr: float) -> FloatArray:
     """Return the (B,) highest shares of fakes found among thresholds with at most this false positive rate."""
     last = (curves.fpr <= fpr + 1e-12).sum(axis=0) - 1
-    found: FloatArray = curves.tpr[np.maximum(last, 0), np.arange(curves.tpr.shape[1])]
-    return np.asarray(np.where(np.isnan(curves.fpr[-1]), np.nan, found))
+    highest = curves.tpr[np.maximum(last, 0), np.arange(curves.tpr.shape[1])]
+    return np.asarray(np.where(np.isnan(curves.fpr[-1]), np.nan, highest))
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -118,23 +119,3 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = No
         0.75
     """
     return float(auc_of(roc_curve(labels, scores, weights))[0])
-
-
-def eer(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Return the equal error rate, in [0, 1], lower is better; linear between the points of the ROC curve."""
-    return float(eer_of(roc_curve(labels, scores, weights))[0])
-
-
-def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Return the average precision of finding fakes; for scores without information it is the share of fakes."""
-    return float(average_precision_of(roc_curve(labels, scores, weights))[0])
-
-
-def fpr_at_tpr(labels: ArrayLike, scores: ArrayLike, tpr: float = 0.95) -> float:
-    """Return the false positive rate at the highest threshold that finds at least `tpr` of the fakes."""
-    return float(fpr_at_tpr_of(roc_curve(labels, scores), tpr)[0])
-
-
-def tpr_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float = 0.01) -> float:
-    """Return the share of fakes found at the lowest threshold with at most `fpr` false positives; higher is better."""
-    return float(tpr_at_fpr_of(roc_curve(labels, scores), fpr)[0])

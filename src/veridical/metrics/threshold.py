@@ -1,4 +1,4 @@
-"""Metrics of decisions: what a threshold makes of scores, and how a threshold is found on a validation set.
+"""Decision metrics at a threshold (accuracy, recall, …), and thresholds chosen on a validation set.
 
 A row is called fake when its score is at least the threshold.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from veridical.errors import NotEvaluableError
 from veridical.metrics.checks import FloatArray, labels_and_scores
 from veridical.metrics.ranking import roc_curve
 
@@ -31,7 +30,7 @@ def decision_metrics(counts: FloatArray) -> dict[str, FloatArray]:
     """Return every decision metric of confusion counts.
 
     Args:
-        counts: (..., 4) true positives, false positives, true negatives, false negatives; weights are welcome.
+        counts: (..., 4) true positives, false positives, true negatives, false negatives; they may be weighted.
 
     Returns:
         Metric name → (...) values. Precision is NaN where nothing is called fake; F1 is then 0, by its usual formula
@@ -48,18 +47,6 @@ def decision_metrics(counts: FloatArray) -> dict[str, FloatArray]:
             "f1": 2 * tp / (2 * tp + fp + fn),
             "fpr": 1 - specificity,
         }
-
-
-def decision_metric(name: str, labels: ArrayLike, scores: ArrayLike, threshold: float) -> float:
-    """Return one decision metric, by its name in `DECISION_METRICS`.
-
-    Raises:
-        NotEvaluableError: where the metric is not defined (precision when nothing is called fake), or one class only.
-    """
-    value = float(decision_metrics(confusion(labels, scores, threshold))[name])
-    if np.isnan(value):
-        raise NotEvaluableError(f"{name} is not defined: nothing scores at least {threshold:g}")
-    return value
 
 
 def threshold_at_eer(labels: ArrayLike, scores: ArrayLike) -> float:

@@ -23,7 +23,7 @@ from veridical.settings import Settings
 Modality = Literal["video", "audio"]
 
 
-class DetectorSettings(Settings):
+class ModelSettings(Settings):
     """The parts of the detector."""
 
     video: VideoEncoderSettings = VideoEncoderSettings()
@@ -92,7 +92,7 @@ class DetectorOutput(NamedTuple):
     """Logits of picture and of sound whose gradient reaches the encoders, whatever `follow` says."""
 
 
-class Detector(nn.Module):
+class DetectorModel(nn.Module):
     """EfficientNet-like frames, temporal encoder, speech encoder, cross-modal attention, three heads.
 
     Args:
@@ -100,7 +100,7 @@ class Detector(nn.Module):
         load_weights: False builds the architecture only; a checkpoint will be loaded.
     """
 
-    def __init__(self, settings: DetectorSettings, load_weights: bool = True) -> None:
+    def __init__(self, settings: ModelSettings, load_weights: bool = True) -> None:
         super().__init__()
         self.settings = settings
         self.video = VideoEncoder(settings.video, load_weights)
@@ -206,7 +206,7 @@ class Detector(nn.Module):
         return self.video_head(clip_BP).squeeze(1), self.audio_head(heard_BE).squeeze(1)
 
 
-def _head(width: int, settings: DetectorSettings) -> nn.Module:
+def _head(width: int, settings: ModelSettings) -> nn.Module:
     return nn.Sequential(
         nn.Dropout(settings.head_dropout),
         nn.Linear(width, settings.head_width),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from veridical.models.detector import Detector
+from veridical.models.detector import DetectorModel
 
 EXPECTED_MILLIONS = {
     "video backbone": 12.0,
@@ -29,7 +29,7 @@ class PartSummary:
     """None where the strategy names no figure, or another model than the contract's is used."""
 
 
-def summarise(detector: Detector) -> list[PartSummary]:
+def summarise(detector: DetectorModel) -> list[PartSummary]:
     """Count the parameters of each part; the last row is the total."""
     settings = detector.settings
     is_contract = (

@@ -19,9 +19,7 @@ import numpy.typing as npt
 from veridical import faces
 from veridical.clips import StoreSettings
 from veridical.clips.encoding import encode_frames
-from veridical.faces.align import Matrix
-from veridical.faces.track import SMOOTHING_S
-from veridical.preparation.detection import Detector
+from veridical.faces import SMOOTHING_S, FaceDetector, Matrix
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -65,7 +63,7 @@ class CropKeeper:
         settings: Of the clips.
     """
 
-    def __init__(self, detector: Detector, settings: StoreSettings) -> None:
+    def __init__(self, detector: FaceDetector, settings: StoreSettings) -> None:
         self.num_pictures = 0
         """Pictures seen so far."""
         self._detector, self._settings = detector, settings

@@ -23,8 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from veridical.faces import Face
-from veridical.faces.detect import shrink
+from veridical.faces import Face, shrink
 
 SHARES = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8)
 """Of the full detection size, the cheapest first; multiples of 32 pixels at 640, of which the network's input is made."""
@@ -47,13 +46,6 @@ CHANGE = 0.05
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-
-
-class Detector(Protocol):
-    """Whatever finds faces in one picture."""
-
-    def detect(self, image: Picture) -> list[Face]:
-        """Return the faces of a (H, W, 3) RGB picture."""
 
 
 class RegionDetector(Protocol):

@@ -20,9 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical import faces, media
-from veridical.clips import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip, StoreSettings
+from veridical.clips import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip, EncodedClip, StoreSettings, decode_frames
 from veridical.clips.contents import NUM_DENSE_LANDMARKS
-from veridical.clips.encoding import EncodedClip, decode_frames
 from veridical.media import UnusableVideoError
 from veridical.preparation.crops import Crop, CropKeeper
 from veridical.preparation.motion import Motion, window_motion

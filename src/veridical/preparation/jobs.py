@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from veridical.clips import LedgerEntry, StoreSettings
-from veridical.clips.encoding import EncodedClip, clip_schema, encode_clips
+from veridical.clips import EncodedClip, LedgerEntry, StoreSettings, clip_schema, encode_clips
+from veridical.machine import WorkerFailedError
 from veridical.media import UnusableVideoError
 from veridical.preparation.extract import Plan, Source, cut_clips, plan_clips
 from veridical.preparation.tools import Tools
-from veridical.workers import WorkerFailedError
 
 CLIPS_AT_ONCE = 8
 MAX_REASON = 300

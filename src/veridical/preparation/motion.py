@@ -26,8 +26,7 @@ from veridical import faces, media
 from veridical.clips import MOUTH_FPS, MOUTH_SIZE, StoreSettings
 from veridical.clips.contents import FLOW_REGIONS
 from veridical.clips.encoding import encode_grey
-from veridical.faces.align import TEMPLATE_SIZE, Matrix, similarity, template, warp
-from veridical.faces.track import smoothed, steady_parts
+from veridical.faces import TEMPLATE_SIZE, Matrix, similarity, smoothed, steady_parts, template, warp
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

@@ -24,11 +24,10 @@ from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreS
 from veridical.clips.store import MANIFEST_FILE
 from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
+from veridical.machine import Lost, check_ray
 from veridical.preparation.engines import ENGINES
 from veridical.preparation.jobs import SOUND_BESIDE, Job, Outcome, Setup, read_spool
-from veridical.preparation.ray_engine import check_ray
 from veridical.preparation.tools import Tools, with_checksum
-from veridical.workers import Lost
 
 INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0

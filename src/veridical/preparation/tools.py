@@ -8,8 +8,7 @@ from functools import cached_property
 from veridical import faces, weights
 from veridical.clips import StoreSettings
 from veridical.errors import UsageError
-from veridical.faces.detect import MULTIPLE
-from veridical.preparation.detection import SUSPICION, Detector, ThriftyDetector
+from veridical.preparation.detection import SUSPICION, ThriftyDetector
 from veridical.preparation.speech import SpeechDetector
 
 
@@ -22,9 +21,9 @@ class Tools:
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
-        self._centerfaces: dict[float, faces.FaceDetector] = {}
+        self._centerfaces: dict[float, faces.CenterFaceDetector] = {}
 
-    def detector_for_video(self) -> Detector:
+    def detector_for_video(self) -> faces.FaceDetector:
         """Return a face detector for the pictures of one video, in order."""
         if self.settings.detector != "centerface" or not self.settings.thrifty_detection:
             return self._detector
@@ -51,22 +50,22 @@ class Tools:
         _ = self.landmarker
 
     @cached_property
-    def _detector(self) -> Detector:
+    def _detector(self) -> faces.FaceDetector:
         """The detector at full detection size."""
         settings = self.settings
         if settings.detector == "centerface":
-            return faces.FaceDetector(settings.detector_threshold, detection_size=settings.detection_size)
+            return faces.CenterFaceDetector(settings.detector_threshold, detection_size=settings.detection_size)
         with_checksum(settings)
         return faces.RetinaFaceDetector(
             settings.detector_threshold, weights_file=_weights_of(settings), detection_size=settings.detection_size
         )
 
-    def _suspicious(self, share: float) -> faces.FaceDetector:
+    def _suspicious(self, share: float) -> faces.CenterFaceDetector:
         """Return the detector that brings pictures to a share of the full detection size and gives suspicions as well."""
         if share not in self._centerfaces:
             threshold = min(SUSPICION, self.settings.detector_threshold)
-            size = max(round(self.settings.detection_size * share), MULTIPLE)
-            self._centerfaces[share] = faces.FaceDetector(threshold, detection_size=size)
+            size = max(round(self.settings.detection_size * share), faces.MIN_DETECTION_SIZE)
+            self._centerfaces[share] = faces.CenterFaceDetector(threshold, detection_size=size)
         return self._centerfaces[share]
 
 

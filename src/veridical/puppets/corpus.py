@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
-from veridical.allocation import keep_large_blocks
-from veridical.artefacts.manifest import Manifest, Video
+from veridical.artefacts import Manifest, Video, read_json, write_json
 from veridical.errors import UsageError
+from veridical.machine import Lost, WorkerFailedError, keep_large_blocks, run_jobs
 from veridical.media import write_video
 from veridical.progress import track
 from veridical.puppets.casting import on_another_day, sample_identity
 from veridical.puppets.clip import FPS, render_puppet
 from veridical.puppets.espeak import require_speech
-from veridical.puppets.folders import claim
 from veridical.puppets.identity import Identity
 from veridical.puppets.renderer import Renderer
 from veridical.puppets.scene import Scene, SceneSettings, sample_scene
 from veridical.randomness import seed_from
+from veridical.settings import differences
 
 SAMPLE_RATE_HZ = 16_000
 _FACTS_FILE = "puppets.json"
@@ -104,6 +102,23 @@ def render_corpus(
     return manifest
 
 
+def claim(path: Path, facts: Mapping[str, object]) -> None:
+    """Note in a JSON file what a folder is made from, so that work resumes there but is never mixed with other work.
+
+    Raises:
+        UsageError: if the file already holds other facts, naming those that differ.
+    """
+    if not path.exists():
+        write_json(path, facts)
+        return
+    apart = differences(read_json(path), facts)
+    if apart:
+        listed = "; ".join(f"{name}: {there!r} there, {asked!r} asked for" for name, (there, asked) in apart.items())
+        raise UsageError(
+            f"{path.parent}: made with other settings ({listed}); choose another folder, or delete this one"
+        )
+
+
 def sample_person(name: str, index: int, family: str, seed: int) -> Identity:
     """Return the person at a position of a corpus, as `render_corpus` does."""
     return sample_identity(seed_from(seed, name, index), family, name=f"{name}-{index:03d}")
@@ -119,17 +134,17 @@ def _plan(
 
 
 def _run(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_render, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker) as pool:
-        yield from pool.map(_render, jobs)
+    """Render all videos; a manifest with one missing would be another corpus, so the first that is lost ends the run."""
+    for job, result in run_jobs(jobs, _renderer, workers=0 if workers == 1 else workers):
+        if isinstance(result, Lost):
+            raise WorkerFailedError(f"{job.path}: cannot be rendered: {result.reason}; run the same command again")
+        yield
 
 
-def _start_worker() -> None:
+def _renderer() -> Callable[[_Job], None]:
     keep_large_blocks()
     cv2.setNumThreads(1)
+    return _render
 
 
 def _render(job: _Job) -> None:

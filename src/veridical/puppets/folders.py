@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from veridical.artefacts.files import read_json, write_json
+from veridical.artefacts import read_json, write_json
 from veridical.errors import UsageError
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, field_validator
 
-from veridical.artefacts.manifest import Manifest, Video
+from veridical.artefacts import Manifest, Video
 from veridical.errors import UsageError, unknown_name
 from veridical.media import audio_samples, probe, video_frames, write_video
 from veridical.progress import track
-from veridical.puppets.folders import claim
+from veridical.puppets.corpus import claim
 from veridical.puppets.shortcuts import SAMPLE_RATE_HZ, SHORTCUTS, Recording, apply_shortcuts
 from veridical.randomness import stream
 from veridical.settings import Settings

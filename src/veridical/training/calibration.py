@@ -16,7 +16,7 @@ from veridical.inference.bundle import (
     save_bundle,
 )
 from veridical.metrics import ece, fit_temperature, threshold_at_eer, threshold_at_tpr
-from veridical.models import Detector
+from veridical.models import DetectorModel
 from veridical.training.data import TrainingData
 from veridical.training.recipe import Recipe
 from veridical.training.run import Run, comparable
@@ -41,7 +41,7 @@ def calibrate(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float64]) ->
     return calibration, {"eer": threshold_at_eer(labels, logits), "tpr95": threshold_at_tpr(labels, logits)}
 
 
-def finish_model(detector: Detector, found: Validation, data: TrainingData, recipe: Recipe, run: Run) -> None:
+def finish_model(detector: DetectorModel, found: Validation, data: TrainingData, recipe: Recipe, run: Run) -> None:
     """Fit the temperature and the operating points on validation videos and write the model folder."""
     calibration, points = calibrate(found.videos["target"].to_numpy(), found.videos["logit"].to_numpy())
     facts = ModelFacts(

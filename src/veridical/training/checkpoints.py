@@ -17,10 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from veridical.artefacts import atomic_path, read_json, write_json
+from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
-from veridical.inference.bundle import save_tensors
-from veridical.models import Detector
-from veridical.models.freezing import trainable_names
+from veridical.models import DetectorModel, trainable_names
 
 PROGRESS_FILE = "progress.json"
 SCHEMA_VERSION = 2
@@ -88,7 +87,7 @@ class SavedState:
 
 
 def save_state(
-    folder: Path, progress: Progress, detector: Detector, best: dict[str, Tensor], moments: dict[str, Tensor]
+    folder: Path, progress: Progress, detector: DetectorModel, best: dict[str, Tensor], moments: dict[str, Tensor]
 ) -> None:
     """Write everything that resuming needs.
 
@@ -163,7 +162,7 @@ def _parted(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Te
     return weights, best, {name: value for name, value in tensors.items() if name.startswith(_SLOTS)}
 
 
-def moments(detector: Detector, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def moments(detector: DetectorModel, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the moments of the optimiser by the names of the parameters: `<slot>:<name>`."""
     named = dict(detector.named_parameters())
     return {
@@ -173,7 +172,7 @@ def moments(detector: Detector, optimiser: torch.optim.Optimizer) -> dict[str, T
     }
 
 
-def restore_moments(tensors: dict[str, Tensor], detector: Detector, optimiser: torch.optim.Optimizer) -> None:
+def restore_moments(tensors: dict[str, Tensor], detector: DetectorModel, optimiser: torch.optim.Optimizer) -> None:
     """Put moments back into an optimiser over the trainable parameters; those without any begin anew."""
     named = dict(detector.named_parameters())
     for name in trainable_names(detector):

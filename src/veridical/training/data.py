@@ -9,12 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from veridical.artefacts import Manifest, fingerprint
-from veridical.clips import ClipStore
-from veridical.clips.fit import check_fit
-from veridical.clips.inputs import InputSettings
-from veridical.clips.joined import join_stores
-from veridical.clips.labels import label_clips
+from veridical.clips import ClipStore, join_stores, label_clips
 from veridical.errors import UsageError
+from veridical.inputs import InputSettings, check_fit
 from veridical.training.recipe import DataSettings, Objective
 from veridical.training.targets import says_which
 

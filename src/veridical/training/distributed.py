@@ -19,8 +19,8 @@ import torch.distributed as dist
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
+from veridical.devices import pick_device, resolve_precision
 from veridical.errors import UsageError
-from veridical.inference.encoding import pick_device, settled
 from veridical.training.recipe import RuntimeSettings
 
 ItemT = TypeVar("ItemT")
@@ -80,7 +80,7 @@ def start_fabric(settings: RuntimeSettings) -> lightning.Fabric:
         accelerator=settings.accelerator,
         devices=devices,
         num_nodes=nodes,
-        precision=settled(settings.precision, device),  # type: ignore[arg-type]  # never `auto`
+        precision=resolve_precision(settings.precision, device),  # type: ignore[arg-type]  # never `auto`
         strategy=strategy,
     )
     fabric.launch()

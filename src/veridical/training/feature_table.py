@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from veridical.clips.store import reading
+from veridical.clips import reading_table
 from veridical.models import Features, Modality
 
 Rows = npt.NDArray[np.int64]
@@ -67,7 +67,7 @@ class FeatureTable:
 
     def _reading(self) -> AbstractContextManager[None]:
         cure = "delete this folder, they will be computed anew"
-        return reading(str(self.path.parent), "kept features are damaged", cure)
+        return reading_table(str(self.path.parent), "kept features are damaged", cure)
 
     def missing(self, rows: Rows, view: int) -> Rows:
         """Return those of the rows that are not there, each once, ascending."""

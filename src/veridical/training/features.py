@@ -22,11 +22,10 @@ from torch import Tensor
 from veridical import progress
 from veridical.artefacts import fingerprint, write_json
 from veridical.clips import Clip, ClipStore
-from veridical.clips.augment import noise_facts
-from veridical.clips.inputs import ClipInputs, clip_inputs, view_inputs
-from veridical.inference.ahead import map_ahead
-from veridical.inference.encoding import encode, settled
-from veridical.models import Detector, Features, Modality
+from veridical.devices import map_ahead, resolve_precision
+from veridical.inference.encoding import encode
+from veridical.inputs import ClipInputs, clip_inputs, noise_facts, view_inputs
+from veridical.models import DetectorModel, Features, Modality
 from veridical.training.feature_table import MIDDLE, FeatureTable
 from veridical.training.recipe import Recipe
 
@@ -52,7 +51,7 @@ class FeatureSource(Protocol):
 class DirectFeatures:
     """Decodes, varies and encodes at every request."""
 
-    def __init__(self, detector: Detector, store: ClipStore, recipe: Recipe) -> None:
+    def __init__(self, detector: DetectorModel, store: ClipStore, recipe: Recipe) -> None:
         self.detector, self.store, self.recipe = detector, store, recipe
 
     def announce(self, rows: Rows, view: int | None) -> None:
@@ -148,7 +147,7 @@ def _joined(parts: list[Features]) -> Features:
     return Features(*joined)  # type: ignore[arg-type]  # what is None in one is None in all
 
 
-def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> str:
+def frozen_fingerprint(detector: DetectorModel, store: ClipStore, recipe: Recipe) -> str:
     """Return what decides the features: weights of the frozen parts, store, inputs, augmentation, seed, precision."""
     audio = detector.audio
     device = detector.video.mean.device
@@ -169,13 +168,13 @@ def frozen_fingerprint(detector: Detector, store: ClipStore, recipe: Recipe) -> 
         "video": recipe.model.video.model_dump(),
         "audio": recipe.model.audio.model_dump(),
         "seed": recipe.seed,
-        "precision": settled(recipe.runtime.precision, device),
+        "precision": resolve_precision(recipe.runtime.precision, device),
         "device": device.type,
     }
     return fingerprint(facts)
 
 
-def feature_source(detector: Detector, store: ClipStore, recipe: Recipe) -> FeatureSource:
+def feature_source(detector: DetectorModel, store: ClipStore, recipe: Recipe) -> FeatureSource:
     """Return the source that the recipe asks for; features of an open backbone cannot be kept."""
     direct = DirectFeatures(detector, store, recipe)
     is_open = any(weight.requires_grad for weight in detector.video.parameters())

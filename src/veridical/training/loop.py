@@ -19,11 +19,10 @@ from torch import Tensor
 
 from veridical import progress
 from veridical.artefacts import atomic_path, read_json, write_json
+from veridical.devices import pick_device, resolve_precision, save_tensors
 from veridical.errors import DivergedError, StageStoppedError
-from veridical.inference.bundle import WEIGHTS_FILE, save_weights
-from veridical.inference.encoding import pick_device, settled
-from veridical.models import Detector
-from veridical.models.freezing import set_modes
+from veridical.inference.bundle import WEIGHTS_FILE
+from veridical.models import DetectorModel, set_modes
 from veridical.randomness import seed_from
 from veridical.training.batches import Rows, class_weights, count_paired, epoch_batches
 from veridical.training.calibration import finish_model
@@ -113,7 +112,7 @@ def _with_precision(recipe: Recipe, run: Run) -> Recipe:
     if recipe.runtime.precision != "auto":
         return recipe
     begun = run.recipe() if run.recipe_path.exists() else recipe
-    precision = settled(begun.runtime.precision, pick_device(recipe.runtime.accelerator))
+    precision = resolve_precision(begun.runtime.precision, pick_device(recipe.runtime.accelerator))
     return recipe.model_copy(update={"runtime": recipe.runtime.model_copy(update={"precision": precision})})
 
 
@@ -165,7 +164,7 @@ class _Trainer:
         torch.set_num_threads(recipe.runtime.num_threads)
         torch.manual_seed(seed_from(recipe.seed, "weights"))
         self.fabric, self.recipe, self.data, self.stage_data, self.run = fabric, recipe, data, stage_data, run
-        self.detector = Detector(recipe.model).to(fabric.device)
+        self.detector = DetectorModel(recipe.model).to(fabric.device)
         self.events = EventWriter(run.tensorboard_folder) if fabric.is_global_zero else None
         self.interruption = Interruption()
         self.optimiser: torch.optim.Optimizer | None = None
@@ -440,7 +439,7 @@ class _Trainer:
         verdict = decision(best, stopping.stop_run_below)
         if self.fabric.is_global_zero:
             with atomic_path(folder / WEIGHTS_FILE) as temporary:
-                save_weights(temporary, self.detector)
+                save_tensors(temporary, self.detector.state_dict())
             summary = StageSummary(stage.name, done.epoch, done.best_epoch, done.best_auc, verdict.name)
             write_json(folder / "stage.json", vars(summary))
             progress.say(stage_table(best, done.epoch, verdict))

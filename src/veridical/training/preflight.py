@@ -9,9 +9,9 @@ from typing import Literal
 import pandas as pd
 
 from veridical import corpora
+from veridical.devices import pick_device, resolve_precision
 from veridical.errors import LeakError, MissingWeightsError, UsageError, VeridicalError
-from veridical.inference.encoding import pick_device, settled
-from veridical.models import Detector, summarise
+from veridical.models import DetectorModel, summarise
 from veridical.training.data import TrainingData, load_data
 from veridical.training.leaks import not_judged, refuse_leaks
 from veridical.training.recipe import STRATEGY_STAGES, Recipe
@@ -129,11 +129,11 @@ def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
     name = f"{recipe.model.video.backbone}: {recipe.model.video.weights}; {recipe.model.audio.kind}: {recipe.model.audio.weights}"
     if not quick:
         try:
-            Detector(recipe.model)
+            DetectorModel(recipe.model)
             yield _row("weights", True, name)
         except (MissingWeightsError, UsageError) as error:
             yield _row("weights", False, str(error))
-    for part in summarise(Detector(recipe.model, load_weights=False)):
+    for part in summarise(DetectorModel(recipe.model, load_weights=False)):
         actual, expected = part.parameters / 1e6, part.expected_millions
         if expected is None:
             yield Check(f"parameters, {part.part}", "not applicable", f"{actual:.2f} M; the strategy names no figure")
@@ -145,7 +145,7 @@ def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
 def _setting_rows(recipe: Recipe) -> Iterator[Check]:
     try:
         device = pick_device(recipe.runtime.accelerator)
-        yield _row("device", True, f"{device}, precision {settled(recipe.runtime.precision, device)}")
+        yield _row("device", True, f"{device}, precision {resolve_precision(recipe.runtime.precision, device)}")
     except UsageError as error:
         yield _row("device", False, str(error))
     batch = f"batches of {recipe.batches.videos} videos x {recipe.batches.clips} clips"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from veridical.clips.augment import Augmentation
-from veridical.clips.contents import FLOW_STATISTICS
-from veridical.clips.inputs import InputSettings
+from veridical.clips import FLOW_STATISTICS
+from veridical.devices import Precision
 from veridical.errors import UsageError, unknown_name
-from veridical.inference.encoding import Precision
-from veridical.models import DetectorSettings
+from veridical.inputs import Augmentation, InputSettings
+from veridical.machine import num_cores
+from veridical.models import ModelSettings
 from veridical.settings import Settings, parse_settings, read_yaml, with_overrides
 
 Part = Literal[
@@ -245,7 +244,7 @@ class RuntimeSettings(Settings):
     @property
     def num_threads(self) -> int:
         """Threads for computing, at least 1."""
-        return self.threads or os.cpu_count() or 1
+        return self.threads or num_cores()
 
 
 MAX_SYNC_SHIFT_S = 0.01
@@ -276,7 +275,7 @@ class Recipe(Settings):
     seed: int = 0
     data: DataSettings = DataSettings()
     inputs: InputSettings = InputSettings()
-    model: DetectorSettings = DetectorSettings()
+    model: ModelSettings = ModelSettings()
     augmentation: Augmentation = Augmentation()
     losses: LossSettings = LossSettings()
     mixing: MixingSettings = MixingSettings()

@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml
 
-from veridical.artefacts import atomic_path, read_json, write_json
-from veridical.clips.lock import lock_for_writing
+from veridical.artefacts import atomic_path, lock_for_writing, read_json, write_json
 from veridical.errors import ArtefactError, UsageError
 from veridical.training.recipe import Recipe, read_recipe
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from veridical.models import Detector, DetectorOutput, Features
-from veridical.models.freezing import set_trainable
+from veridical.models import DetectorModel, DetectorOutput, Features, set_trainable
 from veridical.training.recipe import Objective, Part, StageSettings
 
 
@@ -32,7 +31,7 @@ class OpenGroup:
         return cosine_lr(self.lr, self.final_lr, step - first, epochs * steps_per_epoch - first)
 
 
-def open_parts(detector: Detector, stage: StageSettings, opened: Mapping[int, int]) -> list[OpenGroup]:
+def open_parts(detector: DetectorModel, stage: StageSettings, opened: Mapping[int, int]) -> list[OpenGroup]:
     """Freeze everything, open the stage's parts, and return what learns.
 
     Args:
@@ -54,7 +53,7 @@ def open_parts(detector: Detector, stage: StageSettings, opened: Mapping[int, in
     return groups
 
 
-def learning_weights(detector: Detector, stage: StageSettings) -> dict[str, Tensor]:
+def learning_weights(detector: DetectorModel, stage: StageSettings) -> dict[str, Tensor]:
     """Return copies of the tensors that a stage changes, or may change once its openings have come, by name, off the device."""
     parts = [*stage.train, *(part for opening in stage.openings for part in opening.train)]
     mine = {id(weight) for part in parts for module in part_modules(detector, part) for weight in module.parameters()}
@@ -63,7 +62,7 @@ def learning_weights(detector: Detector, stage: StageSettings) -> dict[str, Tens
     }
 
 
-def part_modules(detector: Detector, part: Part) -> list[nn.Module]:
+def part_modules(detector: DetectorModel, part: Part) -> list[nn.Module]:
     """Return the modules of a part; `audio` and `video_late` are late blocks."""
     if part == "audio":
         return list(detector.audio.blocks[detector.audio.cut :])

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from veridical.errors import ArtefactError
 from veridical.inference.bundle import WEIGHTS_FILE
-from veridical.models import Detector
+from veridical.models import DetectorModel
 
 
-def begin_with(detector: Detector, source: Path) -> tuple[int, int]:
+def begin_with(detector: DetectorModel, source: Path) -> tuple[int, int]:
     """Load the weights of a run, or of its model folder, wherever name and shape agree.
 
     Returns:

@@ -11,12 +11,11 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
+from veridical.devices import autocast
 from veridical.errors import DivergedError, NotEvaluableError
 from veridical.inference.conditions import condition_logits
-from veridical.inference.encoding import autocast
-from veridical.metrics import ece
-from veridical.metrics.ranking import roc_auc
-from veridical.models import Detector
+from veridical.metrics import ece, roc_auc
+from veridical.models import DetectorModel
 from veridical.training.distributed import num_processes, process_number, sum_over_processes
 from veridical.training.features import FeatureSource
 from veridical.training.recipe import Objective, Recipe
@@ -45,7 +44,7 @@ class Validation:
 
 @torch.no_grad()
 def validate(
-    detector: Detector, source: FeatureSource, clips: pd.DataFrame, objective: Objective, recipe: Recipe
+    detector: DetectorModel, source: FeatureSource, clips: pd.DataFrame, objective: Objective, recipe: Recipe
 ) -> Validation:
     """Judge the validation clips, each process its share; all get the same judgement.
 
@@ -78,7 +77,7 @@ def validate(
 
 
 def _logits(
-    detector: Detector, source: FeatureSource, rows: npt.NDArray[np.int64], objective: Objective, recipe: Recipe
+    detector: DetectorModel, source: FeatureSource, rows: npt.NDArray[np.int64], objective: Objective, recipe: Recipe
 ) -> npt.NDArray[np.float64]:
     """Return a logit per clip; the clips are dealt out to the processes, so that none is judged twice."""
     places = np.arange(len(rows))[process_number() :: num_processes()]

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from scipy.special import logsumexp
 
 from veridical.clips import Clip
-from veridical.metrics.calibration import logit_of
+from veridical.metrics import logit_of
 from veridical.settings import Settings
 
 Floats = npt.NDArray[np.float64]

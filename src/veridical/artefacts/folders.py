@@ -39,7 +39,7 @@ def lock_for_writing(folder: Path, what: str = "store") -> int:
 
 
 @contextmanager
-def unwritten(store: Path) -> Generator[None]:
+def lock_for_reading(store: Path) -> Generator[None]:
     """Keep writers away from a store while it is copied. A store on a disk that cannot be written has none.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from veridical import progress
-from veridical.clips.lock import lock_for_writing, unwritten
+from veridical.artefacts import lock_for_reading, lock_for_writing
 from veridical.errors import UsageError
 
 
@@ -18,10 +18,10 @@ def test_one_writer_and_no_copy_meanwhile(tmp_path: Path) -> None:
     handle = lock_for_writing(tmp_path, "run")
     with pytest.raises(UsageError, match=rf"another process is writing to this run.*by process {os.getpid()}"):
         lock_for_writing(tmp_path, "run")
-    with pytest.raises(UsageError, match="another process is writing to this store"), unwritten(tmp_path):
+    with pytest.raises(UsageError, match="another process is writing to this store"), lock_for_reading(tmp_path):
         pass
     os.close(handle)
-    with unwritten(tmp_path), pytest.raises(UsageError, match="or copying it"):
+    with lock_for_reading(tmp_path), pytest.raises(UsageError, match="or copying it"):
         lock_for_writing(tmp_path)
 
 

@@ -21,8 +21,7 @@ import torch
 from pydantic import Field, model_validator
 from torchvision.transforms.v2 import functional as TF
 
-from veridical.clips.clip import SAMPLE_RATE_HZ, Clip
-from veridical.clips.contents import FLOW_STATISTICS
+from veridical.clips import FLOW_STATISTICS, SAMPLE_RATE_HZ, Clip
 from veridical.errors import UsageError
 from veridical.media import UnusableVideoError, audio_samples
 from veridical.settings import Settings

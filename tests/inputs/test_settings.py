@@ -6,9 +6,9 @@ import pytest
 from tests.clips.making import make_manifest
 
 from veridical.clips import ClipStore, StoreSettings
-from veridical.clips.fit import GIVEN_BY_INPUTS, LEARNED, check_fit
-from veridical.clips.inputs import InputSettings
 from veridical.errors import UsageError
+from veridical.inputs import InputSettings, check_fit
+from veridical.inputs.settings import GIVEN_BY_INPUTS, LEARNED
 
 INPUTS = InputSettings()
 OTHER = {

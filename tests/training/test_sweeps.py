@@ -16,8 +16,8 @@ from veridical.clips import ClipStore
 from veridical.errors import UsageError
 from veridical.inference import load_bundle, score_store
 from veridical.progress import Task, listening
-from veridical.training import sweep as sweeps
-from veridical.training.sweep import Choice, ensemble, parse_choice, sweep
+from veridical.training import sweeps
+from veridical.training.sweeps import Choice, ensemble, parse_choice, sweep
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import torch
 from pydantic import ValidationError
 from torchvision.transforms.v2 import functional as TF
 
-from veridical.clips.augment import (
+from veridical.errors import UsageError
+from veridical.inputs.augment import (
     AudioAugmentation,
     VideoAugmentation,
     augment_audio,
@@ -25,7 +26,6 @@ from veridical.clips.augment import (
     noise_facts,
     other_hue,
 )
-from veridical.errors import UsageError
 
 RATE = 16_000
 STILL = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "flip_probability": 0, "blur_probability": 0}

@@ -7,10 +7,9 @@ import os
 
 import pytest
 from tests.base.clock import Clock
-from tests.preparation.working import obedient, stillborn, unwilling
+from tests.machine.working import obedient, stillborn, unwilling
 
-from veridical import workers as workers_file
-from veridical.workers import Lost, WorkerFailedError, run_jobs
+from veridical.machine import Lost, WorkerFailedError, processes, run_jobs
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -23,7 +22,7 @@ def test_crashes_and_time_limits_cost_one_job_each(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     jobs = ["one", "crash", "two", "die", "sleep", "three", "environment"]
     clock = Clock()
-    monkeypatch.setattr(workers_file, "time", clock)
+    monkeypatch.setattr(processes, "time", clock)
     run = clock.forward_after(run_jobs, len(jobs) - 1, seconds=600)
     results = dict(run(jobs, obedient, workers=2, timeout_s=600))
     assert os.environ["OMP_NUM_THREADS"] == "2"

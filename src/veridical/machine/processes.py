@@ -7,31 +7,25 @@ worker. A job that takes too long is ended with its worker; a worker that dies t
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Generic, TypeVar, cast
 
 from veridical.errors import VeridicalError
+from veridical.machine.cores import ONE_THREAD, num_cores
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 Work = Callable[[JobT], ResultT]
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "0",
-}
-"""Set before a worker imports any numeric library; contended spinning threads made detection fifteen times slower."""
 MAX_DEATHS_IN_A_ROW = 20
 
 
@@ -59,25 +53,31 @@ class _Worker(Generic[JobT]):
 
 
 def run_jobs(
-    jobs: Iterable[JobT], setup: Callable[[], Work[JobT, ResultT]], *, workers: int, timeout_s: float
-) -> Iterator[tuple[JobT, ResultT | Lost]]:
-    """Yield each job with its result as it is done, in no particular order.
+    jobs: Sequence[JobT],
+    setup: Callable[[], Work[JobT, ResultT]],
+    *,
+    workers: int | None = None,
+    timeout_s: float = math.inf,
+) -> Generator[tuple[JobT, ResultT | Lost]]:
+    """Yield each job with its result as it is done, in no particular order; closing it ends the workers.
 
     Args:
-        jobs: Picklable jobs; taken from the iterable as workers become free.
-        setup: Makes the function from job to result, inside each worker.
-        workers: Processes; 0 works in this process, without a time limit.
+        jobs: Picklable jobs.
+        setup: Makes the function from job to result, inside each worker; picklable.
+        workers: Processes, at most one per job; None for one per core, 0 works in this process, without a time limit.
         timeout_s: Time limit of one job.
 
     Raises:
         WorkerFailedError: when a worker says that no job can succeed, or workers only die.
     """
+    if not jobs:
+        return
     if workers == 0:
         work = setup()
         for job in jobs:
             yield job, work(job)
         return
-    crew = [_start(setup) for _ in range(workers)]
+    crew = [_start(setup) for _ in range(min(num_cores() if workers is None else workers, len(jobs)))]
     try:
         yield from _manage(crew, deque(jobs), setup, timeout_s)
     finally:

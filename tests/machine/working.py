@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
-from veridical.workers import WorkerFailedError
+from veridical.machine import WorkerFailedError
 
 
 def obedient() -> Callable[[object], object]:

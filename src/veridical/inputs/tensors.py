@@ -8,61 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
-from veridical.clips.augment import Augmentation, augment_audio, augment_video, centre_crop, mirrored
-from veridical.clips.clip import SAMPLE_RATE_HZ, Clip
-from veridical.clips.contents import Content
+from veridical.clips import Clip, Content
 from veridical.errors import UsageError
+from veridical.inputs.augment import Augmentation, augment_audio, augment_video, centre_crop, mirrored
+from veridical.inputs.settings import InputSettings
 from veridical.randomness import stream
-from veridical.settings import Settings
 
 # B clips, T frames, C colours, H height, W width, S samples, M mouth crops, F flow statistics
 
 FULL_SCALE = 32768.0
-
-
-class InputSettings(Settings):
-    """What a model takes in; part of the model's file, so that every later use prepares clips alike."""
-
-    fps: float = 5.0
-    window_s: float = 1.0
-    frame_size: int = 224
-    """Side of a frame in pixels, cut from the middle of the stored crop."""
-    crop_size: int = 256
-    """Side of the stored crop that the frames are cut from, in pixels."""
-    crop_scale: float = 1.3
-    """Margin around the face in the store."""
-    min_speech_share: float = 0.2
-    """A window with less speech is judged without its sound."""
-    min_loudness_dbfs: float = -60.0
-    """A window that is quieter (root mean square) is judged without its sound."""
-    mouths: bool = False
-    """Take in 25 crops of the mouth a second; the store must have been prepared with `mouths=true`."""
-    flow: bool = False
-    """Take in statistics of the movement in the face; the store must have been prepared with `flow=true`."""
-
-    @model_validator(mode="after")
-    def _check_sizes(self) -> InputSettings:
-        if self.frame_size > self.crop_size:
-            raise ValueError(f"frame_size {self.frame_size} must not be larger than crop_size {self.crop_size}")
-        return self
-
-    @property
-    def contents(self) -> tuple[Content, ...]:
-        """Optional contents of the store that the model takes in."""
-        return tuple(name for name in ("mouths", "flow") if getattr(self, name))
-
-    @property
-    def num_frames(self) -> int:
-        """Frames per clip."""
-        return round(self.fps * self.window_s)
-
-    @property
-    def num_samples(self) -> int:
-        """Samples per clip."""
-        return round(SAMPLE_RATE_HZ * self.window_s)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,61 @@
-"""Whether the clips of a store are what a model takes in: one check, for training and for every later use."""
+"""What a model takes in, and whether a store offers it: one check, for training and for every later use."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from veridical.clips.inputs import InputSettings
-from veridical.clips.settings import StoreSettings
-from veridical.clips.store import ClipStore
+from pydantic import model_validator
+
+from veridical.clips import SAMPLE_RATE_HZ, ClipStore, Content, StoreSettings
 from veridical.errors import UsageError
+from veridical.settings import Settings
 
 GIVEN_BY_INPUTS = ("fps", "window_s", "crop_size", "crop_scale")
 LEARNED = ("jpeg_quality", "detector", "detector_sha256", "speech_threshold", "silence_dbfs")
 """Facts that a model gets used to and that its inputs do not name: how pictures were compressed, by whose landmarks they were
 aligned, and what counted as speech. Other facts of a store say which windows are in it, not what a clip is."""
+
+
+class InputSettings(Settings):
+    """What a model takes in; part of the model's file, so that every later use prepares clips alike."""
+
+    fps: float = 5.0
+    window_s: float = 1.0
+    frame_size: int = 224
+    """Side of a frame in pixels, cut from the middle of the stored crop."""
+    crop_size: int = 256
+    """Side of the stored crop that the frames are cut from, in pixels."""
+    crop_scale: float = 1.3
+    """Margin around the face in the store."""
+    min_speech_share: float = 0.2
+    """A window with less speech is judged without its sound."""
+    min_loudness_dbfs: float = -60.0
+    """A window that is quieter (root mean square) is judged without its sound."""
+    mouths: bool = False
+    """Take in 25 crops of the mouth a second; the store must have been prepared with `mouths=true`."""
+    flow: bool = False
+    """Take in statistics of the movement in the face; the store must have been prepared with `flow=true`."""
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> InputSettings:
+        if self.frame_size > self.crop_size:
+            raise ValueError(f"frame_size {self.frame_size} must not be larger than crop_size {self.crop_size}")
+        return self
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """Optional contents of the store that the model takes in."""
+        return tuple(name for name in ("mouths", "flow") if getattr(self, name))
+
+    @property
+    def num_frames(self) -> int:
+        """Frames per clip."""
+        return round(self.fps * self.window_s)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples per clip."""
+        return round(SAMPLE_RATE_HZ * self.window_s)
 
 
 def check_fit(store: ClipStore, inputs: InputSettings, learned_from: StoreSettings | None = None) -> None:

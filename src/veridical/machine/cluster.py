@@ -1,28 +1,25 @@
-"""Preparation on a Ray cluster: an actor per core prepares one video at a time, and this process alone writes the store.
+"""Jobs on a Ray cluster: an actor per core does one job at a time, and all results come back to this process.
 
-Videos must have the same path on every machine; clips come back through Ray's object store, so the store need not. A worker or a
-machine that is lost costs another try of the videos it had in hand. A video is given up when its worker has died twice on
-machines that live on; a machine that goes is not held against it, unless that happens again and again.
+Setup, jobs and results travel pickled through Ray's object store. A worker or a machine that is lost costs another try of the job
+it had in hand. A job is given up when its worker has died twice on machines that live on; a machine that goes is not held against
+it, unless that happens again and again.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import tempfile
 import time
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, cast
 
-from veridical.clips import LedgerEntry
 from veridical.errors import UsageError, VeridicalError
-from veridical.preparation.jobs import Job, Outcome, Setup, blaming_no_video
-from veridical.workers import MAX_DEATHS_IN_A_ROW, ONE_THREAD, Lost, WorkerFailedError
+from veridical.machine.cores import ONE_THREAD
+from veridical.machine.processes import MAX_DEATHS_IN_A_ROW, JobT, Lost, ResultT, Work, WorkerFailedError
 
 START_TIMEOUT_S = 300.0
 """Without any worker for longer than this, the run ends."""
@@ -32,59 +29,48 @@ NOTICE_S = 60.0
 """A machine that cannot be reached may count as alive for so long: Ray asks it five times before it calls it gone."""
 MAX_CRASHES = 2
 MAX_LOSSES = 5
-"""Of one video, its workers' crashes and its lost machines together: a video might be what brings machines down."""
+"""Of one job, its workers' crashes and its lost machines together: a job might be what brings machines down."""
 
 
 @dataclass(frozen=True)
-class _Sent:
+class Sent:
     """What an actor sends back."""
 
-    entry: LedgerEntry | None = None
-    clips: bytes | None = None
-    """Arrow file with the encoded clips."""
+    result: Any = None
+    """Of a job; None when the actor has started."""
     failure: str = ""
     """Why no job can succeed on that machine."""
     node: str = ""
-    """Ray's name of the machine, told when the actor has started."""
+    """Ray's name of the machine, sent when the actor has started."""
 
 
-class RayWorker:
-    """Prepares videos on whatever machine Ray puts it; becomes an actor when it is used."""
+class ClusterWorker(Generic[JobT, ResultT]):
+    """Does jobs on whatever machine Ray puts it; becomes an actor when it is used."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Callable[[], Work[JobT, ResultT]]) -> None:
         self._setup = setup
 
-    def start(self) -> _Sent:
-        """Load the detectors; their weights are looked for, or fetched, on this machine."""
+    def start(self) -> Sent:
+        """Make the function from job to result; what it needs is looked for on this machine."""
         try:
             self._work = self._setup()
         except VeridicalError as error:
-            return _Sent(failure=str(error))
-        return _Sent(node=_ray().get_runtime_context().get_node_id())
+            return Sent(failure=str(error))
+        return Sent(node=_ray().get_runtime_context().get_node_id())
 
-    def prepare(self, job: Job) -> _Sent:
-        """Return the ledger entry and the encoded clips of one video.
-
-        Their folder lasts as long as the video: actors are killed, so nothing that they keep for longer would be deleted.
-        """
-        name = "veridical-"
+    def work(self, job: JobT) -> Sent:
+        """Return the result of one job."""
         try:
-            with (
-                blaming_no_video(Path(tempfile.gettempdir(), name)),
-                tempfile.TemporaryDirectory(prefix=name) as folder,
-            ):
-                self._work.folder = Path(folder)
-                outcome = self._work(job)
-                return _Sent(outcome.entry, None if outcome.spool is None else outcome.spool.read_bytes())
-        except WorkerFailedError as error:
-            return _Sent(failure=str(error))
+            return Sent(self._work(job))
+        except VeridicalError as error:
+            return Sent(failure=str(error))
 
 
 @dataclass(frozen=True)
-class _Try:
+class _Try(Generic[JobT]):
     """A job, and what became of its earlier tries."""
 
-    job: Job
+    job: JobT
     crashes: int = 0
     """Workers that died of it, or beside it, on a machine that lived on."""
     losses: int = 0
@@ -92,27 +78,32 @@ class _Try:
 
 
 @dataclass
-class _Task:
+class _Task(Generic[JobT]):
     """What an actor is busy with."""
 
     actor: Any
-    of: _Try | None
+    of: _Try[JobT] | None
     """None while it starts."""
     node: str
     """The actor's machine; empty while it starts."""
     since: float
 
 
-def run_on_ray(
-    jobs: Sequence[Job], setup: Setup, *, workers: int | None, timeout_s: float, address: str | None
-) -> Generator[tuple[Job, Outcome | Lost]]:
-    """Yield each job with its outcome as it is done, in no particular order.
+def run_on_cluster(
+    jobs: Sequence[JobT],
+    setup: Callable[[], Work[JobT, ResultT]],
+    *,
+    workers: int | None,
+    timeout_s: float,
+    address: str | None,
+) -> Generator[tuple[JobT, ResultT | Lost]]:
+    """Yield each job with its result as it is done, in no particular order; closing it ends the workers.
 
     Args:
-        jobs: The videos.
-        setup: Makes the worker, on each machine; its folder receives the clips on this one.
+        jobs: Picklable jobs, whose paths hold on every machine.
+        setup: Makes the function from job to result, on each machine; picklable.
         workers: Actors; None for as many as the cluster has cores.
-        timeout_s: Time limit of one video.
+        timeout_s: Time limit of one job.
         address: Of the cluster (`host:port`, or `auto`); None starts Ray on this machine for this run.
 
     Raises:
@@ -122,24 +113,24 @@ def run_on_ray(
     ray = _ray()
     with _connected(ray, address):
         cores = int(ray.cluster_resources().get("CPU", 1))
-        crew = _Crew(ray, setup, timeout_s, [_absolute(job) for job in jobs])
+        crew = Crew(ray, setup, timeout_s, jobs)
         try:
             crew.hire(min(max(workers or cores, 1), len(jobs)))
-            own = {job.number: job for job in jobs}
-            for job, result in crew.results():
-                yield own[job.number], result
+            yield from crew.results()
         finally:
             crew.dismiss()
 
 
-class _Crew:
+class Crew(Generic[JobT, ResultT]):
     """Actors and the jobs they have, as seen from this process."""
 
-    def __init__(self, ray: Any, setup: Setup, timeout_s: float, jobs: Sequence[Job]) -> None:
+    def __init__(
+        self, ray: Any, setup: Callable[[], Work[JobT, ResultT]], timeout_s: float, jobs: Sequence[JobT]
+    ) -> None:
         self._ray, self._setup, self._timeout_s = ray, setup, timeout_s
-        self._remote = ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
+        self._remote = ray.remote(num_cpus=1, max_restarts=0)(ClusterWorker)
         self._waiting = deque(_Try(job) for job in jobs)
-        self._busy: dict[Any, _Task] = {}
+        self._busy: dict[Any, _Task[JobT]] = {}
         self._deaths = 0
         self._idle_s = 0.0
         self._doubted: dict[str, float] = {}
@@ -156,7 +147,7 @@ class _Crew:
         for task in self._busy.values():
             self._ray.kill(task.actor)
 
-    def results(self) -> Iterator[tuple[Job, Outcome | Lost]]:
+    def results(self) -> Iterator[tuple[JobT, ResultT | Lost]]:
         """Hand out the jobs until all are done."""
         while self._waiting or any(task.of for task in self._busy.values()):
             since = time.monotonic()
@@ -171,9 +162,9 @@ class _Crew:
                     f"no worker started within {START_TIMEOUT_S:.0f} s; does the cluster have a free core?"
                 )
 
-    def _received(self, reference: Any, task: _Task) -> Iterator[tuple[Job, Outcome | Lost]]:
+    def _received(self, reference: Any, task: _Task[JobT]) -> Iterator[tuple[JobT, ResultT | Lost]]:
         try:
-            sent: _Sent = self._ray.get(reference)
+            sent: Sent = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             yield from self._died(task, error)
             return
@@ -181,10 +172,10 @@ class _Crew:
             raise WorkerFailedError(sent.failure)
         self._deaths = 0
         self._next(task.actor, task.node or sent.node)
-        if task.of is not None and sent.entry is not None:
-            yield task.of.job, Outcome(sent.entry, self._spool(task.of.job, sent.clips))
+        if task.of is not None:
+            yield task.of.job, cast(ResultT, sent.result)
 
-    def _died(self, task: _Task, error: Exception) -> Iterator[tuple[Job, Outcome | Lost]]:
+    def _died(self, task: _Task[JobT], error: Exception) -> Iterator[tuple[JobT, ResultT | Lost]]:
         """Try a job again whose worker or result was lost, within limits; and replace the worker."""
         seconds = time.monotonic() - task.since
         crashed = self._crashed(task.node, error)
@@ -219,8 +210,8 @@ class _Crew:
         """Return whether a machine is still in the cluster."""
         return any(known["NodeID"] == node and known["Alive"] for known in self._ray.nodes())
 
-    def _too_slow(self) -> Iterator[tuple[Job, Outcome | Lost]]:
-        """Give up the videos that take too long; not those that are done and were not fetched yet."""
+    def _too_slow(self) -> Iterator[tuple[JobT, ResultT | Lost]]:
+        """Give up the jobs that take too long; not those that are done and were not fetched yet."""
         now = time.monotonic()
         late = [ref for ref, task in self._busy.items() if task.of and now - task.since > self._timeout_s]
         _, late = self._ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False) if late else ([], late)
@@ -241,23 +232,7 @@ class _Crew:
             self._ray.kill(actor)
             return
         waiting = self._waiting.popleft()
-        self._busy[actor.prepare.remote(waiting.job)] = _Task(actor, waiting, node, time.monotonic())
-
-    def _spool(self, job: Job, clips: bytes | None) -> Path | None:
-        if clips is None:
-            return None
-        path = self._setup.folder / f"{job.number}.arrow"
-        with blaming_no_video(path):
-            path.write_bytes(clips)
-        return path
-
-
-def _absolute(job: Job) -> Job:
-    """Return a job whose paths hold in any working folder."""
-    path, audio, mask = (
-        None if p is None else str(Path(p).absolute()) for p in (job.path, job.audio_path, job.mask_path)
-    )
-    return replace(job, path=path or job.path, audio_path=audio, mask_path=mask)
+        self._busy[actor.work.remote(waiting.job)] = _Task(actor, waiting, node, time.monotonic())
 
 
 def check_ray(address: str | None) -> None:
