@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from veridical.cli.options import Controls, Detector, Device
 from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
@@ -16,22 +17,6 @@ if TYPE_CHECKING:
 
 
 Scorer: TypeAlias = "Callable[[ClipStore, Manifest, tuple[str, ...]], ScoreTable]"
-Detector = Annotated[
-    str | None,
-    typer.Option(
-        help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
-    ),
-]
-Controls = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Also score with a cue destroyed (may be repeated): shuffle, reverse, freeze, drop_sound, silence, swap_sound,"
-        " shift_sound:SECONDS, or `all`. A detector that loses nothing does not use the cue."
-    ),
-]
-Device = Annotated[
-    str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
-]
 
 
 def score(

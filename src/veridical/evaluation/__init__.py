@@ -7,7 +7,7 @@ from veridical.evaluation.evaluating import evaluate
 from veridical.evaluation.evidence import CONDITION_NAMES
 from veridical.evaluation.external import ColumnMeaning, ExternalScores, HigherIs, ScoreKind, read_scores
 from veridical.evaluation.failures import Failure
-from veridical.evaluation.result import EVALUATION_VERSION, Attachments, Evaluation, Facts
+from veridical.evaluation.result import EVALUATION_VERSION, RUN_EVALUATION, Attachments, Evaluation, Facts
 from veridical.evaluation.settings import EvaluationSettings, RiskThresholds
 from veridical.evaluation.tables import METRIC_COLUMNS, RISK_COLUMNS, read_metrics, read_risks
 
@@ -16,6 +16,7 @@ __all__ = [
     "EVALUATION_VERSION",
     "METRIC_COLUMNS",
     "RISK_COLUMNS",
+    "RUN_EVALUATION",
     "Attachments",
     "ColumnMeaning",
     "ComparedSet",

@@ -23,6 +23,8 @@ from veridical.metrics import Temperature
 
 EVALUATION_VERSION = 3
 """Schema version of an evaluation folder."""
+RUN_EVALUATION = Path("evaluation", "default")
+"""Where a run keeps its evaluation."""
 
 
 @dataclass(frozen=True)
@@ -189,12 +191,14 @@ class Evaluation:
 
     @classmethod
     def read(cls, folder: Path) -> Evaluation:
-        """Read an evaluation folder; an evaluation without a title takes the folder's name.
+        """Read an evaluation folder, or that of a run; an evaluation without a title takes the folder's name.
 
         Raises:
             ArtefactError: when it is missing, unfinished, damaged, or of another schema version.
         """
-        folder = Path(folder)
+        name = Path(folder).resolve().name
+        inside = Path(folder) / RUN_EVALUATION
+        folder = inside if (inside / "evaluation.json").is_file() else Path(folder)
         path = folder / "evaluation.json"
         if not path.is_file():
             raise ArtefactError(
@@ -211,7 +215,7 @@ class Evaluation:
         return cls(
             metrics=read_metrics(folder / "metrics.csv"),
             risks=read_risks(folder / "risks.csv"),
-            facts=facts if facts.title else replace(facts, title=folder.resolve().name),
+            facts=facts if facts.title else replace(facts, title=name),
             curves=_validated(_CURVES, folder / "curves.json"),
             videos=pd.read_parquet(folder / "videos.parquet"),
             attachments=_read_attachments(folder),

@@ -64,7 +64,7 @@ def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) ->
     assert risks.loc["frame order ignored: reverse (d)", "verdict"] == "FLAG"
     assert risks.loc["leading silence (d)", "verdict"] == "PASS"
     facts = json.loads((out / "evaluation.json").read_text())
-    assert next(item for item in facts["coverage"] if item["split"] == "test")["fake_without_score"] == 1
+    assert next(item for item in facts["coverage"] if item.split == "test")["fake_without_score"] == 1
     pictures = json.loads((out / "thumbnails.json").read_text())
     worst = facts["failures"][0]["video_id"]
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(pictures[worst]), np.uint8), cv2.IMREAD_COLOR)
