@@ -12,10 +12,11 @@ SOURCE = Path(__file__).parent.parent / "src" / "veridical"
 ROWS = (
     ("cli",),
     ("demo",),
+    ("pipeline",),
     ("reports",),
     ("evaluation", "training"),
     ("inference",),
-    ("preparation", "inputs"),
+    ("preparation", "inputs", "interventions"),
     ("clips",),
     ("models", "forgery", "puppets"),
     ("devices",),

@@ -16,7 +16,7 @@ from veridical.artefacts import Manifest, Video
 from veridical.cli.main import build_app
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "wrap_python.py"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "wrap_python.py"
 SIZE = 64
 
 

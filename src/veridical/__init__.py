@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from veridical.corpora import scan, split
     from veridical.evaluation import evaluate
     from veridical.forgery import forge
-    from veridical.inference import load_bundle, load_detector, score_store
+    from veridical.inference import load_detector, load_scorer, score_store
     from veridical.pipeline import judge
     from veridical.preparation import prepare
     from veridical.reports import write_report
@@ -40,8 +40,8 @@ _HOMES = {
     "evaluate": "evaluation",
     "forge": "forgery",
     "judge": "pipeline",
-    "load_bundle": "inference",
     "load_detector": "inference",
+    "load_scorer": "inference",
     "prepare": "preparation",
     "read_recipe": "training",
     "scan": "corpora",
@@ -59,8 +59,8 @@ __all__ = [
     "evaluate",
     "forge",
     "judge",
-    "load_bundle",
     "load_detector",
+    "load_scorer",
     "prepare",
     "read_recipe",
     "scan",

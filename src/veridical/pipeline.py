@@ -45,7 +45,7 @@ def judge(
     output: str | Path | None = None,
     settings: EvaluationSettings | None = None,
     columns: ColumnMeaning | None = None,
-    controls: Sequence[str] = (),
+    interventions: Sequence[str] = (),
     device: str = "auto",
     title: str = "",
 ) -> Evaluation:
@@ -60,7 +60,7 @@ def judge(
         output: Folder to write; `evaluation/default` inside the run when not given.
         settings: Of the evaluation.
         columns: What the columns of a csv of scores mean.
-        controls: Conditions in which a cue is destroyed, scored as well.
+        interventions: Changes of the clips to score as well, such as `shuffle`, `shift_sound:0.2`, or `all` controls.
         device: Where a detector of this project computes.
         title: Heading of the report; the detector's name when not given.
 
@@ -87,7 +87,7 @@ def judge(
         scores, remarks = imported.scores, imported.remarks
         settings = settings.model_copy(update={"probabilistic": imported.kind != "ranking"})
     else:
-        scores = _score(detector_or_scores, opened, manifest, controls, device)
+        scores = _score(detector_or_scores, opened, manifest, interventions, device)
         scores.write(folder / "scores.parquet")
     evaluation = evaluate(
         scores,
@@ -143,34 +143,27 @@ def _score(
     detector: ClipScorer | str | Path,
     stores: list[ClipStore],
     manifest: Manifest | None,
-    controls: Sequence[str],
+    interventions: Sequence[str],
     device: str,
 ) -> ScoreTable:
     """Score every store on the splits that an evaluation needs."""
-    from veridical.devices import pick_device  # here: scores can be evaluated without torch
-    from veridical.inference import load_bundle, score_store
-    from veridical.inference.controls import CONTROLS
-    from veridical.inference.wrappers import load_wrapped, score_store_with
+    from veridical.inference import load_scorer, score_store  # here: scores can be evaluated without torch
+    from veridical.interventions import parse_interventions
 
     if not stores or manifest is None:
         raise UsageError("nothing to score: give a clip store with --on STORE")
-    named = tuple(dict.fromkeys(name for given in controls for name in (CONTROLS if given == "all" else (given,))))
-    tables = []
-    if isinstance(detector, str | Path) and not Path(detector).is_dir():
-        wrapped = load_wrapped(str(detector))
-        for store in stores:
-            splits = splits_to_score(store, manifest)
-            tables.append(score_store_with(wrapped, store, manifest, splits=splits, controls=named, name=str(detector)))
-    else:
-        bundle = load_bundle(Path(str(detector))).to(pick_device(device))
-        for store in stores:
-            splits = splits_to_score(store, manifest)
-            tables.append(score_store(bundle, store, manifest, splits=splits, controls=named))
-    return ScoreTable.concat(tables)
+    applied = parse_interventions(interventions)
+    scorer = load_scorer(detector, device) if isinstance(detector, str | Path) else detector
+    for store in stores:
+        scorer.check(store)
+    return ScoreTable.concat(
+        score_store(scorer, store, manifest, splits=splits_to_score(store, manifest), interventions=applied)
+        for store in stores
+    )
 
 
 def splits_to_score(store: ClipStore, manifest: Manifest) -> tuple[str, ...]:
-    """Return validation and test (figures on training videos mean nothing); empty, which means all, for a corpus without splits."""
+    """Return validation and test, since figures on training videos mean nothing; empty (all) for a corpus without splits."""
     videos = manifest.frame(["video_id", "split"])
     inside = videos["video_id"].isin(store.index()["video_id"])
     return ("val", "test") if videos.loc[inside, "split"].notna().any() else ()

@@ -95,7 +95,7 @@ def test_training_videos_without_a_score_are_no_news(detector) -> None:
     some = frame[frame["video_id"].isin(frame["video_id"].iloc[: len(frame) // 2])]
     some[["video_id", "logit"]].to_csv(path.with_name("half.csv"), index=False)
     (line,) = (line for line in read_scores(path.with_name("half.csv"), None, bare).remarks if "no score" in line)
-    assert line.startswith("150 of 300 videos to judge have no score (")
+    assert line.startswith("150 of 300 videos to evaluate have no score (")
 
 
 def test_a_reference_that_is_not_there_is_refused(detector) -> None:

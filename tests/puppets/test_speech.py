@@ -10,8 +10,7 @@ import pytest
 from veridical.errors import UsageError
 from veridical.puppets import espeak
 from veridical.puppets.espeak import EspeakVoice, speak
-from veridical.puppets.sentences import script
-from veridical.puppets.speech import HIGH_VARIANTS, LOW_VARIANTS, Voice, in_room, sample_voice, say
+from veridical.puppets.speech import HIGH_VARIANTS, LOW_VARIANTS, Voice, in_room, sample_voice, say, script
 from veridical.randomness import stream
 
 VOICE = EspeakVoice("en-us", "f2", 50, 50, 160)

@@ -14,7 +14,7 @@ from tiny import tiny_values
 
 from veridical.clips import ClipStore
 from veridical.errors import UsageError
-from veridical.inference import load_bundle, score_store
+from veridical.inference import load_detector, score_store
 from veridical.progress import Task, listening
 from veridical.training import sweeps
 from veridical.training.sweeps import Choice, ensemble, parse_choice, sweep
@@ -120,10 +120,11 @@ def test_an_ensemble_scores_as_the_mean_of_its_seeds(recipe: Path, store: ClipSt
     shutil.copytree(folder / "model", tmp_path / "elsewhere")
     runs = (tmp_path / "elsewhere", folder / "seed-0", folder / "seed-1")
     whole, *each = (
-        score_store(load_bundle(run), store, store.manifest(), splits=["test"]).frame()["logit"] for run in runs
+        score_store(load_detector(run, "cpu"), store, store.manifest(), splits=["test"]).frame()["logit"]
+        for run in runs
     )
     np.testing.assert_allclose(whole, np.mean(each, axis=0), rtol=1e-5)
-    facts = load_bundle(folder).facts
+    facts = load_detector(folder).facts
     assert facts.name == "tiny, 2 seeds"
     assert facts.calibration.num_videos == 12
     with pytest.raises(UsageError, match="at least 2 seeds"):

@@ -98,7 +98,7 @@ def evaluate(
         output=output,
         settings=settings,
         columns=columns if scores is not None else None,
-        controls=control or (),
+        interventions=control or (),
         device=device,
         title=title,
     )

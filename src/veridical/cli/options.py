@@ -15,8 +15,9 @@ Detector = Annotated[
 Controls = Annotated[
     list[str] | None,
     typer.Option(
-        help="Also score with a cue destroyed (may be repeated): shuffle, reverse, freeze, drop_sound, silence, swap_sound,"
-        " shift_sound:SECONDS, or `all`. A detector that loses nothing does not use the cue."
+        help="Also score changed clips (may be repeated). A cue destroyed: shuffle, reverse, freeze, drop_sound, silence,"
+        " swap_sound, shift_sound:SECONDS, or `all` of these; a detector that loses nothing does not use the cue."
+        " Quality lowered: h264:CRF."
     ),
 ]
 Device = Annotated[

@@ -28,7 +28,7 @@ from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
 from veridical.evaluation.slices import Cell, cells
 from veridical.evaluation.verdicts import Measurements
-from veridical.metrics import fewest_groups
+from veridical.metrics import Aggregation, fewest_groups
 
 
 def evaluate(
@@ -57,7 +57,8 @@ def evaluate(
         UsageError: when nothing is evaluable at all: no scores, no labels, no video of the manifest.
     """
     settings = settings or EvaluationSettings()
-    settings = settings.model_copy(update={"aggregation": settings.video_rule})
+    rule = settings.aggregation or scores.aggregation or Aggregation()
+    settings = settings.model_copy(update={"aggregation": rule})
     evidence = gather(scores, manifest)
     parts = cells(evidence, settings)
     selection = select(evidence, settings)

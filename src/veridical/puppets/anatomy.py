@@ -1,7 +1,8 @@
-"""The head as a height field over a flat sheet: grids, outlines, heights, normals and shadows, at rest with eyes and mouth shut.
+"""The head as a height field over a flat sheet: grid, outline, heights, normals and shadows in the neutral pose.
 
-The sheet covers x in [-1.75, 1.75] and y in [-2.25, 2.25] eye distances, `DENSITY` texels each. Two heights are made: one
-smooth, for parallax when the head turns, one detailed, for shading.
+The neutral pose has eyes and mouth closed. The sheet covers x in [-1.75, 1.75] and y in [-2.25, 2.25] eye distances,
+`DENSITY` texels each. There are two height fields: a smooth one for parallax when the head turns, and a detailed one for
+shading.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Coordinates of the texels."""
+    """Coordinates of the texels, in eye distances."""
 
     x: Array
     """(H, W)."""
@@ -30,7 +31,7 @@ class Sheet:
 
 
 def sheet() -> Sheet:
-    """Return the grid of the sheet."""
+    """Return the texel coordinates of the whole sheet."""
     columns = np.linspace(-X_MAX, X_MAX, round(2 * X_MAX * DENSITY) + 1, dtype=np.float32)
     rows = np.linspace(-Y_MAX, Y_MAX, round(2 * Y_MAX * DENSITY) + 1, dtype=np.float32)
     x, y = np.meshgrid(columns, rows)
@@ -38,7 +39,7 @@ def sheet() -> Sheet:
 
 
 def bump(grid: Sheet, x: float, y: float, width: float, height: float, *, pair: bool = False) -> Array:
-    """Return a Gaussian bump of height 1, or two mirrored ones."""
+    """Return a Gaussian bump of height 1, with its mirror image if `pair`."""
     vertical = ((grid.y - y) / height) ** 2
     result = np.exp(-(((grid.x - x) / width) ** 2) - vertical)
     if pair:
@@ -47,13 +48,13 @@ def bump(grid: Sheet, x: float, y: float, width: float, height: float, *, pair: 
 
 
 def smoothstep(value: Array, low: float, high: float) -> Array:
-    """Return 0 below low, 1 above high, smooth between."""
+    """Return 0 below `low`, 1 above `high`, and a smooth transition in between."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], cells: float) -> Array:
-    """Return smooth noise of unit size; `cells` is the number of bumps across the height."""
+    """Return smooth noise of about unit variance; `cells` is the number of bumps along the height."""
     rows = max(2, round(cells))
     columns = max(2, round(cells * shape[1] / shape[0]))
     small = rng.standard_normal((rows, columns)).astype(np.float32)
@@ -61,14 +62,14 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], cells: float) -> Arr
 
 
 def coverage(field: Array, density: float = DENSITY) -> Array:
-    """Return antialiased coverage (0 to 1) of the region where the field is positive."""
+    """Return the antialiased coverage (0 to 1) of the region where a field is positive."""
     slope_y, slope_x = np.gradient(field, 1.0 / density)
     distance = field / np.sqrt(slope_x**2 + slope_y**2 + 1e-6)
     return np.asarray(np.clip(distance * density * 0.7 + 0.5, 0, 1), np.float32)
 
 
 def head_field(grid: Sheet, shape: FaceShape, grow: float = 0.0) -> Array:
-    """Return a field that is 1 in the middle of the face, 0 on the outline of the skull and chin, negative outside."""
+    """Return a field that is 1 in the middle of the face, 0 on the outline of skull and chin, negative outside."""
     lower = np.maximum(grid.y, 0) / (shape.chin_y + grow)
     upper = np.maximum(-grid.y, 0) / (-shape.crown_y + grow)
     across = np.abs(grid.x) / (shape.half_width + grow)
@@ -76,7 +77,7 @@ def head_field(grid: Sheet, shape: FaceShape, grow: float = 0.0) -> Array:
 
 
 def geometry(grid: Sheet, shape: FaceShape) -> Array:
-    """Return the smooth height for parallax; its slope stays below about 3, so that no part hides another."""
+    """Return the smooth height field for parallax; its slope stays below about 3, so that no part occludes another."""
     field = np.maximum(head_field(grid, shape, grow=0.25), -0.3)
     dome = shape.depth * (np.sqrt(np.maximum(field, 0) + 0.06) - 0.25)
     nose = shape.nose_height * 0.9 * bump(grid, 0, shape.nose_y - 0.08, 0.26, 0.34)
@@ -84,7 +85,7 @@ def geometry(grid: Sheet, shape: FaceShape) -> Array:
 
 
 def relief(grid: Sheet, shape: FaceShape, rng: np.random.Generator) -> Array:
-    """Return the detailed height for shading."""
+    """Return the detailed height field for shading."""
     field = head_field(grid, shape)
     height = shape.depth * np.sqrt(np.maximum(field, 0) + 0.02)
     height += 0.07 * bump(grid, 0.42, shape.brow_y + 0.06, 0.36, 0.1, pair=True)
@@ -103,7 +104,7 @@ def relief(grid: Sheet, shape: FaceShape, rng: np.random.Generator) -> Array:
 
 
 def normals(height: Array) -> tuple[Array, Array]:
-    """Return the x and y parts of the unit normals of a height field."""
+    """Return the x and y components of the unit normals of a height field."""
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=DENSITY / 8)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=DENSITY / 8)
     length = np.sqrt(slope_x**2 + slope_y**2 + 1)
@@ -111,26 +112,21 @@ def normals(height: Array) -> tuple[Array, Array]:
 
 
 def occlusion(height: Array) -> Array:
-    """Return ambient occlusion, 1 in the open and lower in hollows."""
+    """Return ambient occlusion: 1 on open surfaces, lower in hollows."""
     hollow = cv2.GaussianBlur(height, (0, 0), 0.13 * DENSITY) - height
     fine = cv2.GaussianBlur(height, (0, 0), 0.04 * DENSITY) - height
     return np.asarray(np.clip(1 - 2.2 * np.maximum(hollow, 0) - 3.0 * np.maximum(fine, 0), 0.35, 1), np.float32)
 
 
 def cast_shadow(height: Array, direction: tuple[float, float, float], softness: float) -> Array:
-    """Return how much of the light reaches each texel, by marching towards the light; 1 lit, 0 in shadow."""
+    """Return how much light reaches each texel (1 lit, 0 in shadow), by marching towards the light."""
     lit = np.ones_like(height)
     flat = float(np.hypot(direction[0], direction[1])) or 1e-6
     rise = direction[2] / flat
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     for step in np.linspace(0.03, 0.75, 26):
         offset = np.array([[1, 0, direction[0] / flat * step * DENSITY], [0, 1, direction[1] / flat * step * DENSITY]])
-        moved = cv2.warpAffine(
-            height,
-            offset,
-            height.shape[::-1],
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        moved = cv2.warpAffine(height, offset, height.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
         above = moved - height - step * rise
         lit = np.minimum(lit, 1 - np.clip(above / (softness * (0.3 + step)), 0, 1))
     return np.asarray(cv2.GaussianBlur(lit, (0, 0), 1.0 + 6 * softness), np.float32)
@@ -148,12 +144,11 @@ def _nose(grid: Sheet, shape: FaceShape) -> Array:
 
 
 def _age_marks(grid: Sheet, shape: FaceShape) -> Array:
-    """Nasolabial folds, bags under the eyes, wrinkles of the forehead and beside the eyes."""
+    """Return the relief of nasolabial folds, bags under the eyes, forehead wrinkles and crow's feet."""
     t = (grid.y - shape.nose_y) / (shape.mouth_y - shape.nose_y + 0.1)
     line_x = shape.nose_half_width + 0.07 + 0.24 * t
-    fold = (
-        np.exp(-(((np.abs(grid.x) - line_x) / 0.045) ** 2)) * smoothstep(t, -0.15, 0.15) * (1 - smoothstep(t, 0.8, 1.3))
-    )
+    ends = smoothstep(t, -0.15, 0.15), 1 - smoothstep(t, 0.8, 1.3)
+    fold = np.exp(-(((np.abs(grid.x) - line_x) / 0.045) ** 2)) * ends[0] * ends[1]
     marks = -(0.012 + 0.05 * shape.age) * fold
     marks += 0.03 * shape.age * bump(grid, 0.5, 0.24, 0.2, 0.06, pair=True)
     window = bump(grid, 0, -0.72, 0.65, 0.24)

@@ -1,4 +1,4 @@
-"""What is behind and below the head: the room, the neck, the clothes and hair that falls behind the neck."""
+"""What is behind and below the head: the room, the neck, the clothes, and hair that falls behind the neck."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from veridical.randomness import stream
 
 
 def room(identity: Identity) -> Array:
-    """Return the background (H, W, 3), linear RGB, as large as the picture."""
+    """Return the background (H, W, 3) in linear RGB, at the size of the frame."""
     studio = identity.studio
     rng = stream(studio.room_seed, "room")
     size = (studio.height, studio.width)
@@ -21,10 +21,10 @@ def room(identity: Identity) -> Array:
     grid = Sheet(columns / studio.height, rows / studio.height)
     mix, blur = _PATTERNS[studio.backdrop](grid, rng)
     first, second = (np.asarray(colour, np.float32) for colour in studio.backdrop_colours)
-    picture = first * (1 - mix[..., None]) + second * mix[..., None]
+    image = first * (1 - mix[..., None]) + second * mix[..., None]
     light = 1 + 0.35 * studio.key_direction[0] * (grid.x - 0.5) - 0.25 * (grid.y - 0.5)
-    picture = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), blur) * light[..., None]
-    return np.asarray(np.clip(picture * (1 + 0.03 * noise(rng, size, 40)[..., None]), 0.003, 1.0), np.float32)
+    image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur) * light[..., None]
+    return np.asarray(np.clip(image * (1 + 0.03 * noise(rng, size, 40)[..., None]), 0.003, 1.0), np.float32)
 
 
 def _gradient(grid: Sheet, rng: np.random.Generator) -> tuple[Array, float]:
@@ -39,13 +39,8 @@ def _blobs(grid: Sheet, rng: np.random.Generator) -> tuple[Array, float]:
 
 def _window(grid: Sheet, rng: np.random.Generator) -> tuple[Array, float]:
     left, top = rng.uniform(-0.1, 0.5), rng.uniform(-0.2, 0.1)
-    pane = (
-        ((grid.x - left) % 0.45 > 0.04)
-        & (grid.y > top)
-        & (grid.y < top + 0.7)
-        & (grid.x > left)
-        & (grid.x < left + 0.9)
-    )
+    inside = (grid.x > left) & (grid.x < left + 0.9) & (grid.y > top) & (grid.y < top + 0.7)
+    pane = inside & ((grid.x - left) % 0.45 > 0.04)
     return pane.astype(np.float32) * rng.uniform(0.7, 1.0), 3.0
 
 
@@ -94,7 +89,7 @@ _PATTERNS = {
 
 
 def torso(identity: Identity) -> Array:
-    """Return neck, shoulders and back hair (H, W, 4), linear RGB and coverage, as large as the picture, head at rest."""
+    """Return neck, shoulders and back hair (H, W, 4) as linear RGB and coverage, at the size of the frame, head upright."""
     studio, shape = identity.studio, identity.shape
     grid = _body_grid(studio)
     rng = stream(identity.seed, "torso")
@@ -134,14 +129,13 @@ def _slopes(height: Array, density: float) -> tuple[Array, Array]:
 
 
 def _paint(layer: Array, colour: Array, cover: Array, normal: tuple[Array, Array], studio: Studio) -> None:
-    """Shade a part and put it over the layer."""
+    """Shade a part and composite it over the layer."""
     normal_x, normal_y = normal
     normal_z = np.sqrt(np.clip(1 - normal_x**2 - normal_y**2, 0, 1))
     light_x, light_y, light_z = studio.key_direction
     key = np.clip((normal_x * light_x + normal_y * light_y + normal_z * light_z + 0.25) / 1.25, 0, 1)
-    light = key[..., None] * np.asarray(studio.key, np.float32) + (0.75 - 0.25 * normal_y)[..., None] * np.asarray(
-        studio.ambient, np.float32
-    )
+    sky = (0.75 - 0.25 * normal_y)[..., None]
+    light = key[..., None] * np.asarray(studio.key, np.float32) + sky * np.asarray(studio.ambient, np.float32)
     layer[..., :3] += (colour * light - layer[..., :3]) * cover[..., None]
     layer[..., 3] = np.maximum(layer[..., 3], cover)
 
@@ -154,13 +148,8 @@ def _paint_back_hair(identity: Identity, grid: Sheet, layer: Array, rng: np.rand
     field = np.minimum(dome, bottom - grid.y + 0.06 * noise(rng, grid.x.shape, 24))
     strands = np.exp(0.25 * cv2.GaussianBlur(noise(rng, grid.x.shape, 140), (0, 0), sigmaX=0.6, sigmaY=12) * 4)
     colour = np.asarray(back_hair_colour(hair), np.float32) * strands[..., None]
-    _paint(
-        layer,
-        colour,
-        anatomy.coverage(field, identity.studio.eye_distance_px),
-        _cylinder(grid.x, width),
-        identity.studio,
-    )
+    cover = anatomy.coverage(field, identity.studio.eye_distance_px)
+    _paint(layer, colour, cover, _cylinder(grid.x, width), identity.studio)
 
 
 def _neck_opening(identity: Identity, grid: Sheet) -> Array:
@@ -169,10 +158,8 @@ def _neck_opening(identity: Identity, grid: Sheet) -> Array:
     if identity.extras.collar == "crew":
         return np.asarray(np.clip(0.75 - np.hypot(grid.x, (grid.y - top) * 1.6), 0, None) * 3, np.float32)
     narrow = 1.1 if identity.extras.collar == "vee" else 0.7
-    return np.asarray(
-        np.clip(0.62 - np.abs(grid.x) - (grid.y - top) / narrow * 0.5, 0, None) * 3 * (np.abs(grid.x) < 0.62),
-        np.float32,
-    )
+    opening = np.clip(0.62 - np.abs(grid.x) - (grid.y - top) / narrow * 0.5, 0, None) * 3
+    return np.asarray(opening * (np.abs(grid.x) < 0.62), np.float32)
 
 
 def _clothes(identity: Identity, grid: Sheet, rng: np.random.Generator) -> Array:

@@ -1,4 +1,4 @@
-"""Casting: identities drawn at random, and the surroundings of each rendering family."""
+"""Draws random identities, and for each rendering family the room, light and camera that go with them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from veridical.puppets.speech import sample_voice
 from veridical.randomness import seed_from, stream
 
 FAMILIES = ("a", "b")
-"""a: quiet rooms, soft light, long lens. b: near wide-angle camera, hard coloured light, painted shading, grain."""
+"""a: quiet rooms, soft light, long lens. b: close wide-angle camera, hard coloured light, painted shading, grain."""
 
 
 def sample_identity(seed: int, family: str = "a", *, name: str | None = None) -> Identity:
-    """Draw a person.
+    """Draw a random person.
 
     Args:
-        seed: Decides everything; the same seed in two families gives two different people.
+        seed: Determines everything; the same seed in two families gives two different people.
         family: Rendering family, `a` or `b`.
-        name: What to call the person; made of family and seed by default.
+        name: Name of the person; made of family and seed by default.
 
     Raises:
-        UsageError: when the family is not known.
+        UsageError: if the family is unknown.
     """
     if family not in FAMILIES:
         raise unknown_name("rendering family", family, FAMILIES)
@@ -49,7 +49,7 @@ def sample_identity(seed: int, family: str = "a", *, name: str | None = None) ->
 
 
 def on_another_day(identity: Identity, seed: int) -> Identity:
-    """Return the same person filmed on another occasion: other room, framing, exposure and noise, sometimes other clothes."""
+    """Return the same person filmed on another day: different framing, exposure and noise, sometimes another room or clothes."""
     rng = stream(seed, "day", identity.seed)
     studio = identity.studio
     other = STUDIOS[identity.family](seed_from(seed, "day", identity.seed))
@@ -102,19 +102,13 @@ _SKIN_TONES = np.array([[241, 205, 184], [228, 182, 152], [208, 158, 124], [178,
 _HAIR_COLOURS = np.array(
     [[28, 22, 20], [58, 40, 28], [96, 66, 42], [150, 110, 66], [196, 160, 104], [130, 62, 34], [120, 118, 116]]
 )
+_SHORT_STYLES: tuple[HairStyle, ...] = ("short", "crop", "parted", "curly", "receding", "bald")
+_LONG_STYLES: tuple[HairStyle, ...] = ("parted", "curly", "bob", "long", "short")
 _IRIS_COLOURS = np.array([[62, 38, 22], [92, 60, 32], [84, 92, 56], [76, 106, 128], [96, 108, 112]])
 _CLOTHES = np.array(
-    [
-        [40, 52, 84],
-        [120, 44, 48],
-        [60, 84, 66],
-        [190, 186, 176],
-        [48, 48, 52],
-        [96, 124, 150],
-        [168, 132, 74],
-        [110, 80, 120],
-    ]
-)
+    [[40, 52, 84], [120, 44, 48], [60, 84, 66], [190, 186, 176],
+     [48, 48, 52], [96, 124, 150], [168, 132, 74], [110, 80, 120]]
+)  # fmt: skip
 
 
 def _sample_skin(seed: int, low_voice: bool) -> Skin:
@@ -141,12 +135,8 @@ def _sample_skin(seed: int, low_voice: bool) -> Skin:
 
 def _sample_hair(seed: int, low_voice: bool, age: float, *, dark: bool) -> Hair:
     rng = stream(seed, "hair")
-    styles = (
-        ("short", "crop", "parted", "curly", "receding", "bald")
-        if low_voice
-        else ("parted", "curly", "bob", "long", "short")
-    )
-    style: HairStyle = styles[int(rng.integers(len(styles)))]  # type: ignore[assignment]
+    styles = _SHORT_STYLES if low_voice else _LONG_STYLES
+    style = styles[int(rng.integers(len(styles)))]
     colour = _HAIR_COLOURS[int(rng.integers(2 if dark else len(_HAIR_COLOURS)))] * rng.uniform(0.8, 1.2)
     grey = np.clip((age - 0.55) * 2 + rng.normal(0, 0.15), 0, 1)
     return Hair(
@@ -196,7 +186,7 @@ def _pale(rng: np.random.Generator, low: float, high: float, chroma: float) -> C
 
 
 def _studio_a(seed: int) -> Studio:
-    """A quiet room filmed with a long lens and soft light: smooth shading, little noise."""
+    """Draw a quiet room filmed with a long lens in soft light: smooth shading, little noise."""
     rng = stream(seed, "studio")
     warm = rng.uniform(-0.06, 0.06)
     power = rng.uniform(0.75, 1.0)
@@ -225,7 +215,7 @@ def _studio_a(seed: int) -> Studio:
 
 
 def _studio_b(seed: int) -> Studio:
-    """A near wide-angle camera under hard coloured light, painted shading, grain: visibly another renderer."""
+    """Draw a close wide-angle camera in hard coloured light, with painted shading and grain: visibly another renderer."""
     rng = stream(seed, "studio")
     warm = rng.uniform(-0.25, 0.25)
     power = rng.uniform(1.0, 1.35)

@@ -1,4 +1,4 @@
-"""One synthetic clip: an identity says something for an exact time."""
+"""Renders one clip: a person talks for an exact duration."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PLAIN = Scene()
 
 @dataclass(frozen=True, eq=False)
 class PuppetClip:
-    """A rendered clip and everything that is known to be true of it."""
+    """A rendered clip with its ground truth."""
 
     frames: npt.NDArray[np.uint8]
-    """(N, H, W, 3) RGB, 25 a second."""
+    """(N, H, W, 3) RGB at 25 fps."""
     samples: npt.NDArray[np.float32] | None
-    """(S,) mono, 16 kHz, in [-1, 1]; S = N / 25 * 16000. None when the scene has no sound."""
+    """(S,) mono, 16 kHz, in [-1, 1]; S = N / 25 * 16000. None if the scene has no sound."""
     truth: Truth
     performance: Performance
     phonemes: tuple[Phoneme, ...]
@@ -37,12 +37,12 @@ class PuppetClip:
 def render_clip(
     identity: Identity, seed: int, duration_s: float
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Render pictures and sound; the same identity, seed and duration give the same arrays.
+    """Render frames and sound; the same identity, seed and duration give the same arrays.
 
     Args:
         identity: Who speaks.
-        seed: Decides words, motion and noise.
-        duration_s: Length; rounded to whole frames of 1/25 s.
+        seed: Determines words, motion and noise.
+        duration_s: Length, rounded to whole frames of 1/25 s.
 
     Returns:
         Frames (N, H, W, 3) uint8 RGB at 25 fps, and samples (S,) float32 in [-1, 1] at 16 kHz.
@@ -53,10 +53,10 @@ def render_clip(
 
 
 def render_puppet(renderer: Renderer, seed: int, duration_s: float, scene: Scene = _PLAIN) -> PuppetClip:
-    """Render with a renderer that is built already, and keep the truth; see `render_clip`.
+    """Render a clip with its ground truth, using a renderer that serves for several clips; see `render_clip`.
 
     Raises:
-        UsageError: when the duration is shorter than one frame, or there is no voice.
+        UsageError: if the duration is shorter than one frame, or the speech package is missing.
     """
     num_frames = round(duration_s * FPS)
     if num_frames < 1:
@@ -65,7 +65,7 @@ def render_puppet(renderer: Renderer, seed: int, duration_s: float, scene: Scene
     own = seed_from(seed, "clip", identity.seed)
     speech = _speech(identity, num_frames / FPS, own, scene)
     performance = perform(speech.phonemes, num_frames, FPS, identity.temperament, own)
-    frames, truth = _pictures(renderer, performance, own, scene)
+    frames, truth = _frames(renderer, performance, own, scene)
     return PuppetClip(frames, speech.samples if scene.sound else None, truth, performance, speech.phonemes)
 
 
@@ -77,7 +77,7 @@ def _speech(identity: Identity, duration_s: float, seed: int, scene: Scene) -> S
     return replace(speech, samples=with_music(speech.samples, seed)) if scene.music else speech
 
 
-def _pictures(
+def _frames(
     renderer: Renderer, performance: Performance, seed: int, scene: Scene
 ) -> tuple[npt.NDArray[np.uint8], Truth]:
     identity, num_frames = renderer.identity, len(performance)
@@ -87,11 +87,9 @@ def _pictures(
     if not scene.cut or num_frames < 2:
         return frames, truth
     studio = identity.studio
-    nearer = replace(
-        studio, eye_distance_px=1.12 * studio.eye_distance_px, centre=(1 - studio.centre[0], studio.centre[1] + 0.02)
-    )
-    other, other_truth = Renderer(replace(identity, studio=nearer)).frames(
-        performance, seed, behind=behind, before=before
-    )
+    centre = (1 - studio.centre[0], studio.centre[1] + 0.02)
+    closer = replace(studio, eye_distance_px=1.12 * studio.eye_distance_px, centre=centre)
+    second = Renderer(replace(identity, studio=closer))
+    other, other_truth = second.frames(performance, seed, behind=behind, before=before)
     at = num_frames // 2
     return np.concatenate([frames[:at], other[at:]]), truth.joined_at(at, other_truth)

@@ -1,4 +1,4 @@
-"""A corpus of synthetic talking heads as video files with a manifest: all real, to be forged by others."""
+"""Writes a corpus of synthetic talking heads: video files with a manifest, all real (label 0), to be forged by `forge`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from veridical.puppets.espeak import require_speech
 from veridical.puppets.identity import Identity
 from veridical.puppets.renderer import Renderer
 from veridical.puppets.scene import Scene, SceneSettings, sample_scene
+from veridical.puppets.speech import SAMPLE_RATE_HZ
 from veridical.randomness import seed_from
 from veridical.settings import differences
 
-SAMPLE_RATE_HZ = 16_000
 _FACTS_FILE = "puppets.json"
 _PRESET = "superfast"
-"""Fast; the corpus is written again by whoever forges or plants."""
+"""Fast: forging and planting shortcuts encode the videos again anyway."""
 _RENDERER_VERSION = 3
-"""Counted up when the same seed begins to give other pictures or sound, so that a folder is never a mixture."""
+"""Raised when the same seed begins to give other frames or sound, so that a folder never mixes versions."""
 
 
 @dataclass(frozen=True)
@@ -53,33 +53,31 @@ def render_corpus(
     crf: int = 18,
     scenes: SceneSettings | None = None,
 ) -> Manifest:
-    """Render real videos of synthetic people; videos that are in the folder already are kept.
+    """Render real videos of synthetic people; videos that already exist in the folder are kept.
 
     Args:
         folder: Where `<identity>/<k>.mp4` and `manifest.parquet` go.
-        name: Of the dataset; begins every video_id and every identity.
+        name: Name of the dataset, with which every video_id and identity begins.
         num_identities: Number of people.
-        videos_per_identity: Videos of each.
-        duration_s: Of each video.
+        videos_per_identity: Videos of each person.
+        duration_s: Length of each video.
         family: Rendering family, `a` or `b`.
-        seed: Decides everything.
-        workers: Processes.
+        seed: Determines everything.
+        workers: Number of processes.
         crf: x264 quality.
         scenes: How often there is music, a second person, an occlusion, …; never by default.
 
     Returns:
-        The manifest, also written to the folder.
+        The manifest, which is also written to the folder.
 
     Raises:
-        UsageError: when the folder holds a corpus made with other settings, a number is not positive, or no voice is installed.
+        UsageError: if the folder holds a corpus made with other settings, a number is not positive, or the speech package is
+            missing.
     """
-    for label, value in (
-        ("num_identities", num_identities),
-        ("videos_per_identity", videos_per_identity),
-        ("workers", workers),
-    ):
-        if value < 1:
-            raise UsageError(f"{label} must be at least 1, got {value}")
+    counts = {"num_identities": num_identities, "videos_per_identity": videos_per_identity, "workers": workers}
+    for label, count in counts.items():
+        if count < 1:
+            raise UsageError(f"{label} must be at least 1, got {count}")
     require_speech()
     folder = Path(folder)
     scenes = scenes or SceneSettings()
@@ -120,14 +118,14 @@ def claim(path: Path, facts: Mapping[str, object]) -> None:
 
 
 def sample_person(name: str, index: int, family: str, seed: int) -> Identity:
-    """Return the person at a position of a corpus, as `render_corpus` does."""
+    """Return the person number `index` of a corpus, as `render_corpus` draws them."""
     return sample_identity(seed_from(seed, name, index), family, name=f"{name}-{index:03d}")
 
 
 def _plan(
     folder: Path, person: Identity, k: int, seed: int, duration_s: float, crf: int, scenes: SceneSettings
 ) -> _Job:
-    """Return what has to be done for the k-th video of a person; from the second on they are filmed on another day."""
+    """Return the job for the k-th video of a person, who from the second on is filmed on another day."""
     today = person if k == 0 else on_another_day(person, seed)
     path = folder / person.name / f"{k:03d}.mp4"
     return _Job(today, seed, duration_s, crf, sample_scene(scenes, seed), path)
@@ -150,13 +148,7 @@ def _renderer() -> Callable[[_Job], None]:
 def _render(job: _Job) -> None:
     clip = render_puppet(Renderer(job.identity), job.seed, job.duration_s, job.scene)
     write_video(
-        job.path,
-        clip.frames,
-        fps=FPS,
-        samples=clip.samples,
-        sample_rate_hz=SAMPLE_RATE_HZ,
-        crf=job.crf,
-        preset=_PRESET,
+        job.path, clip.frames, fps=FPS, samples=clip.samples, sample_rate_hz=SAMPLE_RATE_HZ, crf=job.crf, preset=_PRESET
     )
 
 
@@ -171,7 +163,7 @@ def _row(name: str, job: _Job) -> Video:
         audio_label=0 if job.scene.sound else None,
         identities=(person.name,),
         group=person.name,
-        attributes={**person.attributes, **_happenings(job.scene)},
+        attributes={**person.attributes, **_events(job.scene)},
         has_audio=job.scene.sound,
         duration_s=round(job.duration_s * FPS) / FPS,
         fps=float(FPS),
@@ -180,6 +172,6 @@ def _row(name: str, job: _Job) -> Video:
     )
 
 
-def _happenings(scene: Scene) -> dict[str, str]:
-    """Return an attribute for each thing that happens, so that figures can be given with and without it."""
+def _events(scene: Scene) -> dict[str, str]:
+    """Return an attribute for each event in the scene, so that metrics can be sliced by it."""
     return {name: "yes" for name in ("music", "second_person", "occlusion", "pause", "cut") if getattr(scene, name)}

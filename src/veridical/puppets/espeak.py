@@ -1,9 +1,10 @@
-"""Speech with the time of every phoneme, from the espeak-ng library that the optional package `espeakng_loader` bundles.
+"""Speech synthesis with phoneme times, by the espeak-ng library that the optional package `espeakng_loader` bundles.
 
 espeak-ng keeps hidden state between calls (vocal flutter) and draws breath noise from a generator seeded by the clock, so the
-same sentence differs from call to call. The library is therefore loaded afresh for every utterance (5 ms) and its generator is
-seeded, which makes speech a pure function of text and voice.
-espeak-ng is GPL-3.0: it is an extra, loaded at run time, and no other room needs it.
+same sentence differs from call to call. Loading the library afresh for every utterance (5 ms) and seeding its generator makes
+speech a pure function of text and voice.
+
+espeak-ng is GPL-3.0: it is an optional extra, loaded at run time, and nothing else depends on it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class EspeakVoice:
-    """How espeak-ng is to speak."""
+    """The voice settings of espeak-ng."""
 
     language: str
     """Language or accent, for example `en-us`."""
@@ -48,7 +49,7 @@ class EspeakVoice:
 
 @dataclass(frozen=True)
 class Phoneme:
-    """One phoneme and when it sounds."""
+    """One phoneme with its start and end."""
 
     symbol: str
     """espeak-ng's mnemonic without stress marks; `_` is a pause."""
@@ -74,21 +75,19 @@ class _Event(ctypes.Structure):
     )
 
 
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)  # fmt: skip
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 def speech_available() -> bool:
-    """Say whether the optional speech package is installed."""
+    """Return whether the optional speech package is installed."""
     return importlib.util.find_spec("espeakng_loader") is not None
 
 
 def require_speech() -> None:
-    """Raise an error that says what to install when the optional speech package is missing."""
+    """Raise an error that says what to install if the optional speech package is missing."""
     if not speech_available():
         raise UsageError(
-            'puppets need a voice, and espeakng_loader is not installed; run: pip install "veridical[demo]"'
+            'puppets need the package espeakng_loader for their voices; run: pip install "veridical[demo]"'
         )
 
 
@@ -96,14 +95,14 @@ def speak(text: str, voice: EspeakVoice) -> tuple[npt.NDArray[np.float32], int, 
     """Synthesise a text.
 
     Args:
-        text: English text, punctuation makes the pauses.
-        voice: How to speak.
+        text: English text; punctuation makes the pauses.
+        voice: The voice settings.
 
     Returns:
-        Samples (S,) float32 in [-1, 1], their rate in Hz, and the phonemes in time order, without gaps.
+        Samples (S,) float32 in [-1, 1], their rate in Hz, and the phonemes in order of time, without gaps.
 
     Raises:
-        UsageError: when the speech package is missing, or espeak-ng refuses the voice or the text.
+        UsageError: if the speech package is missing, or espeak-ng refuses the voice or the text.
     """
     require_speech()
     loader = importlib.import_module("espeakng_loader")
@@ -121,16 +120,14 @@ def _utter(
 ) -> tuple[npt.NDArray[np.float32], int, list[Phoneme]]:
     rate_hz = int(library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _PHONEME_EVENTS))
     if rate_hz <= 0:
-        raise UsageError(f"espeak-ng cannot start with the data in {data}; reinstall espeakng_loader")
+        raise UsageError(f"espeak-ng does not start with the data in {data}; reinstall espeakng_loader")
     chunks: list[npt.NDArray[np.int16]] = []
     marks: list[tuple[float, str]] = []
     callback = _collector(chunks, marks)
     library.espeak_SetSynthCallback(callback)
     name = f"{voice.language}+{voice.variant}"
     if library.espeak_SetVoiceByName(name.encode()) != 0:
-        raise UsageError(
-            f"espeak-ng has no voice {name!r}; use a language such as en-us and a variant such as f2 or m3"
-        )
+        raise UsageError(f"espeak-ng has no voice {name!r}; valid: a language and a variant, for example en-us+f2")
     library.espeak_SetParameter(_PARAMETER_RATE, voice.rate_wpm, 0)
     library.espeak_SetParameter(_PARAMETER_PITCH, voice.pitch, 0)
     library.espeak_SetParameter(_PARAMETER_RANGE, voice.pitch_range, 0)
@@ -139,7 +136,7 @@ def _utter(
     buffer = text.encode() + b"\0"
     failed = library.espeak_Synth(buffer, ctypes.c_size_t(len(buffer)), 0, 1, 0, _CHARACTERS_UTF8, None, None)
     if failed or not chunks:
-        raise UsageError(f"espeak-ng made no sound of the text {text[:40]!r}")
+        raise UsageError(f"espeak-ng produced no sound for the text {text[:40]!r}; give it words to say")
     samples = np.concatenate(chunks).astype(np.float32) / 32768.0
     return samples, rate_hz, _phonemes(marks, len(samples) / rate_hz)
 
@@ -169,7 +166,7 @@ def _phonemes(marks: list[tuple[float, str]], duration_s: float) -> list[Phoneme
 
 
 def _unload(library: Any) -> None:
-    """Drop the library, so that the next load starts from its initial state."""
+    """Unload the library, so that the next load starts from its initial state."""
     native = importlib.import_module("_ctypes")
     release = getattr(native, "dlclose", None) or native.FreeLibrary
     release(library._handle)

@@ -1,7 +1,7 @@
-"""What moves on the face: mouth with teeth and tongue, jaw, eyes with lids, brows, glasses; drawn frame by frame on the sheet.
+"""The moving parts of the face, drawn on the sheet frame by frame: mouth with teeth and tongue, jaw, eyes, lids, brows, glasses.
 
-Skin moves by columns: in each column, marked heights (edge of a lid, of a lip, the chin) go from where they are in this frame
-to where they are at rest, piecewise linearly between; the gap between lips or lids shows mouth or eyeball.
+Skin is deformed column by column: marked heights (edges of lids and lips, the chin) map from their place in this frame to
+their place in the neutral pose, piecewise linearly in between. The gap between lips or lids shows mouth cavity or eyeball.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _TABLE_REACH, _TABLE_SIZE = 4.0, 1025
 
 @dataclass(frozen=True)
 class MouthPose:
-    """The mouth in one frame, in eye distances where it is a length."""
+    """The mouth in one frame; lengths are in eye distances."""
 
     half_width: float
     jaw_drop: float
     open_up: float
-    """From the lip line to the edge of the upper lip, in the middle."""
+    """Distance from the lip line to the edge of the upper lip, in the middle."""
     open_down: float
     upper_scale: float
-    """Thickness of the upper lip relative to rest."""
+    """Thickness of the upper lip relative to the neutral pose."""
     lower_scale: float
     smile: float
     tongue: float
@@ -48,7 +48,7 @@ class MouthPose:
         upper: float,
         smile: float,
     ) -> MouthPose:
-        """Turn viseme channels into lengths."""
+        """Convert viseme channels to lengths."""
         free = 1 - min(press, 1.0)
         stretch = 0.13 * spread if spread > 0 else 0.34 * spread
         drop = 0.30 * max(jaw, 0.0)
@@ -70,14 +70,14 @@ class EyePose:
     """Both eyes in one frame."""
 
     lid: float
-    """1 open to 0 shut."""
+    """1 open to 0 closed."""
     gaze: tuple[float, float]
     brow: float
     squint: float
 
 
 class _Region:
-    """A rectangle of the sheet with its coordinates."""
+    """A rectangle of the sheet with its texel coordinates."""
 
     def __init__(self, x0: float, x1: float, y0: float, y1: float) -> None:
         columns = [round((value + X_MAX) * DENSITY) for value in (x0, x1)]
@@ -90,7 +90,7 @@ class _Region:
 
 
 def _map_columns(y: Array, now: Sequence[Array | float], rest: Sequence[Array | float]) -> Array:
-    """Map heights piecewise linearly: `now[i]` goes to `rest[i]`; outside the marks heights are shifted."""
+    """Map heights piecewise linearly from `now[i]` to `rest[i]`; beyond the outermost marks they are shifted."""
     result = np.minimum(y - now[0], 0) + rest[0]
     for index in range(len(now) - 1):
         gap = np.maximum(now[index + 1] - now[index], 1e-3)
@@ -99,21 +99,18 @@ def _map_columns(y: Array, now: Sequence[Array | float], rest: Sequence[Array | 
 
 
 def _fetch(texture: Array, x: Array, y: Array) -> Array:
-    return np.asarray(
-        cv2.remap(
-            texture, (x + X_MAX) * DENSITY, (y + Y_MAX) * DENSITY, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        ),
-        np.float32,
-    )
+    columns, rows = (x + X_MAX) * DENSITY, (y + Y_MAX) * DENSITY
+    fetched = cv2.remap(texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(fetched, np.float32)
 
 
 def _over(paint: Array, colour: Array, weight: Array) -> None:
-    """Blend a colour into the first three channels."""
+    """Blend a colour into the first three channels, in place."""
     paint[..., :3] += (colour - paint[..., :3]) * weight[..., None]
 
 
 class Mouth:
-    """Draws the lower face of one identity."""
+    """Draws the lower face of one person."""
 
     def __init__(self, identity: Identity) -> None:
         shape = identity.shape
@@ -128,7 +125,7 @@ class Mouth:
         self._gum = np.asarray(identity.skin.lip_colour, np.float32) * 0.5 + np.array([0.12, 0.02, 0.02], np.float32)
 
     def draw(self, rest: HeadTexture, paint: Array, surface: Array, pose: MouthPose) -> None:
-        """Redraw the region in `paint` and `surface` for a pose."""
+        """Draw the lower face in a pose onto `paint` and `surface`."""
         region, shape = self._region, self.shape
         u = region.x[:1] / pose.half_width
         edges = lip_edges(shape, pose, u)
@@ -146,20 +143,18 @@ class Mouth:
         self._draw_inside(paint[self._inner.slices], surface[self._inner.slices], pose)
 
     def _profiles_at(self, rest_x: Array) -> Array:
-        """Look up seam, upper and lower lip (H, W, 3) at rest."""
+        """Return lip line, upper and lower lip (H, W, 3) in the neutral pose, from a table."""
         column = (rest_x / self.shape.mouth_half_width + _TABLE_REACH) * ((_TABLE_SIZE - 1) / (2 * _TABLE_REACH))
         row = np.zeros_like(column)
-        return np.asarray(
-            cv2.remap(self._profiles, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
-        )
+        profiles = cv2.remap(self._profiles, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(profiles, np.float32)
 
     def _rest_x(self, pose: MouthPose) -> Array:
-        """Undo the widening of the mouth, which fades out towards the cheeks, nose and chin."""
+        """Return the neutral x of each texel: undo the widening of the mouth, which fades out towards cheeks, nose and chin."""
         x, half, rest_half, far = self._region.x, pose.half_width, self.shape.mouth_half_width, 1.0
         size = np.abs(x)
-        outer = (
-            rest_half + (np.minimum(size, far) - half) * ((far - rest_half) / (far - half)) + np.maximum(size - far, 0)
-        )
+        stretch = (far - rest_half) / (far - half)
+        outer = rest_half + (np.minimum(size, far) - half) * stretch + np.maximum(size - far, 0)
         moved = np.sign(x) * np.where(size < half, size * (rest_half / half), outer)
         return np.asarray(x + (moved - x) * self._width_weight, np.float32)
 
@@ -181,7 +176,7 @@ class Mouth:
         surface[..., 1] += inside * 0.1
 
     def _cavity(self, pose: MouthPose, x: Array, y: Array, u: Array, top: Array, bottom: Array) -> Array:
-        """Return the colour inside the mouth: dark throat, tongue, lower and upper teeth."""
+        """Return the colours inside the mouth: dark throat, tongue, lower and upper teeth."""
         shape = self.shape
         colour = np.broadcast_to(np.array([0.05, 0.012, 0.012], np.float32), (*y.shape, 3)).copy()
         depth = np.clip(1 - np.abs(u), 0, 1) ** 0.5
@@ -201,7 +196,7 @@ class Mouth:
 
 
 def lip_edges(shape: FaceShape, pose: MouthPose, u: Array) -> tuple[Array, Array, Array, Array]:
-    """Return outer upper, inner upper, inner lower and outer lower edge (y) for u = -1 to 1 across the mouth of this pose."""
+    """Return the lips' edges (y): outer upper, inner upper, inner lower, outer lower; u runs from -1 to 1 across the mouth."""
     seam, upper, lower = lip_profiles(shape, u)
     inside = np.clip(1 - u * u, 0, 1)
     line = shape.mouth_y + seam - pose.smile * 0.075 * np.minimum(u * u, 1.4) + 0.02 * pose.smile
@@ -212,7 +207,7 @@ def lip_edges(shape: FaceShape, pose: MouthPose, u: Array) -> tuple[Array, Array
 
 
 class Eyes:
-    """Draws eyes, lids and brows of one identity."""
+    """Draws the eyes, lids and brows of one person."""
 
     def __init__(self, identity: Identity) -> None:
         self.shape = identity.shape
@@ -222,12 +217,11 @@ class Eyes:
         self._skin = np.asarray(identity.skin.colour, np.float32)
 
     def draw(self, rest: HeadTexture, paint: Array, surface: Array, pose: EyePose) -> None:
-        """Redraw both eyes in `paint` and `surface` for a pose."""
+        """Draw both eyes in a pose onto `paint` and `surface`."""
         for side, region in self._regions.items():
             fade = 1 - smoothstep(np.abs(region.x[:1] - side * 0.5), 0.28, 0.42)
-            top, bottom, shut = lid_edges(
-                self.shape, pose, (region.x[:1] - side * 0.5) / self.shape.eye_half_width, side
-            )
+            across = (region.x[:1] - side * 0.5) / self.shape.eye_half_width
+            top, bottom, shut = lid_edges(self.shape, pose, across, side)
             brow_y = self.shape.brow_y
             now = (-0.85, brow_y - 0.10 * pose.brow * fade, top, bottom, 0.34)
             rest_y = _map_columns(region.y, now, (-0.85, brow_y, shut, shut, 0.34))
@@ -246,9 +240,8 @@ class Eyes:
         sharp = DENSITY * 0.9
         inside = np.clip((y - top) * sharp + 0.3, 0, 1) * np.clip((bottom - y) * sharp + 0.3, 0, 1) * (np.abs(u) < 1)
         _over(paint, self._eyeball(x, y, pose, side, top), inside)
-        lash = np.exp(-(((y - top + 0.004) / (0.013 + 0.012 * self.extras.lashes)) ** 2)) * np.clip(
-            (1.12 - np.abs(u)) * 6, 0, 1
-        )
+        lash = np.exp(-(((y - top + 0.004) / (0.013 + 0.012 * self.extras.lashes)) ** 2))
+        lash = lash * np.clip((1.12 - np.abs(u)) * 6, 0, 1)
         paint[..., :3] *= (1 - (0.5 + 0.4 * self.extras.lashes) * lash)[..., None]
         rim = np.exp(-(((y - bottom - 0.01) / 0.014) ** 2)) * np.clip((1.05 - np.abs(u)) * 6, 0, 1)
         paint[..., :3] *= (1 - 0.25 * rim)[..., None]
@@ -258,7 +251,7 @@ class Eyes:
         surface[..., 3] += (0.12 - surface[..., 3]) * wet
 
     def _eyeball(self, x: Array, y: Array, pose: EyePose, side: int, top: Array) -> Array:
-        """Return the colour of sclera, iris and pupil with the shadow of the lid and a catchlight."""
+        """Return the colours of sclera, iris and pupil, with the shadow of the lid and a catchlight."""
         centre_x, centre_y = 0.085 * pose.gaze[0], 0.05 * pose.gaze[1] - 0.01
         radius = np.hypot(x - centre_x, y - centre_y)
         white = np.array([0.42, 0.385, 0.37], np.float32) * np.clip(1.08 - 1.3 * np.abs(x)[..., None], 0.5, 1)
@@ -275,7 +268,7 @@ class Eyes:
 
 
 def lid_edges(shape: FaceShape, pose: EyePose, u: Array, side: int) -> tuple[Array, Array, Array]:
-    """Return upper edge, lower edge and closing line (y) of the lids for u = -1 to 1; side -1 is left in the picture."""
+    """Return upper edge, lower edge and closing line (y) of the lids for u = -1 to 1; side -1 is left in the frame."""
     inside = np.clip(1 - u * u, 0, 1)
     tilt = -shape.eye_tilt * side * np.clip(u, -1.2, 1.2)
     shut = 0.035 * inside + tilt
@@ -287,7 +280,7 @@ def lid_edges(shape: FaceShape, pose: EyePose, u: Array, side: int) -> tuple[Arr
 
 
 class Glasses:
-    """Paints glasses over the finished eyes; does nothing for identities without."""
+    """Paints glasses over the finished eyes; does nothing for people without."""
 
     def __init__(self, identity: Identity, grid: Sheet) -> None:
         kind = identity.extras.glasses
@@ -296,19 +289,13 @@ class Glasses:
             return
         power = {"round": 2.0, "square": 5.0, "rimless": 3.0}[kind]
         radius = {"round": (0.36, 0.33), "square": (0.38, 0.28), "rimless": (0.37, 0.27)}[kind]
-        distance = (
-            np.maximum((np.abs(np.abs(grid.x) - 0.5) / radius[0]), 0) ** power
-            + (np.abs(grid.y - 0.06) / radius[1]) ** power
-        )
-        distance = distance ** (1 / power)
+        across, along = np.abs(np.abs(grid.x) - 0.5) / radius[0], np.abs(grid.y - 0.06) / radius[1]
+        distance = (across**power + along**power) ** (1 / power)
         thick = {"round": 0.05, "square": 0.075, "rimless": 0.025}[kind]
         frame = np.exp(-(((distance - 1) / thick) ** 4))
         bridge = np.exp(-(((grid.y + 0.02 + 0.1 * (0.1 - np.abs(grid.x))) / 0.025) ** 4)) * (np.abs(grid.x) < 0.15)
-        temple = (
-            np.exp(-(((grid.y + 0.05) / 0.03) ** 4))
-            * (np.abs(grid.x) > 0.86)
-            * (np.abs(grid.x) < identity.shape.half_width)
-        )
+        beside = (np.abs(grid.x) > 0.86) & (np.abs(grid.x) < identity.shape.half_width)
+        temple = np.exp(-(((grid.y + 0.05) / 0.03) ** 4)) * beside
         opaque = np.clip(np.maximum(np.maximum(frame, bridge), temple), 0, 1) * (0.95 if kind != "rimless" else 0.6)
         streak = np.exp(-(((grid.x - np.sign(grid.x) * 0.42 + 0.5 * grid.y) / 0.05) ** 2)) * (distance < 0.95) * 0.10
         window = (slice(int((Y_MAX - 0.5) * DENSITY), int((Y_MAX + 0.6) * DENSITY)), slice(None))
@@ -316,7 +303,7 @@ class Glasses:
         self._parts = (window, opaque[window].astype(np.float32), streak[window].astype(np.float32), colour)
 
     def draw(self, paint: Array, surface: Array) -> None:
-        """Paint over `paint` and `surface`."""
+        """Draw the glasses onto `paint` and `surface`."""
         if self._parts is None:
             return
         window, opaque, streak, colour = self._parts

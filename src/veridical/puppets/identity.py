@@ -1,13 +1,13 @@
-"""Who a puppet is: everything that stays the same over the videos of one person.
+"""Who a puppet is: everything that stays the same across the videos of one person.
 
-Lengths are in units of the distance between the eyes (63 mm in people); the origin is between the eyes, y points down.
-Colours are linear RGB in 0 to 1.
+Lengths are in eye distances (63 mm in people); the origin is between the eyes, y points down. Colours are linear RGB from
+0 to 1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from veridical.puppets.speech import LOW_VARIANTS, Voice
 
 Colour = tuple[float, float, float]
 HairStyle = Literal["short", "crop", "parted", "curly", "bob", "long", "receding", "bald"]
-HAIR_STYLES: tuple[HairStyle, ...] = get_args(HairStyle)
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,9 @@ class FaceShape:
     """Geometry of the head."""
 
     half_width: float
-    """At the cheekbones."""
+    """Half the width at the cheekbones."""
     jaw_power: float
-    """1.8 pointed to 3.2 square."""
+    """Shape of the jaw, 1.8 pointed to 3.2 square."""
     chin_y: float
     crown_y: float
     depth: float
@@ -37,7 +36,7 @@ class FaceShape:
     mouth_y: float
     mouth_half_width: float
     upper_lip: float
-    """Thickness."""
+    """Thickness of the upper lip."""
     lower_lip: float
     eye_half_width: float
     eye_opening: float
@@ -49,7 +48,7 @@ class FaceShape:
     cheeks: float
     """Fullness, -1 to 1."""
     age: float
-    """0 young to 1 old: folds, bags, wrinkles."""
+    """0 young to 1 old: folds, bags under the eyes, wrinkles."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +93,10 @@ class Extras:
 
 @dataclass(frozen=True)
 class Studio:
-    """Light, background and camera of one identity."""
+    """Light, background and camera."""
 
     key_direction: tuple[float, float, float]
-    """Unit vector from the face to the light; z points to the camera."""
+    """Unit vector from the face to the key light; z points to the camera."""
     key: Colour
     ambient: Colour
     rim: float
@@ -109,26 +108,26 @@ class Studio:
     height: int
     eye_distance_px: float
     centre: tuple[float, float]
-    """Place of the point between the eyes, in shares of width and height."""
+    """Position of the point between the eyes, in shares of width and height."""
     perspective: float
-    """0 long lens to .3 wide angle from near."""
+    """0 long lens to .3 wide-angle lens up close."""
     exposure: float
     gamma: float
     tint: Colour
     sharpness_px: float
-    """Standard deviation of the lens blur, pixels."""
+    """Standard deviation of the lens blur, in pixels."""
     noise: float
-    """Standard deviation of the sensor noise at mid grey, 8-bit levels."""
+    """Standard deviation of the sensor noise at mid grey, in 8-bit levels."""
     vignette: float
     posterise: float
     """0 smooth shading to 1 painted steps."""
     room_seed: int
-    """Decides the details of the background."""
+    """Determines the details of the background."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One person with the surroundings in which they are filmed."""
+    """One person, and the studio in which they are filmed."""
 
     name: str
     seed: int
@@ -143,7 +142,7 @@ class Identity:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What a manifest records about the person."""
+        """The person's attributes as recorded in a manifest."""
         tone = float(np.mean(self.skin.colour))
         return {
             "family": self.family,

@@ -1,4 +1,4 @@
-"""How a puppet moves besides its mouth: head, blinks, gaze and brows, partly in step with the stress of the speech."""
+"""The motion of a talking face: mouth, head, blinks, gaze and brows, partly in step with the stress of the speech."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from veridical.randomness import stream
 
 @dataclass(frozen=True)
 class Temperament:
-    """How lively somebody moves and articulates."""
+    """How lively a person moves and articulates."""
 
     head: float
     """Scale of the head motion, about 1."""
@@ -29,20 +29,20 @@ class Temperament:
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """What the face does, frame by frame; arrays are (N,) float32 unless said otherwise."""
+    """What the face does, frame by frame; arrays are (N,) float32 unless noted otherwise."""
 
     mouth: MouthTrack
     smile: npt.NDArray[np.float32]
     yaw: npt.NDArray[np.float32]
-    """Radians, positive turns the face to the right of the picture."""
+    """Radians, positive turns the face to the right of the frame."""
     pitch: npt.NDArray[np.float32]
     """Radians, positive nods downwards."""
     roll: npt.NDArray[np.float32]
-    """Radians, positive tilts clockwise in the picture."""
+    """Radians, positive tilts clockwise in the frame."""
     shift: npt.NDArray[np.float32]
-    """(N, 2) x, y of the head in units of the eye distance."""
+    """(N, 2) x, y of the head in eye distances."""
     blink: npt.NDArray[np.float32]
-    """0 open to 1 shut."""
+    """0 open to 1 closed."""
     gaze: npt.NDArray[np.float32]
     """(N, 2) x, y, in -1 to 1."""
     brow: npt.NDArray[np.float32]
@@ -55,7 +55,7 @@ class Performance:
 def perform(
     phonemes: Sequence[Phoneme], num_frames: int, fps: float, temperament: Temperament, seed: int
 ) -> Performance:
-    """Return the motion for a stretch of speech; a frame shows the middle of its exposure."""
+    """Return the motion that accompanies speech; each frame shows the middle of its time span."""
     times_s = np.asarray((np.arange(num_frames) + 0.5) / fps, np.float64)
     stress = _stress(phonemes, times_s)
     head = temperament.head
@@ -76,7 +76,7 @@ def perform(
 
 
 def _wander(seed: int, name: str, num_frames: int, fps: float) -> npt.NDArray[np.float64]:
-    """Smooth random motion of about unit size: a slow drift and a quicker sway."""
+    """Return smooth random motion of about unit size: a slow drift and a quicker sway."""
     rng = stream(seed, "wander", name)
     margin = int(4 * fps)
     slow = gaussian_filter1d(rng.standard_normal(num_frames + 2 * margin), 0.8 * fps)
@@ -86,7 +86,7 @@ def _wander(seed: int, name: str, num_frames: int, fps: float) -> npt.NDArray[np
 
 
 def _stress(phonemes: Sequence[Phoneme], times_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return 0 to about 1 per frame, high around stressed vowels."""
+    """Return the stress of the speech per frame, 0 to about 1, high around stressed vowels."""
     stress = np.zeros(len(times_s))
     for item in phonemes:
         if item.stressed:
@@ -108,7 +108,7 @@ def _blinks(seed: int, times_s: npt.NDArray[np.float64], per_minute: float) -> n
 
 
 def _gaze(seed: int, times_s: npt.NDArray[np.float64], yaw: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Fixations with saccades between them; the eyes turn against the head, as they do when looking at somebody."""
+    """Return fixations with saccades in between; the eyes counter-rotate, as when fixating something while the head turns."""
     rng = stream(seed, "gaze")
     gaze = np.zeros((len(times_s), 2))
     time_s = 0.0

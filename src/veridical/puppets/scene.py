@@ -1,4 +1,4 @@
-"""What can go on around a talking puppet: music, a second person, something in front of the face, a long pause, a cut."""
+"""Events around a talking puppet: music, a second person, an occlusion of the face, a long pause, a cut."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from veridical.puppets.casting import sample_identity
 from veridical.puppets.identity import Identity, linear
 from veridical.puppets.motion import perform
 from veridical.puppets.renderer import Layer, Renderer
-from veridical.puppets.speech import SAMPLE_RATE_HZ
+from veridical.puppets.speech import SAMPLE_RATE_HZ, rms
 from veridical.randomness import seed_from, stream
 from veridical.settings import Settings
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What goes on in one clip; the default is one person who talks and nothing else."""
+    """The events of one clip; by default one person talks and nothing else happens."""
 
     music: bool = False
     second_person: bool = False
-    """Somebody silent in the background, with a smaller face."""
+    """A silent person in the background, with a smaller face."""
     occlusion: bool = False
     """A microphone or a hand passes in front of the lower face."""
     pause: bool = False
@@ -38,7 +38,7 @@ class Scene:
 
 
 class SceneSettings(Settings):
-    """How often things happen, as shares of the videos."""
+    """How often each event happens, as a share of the videos."""
 
     music: float = Field(default=0.0, ge=0, le=1)
     """Share of videos with music behind the speech."""
@@ -55,14 +55,14 @@ class SceneSettings(Settings):
 
 
 def sample_scene(settings: SceneSettings, seed: int) -> Scene:
-    """Draw what happens in one clip."""
+    """Draw the events of one clip."""
     names = ("music", "second_person", "occlusion", "pause", "cut")
     happens = {name: bool(stream(seed, "scene", name).random() < getattr(settings, name)) for name in names}
     return Scene(**happens, sound=bool(stream(seed, "scene", "no_sound").random() >= settings.no_sound))
 
 
 def music(num_samples: int, seed: int) -> npt.NDArray[np.float32]:
-    """Return a plucked arpeggio over chords, (S,) at 16 kHz with a root mean square of 1."""
+    """Return a plucked arpeggio over chords, (S,) at 16 kHz with an RMS level of 1."""
     rng = stream(seed, "music")
     track = np.zeros(num_samples + SAMPLE_RATE_HZ)
     root_hz = 110.0 * 2 ** (float(rng.integers(0, 12)) / 12)
@@ -77,17 +77,17 @@ def music(num_samples: int, seed: int) -> npt.NDArray[np.float32]:
         tone = sum(np.sin(2 * np.pi * pitch_hz * k * time_s) / k**1.5 for k in range(1, 6))
         track[start : start + SAMPLE_RATE_HZ] += np.asarray(tone) * np.exp(-time_s * 4)
     played = track[:num_samples]
-    return np.asarray(played / max(float(np.sqrt(np.mean(played**2))), 1e-9), np.float32)
+    return np.asarray(played / max(rms(played), 1e-9), np.float32)
 
 
 def with_music(samples: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:
-    """Return the sound with music 10 to 18 dB below it."""
-    level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-float(stream(seed, "music level").uniform(10, 18)) / 20)
+    """Return the speech with music 10 to 18 dB below it."""
+    level = rms(samples) * 10 ** (-float(stream(seed, "music level").uniform(10, 18)) / 20)
     return np.asarray(np.tanh(samples + level * music(len(samples), seed)), np.float32)
 
 
 def companion(identity: Identity, num_frames: int, fps: float, seed: int) -> Layer:
-    """Return a layer that shows a second, silent person, smaller and to one side, in the same light."""
+    """Return a layer with a second, silent person, smaller and to one side, in the same light."""
     side = float(stream(seed, "companion").choice([-1, 1]))
     other = sample_identity(seed_from(seed, "companion", identity.seed), identity.family)
     studio = identity.studio
@@ -149,9 +149,8 @@ def _hand(unit_px: float, identity: Identity) -> Array:
     shade = 0.45 + 0.4 * np.sqrt(np.clip(field, 0, 1)) - 0.1 * grid.x
     colour = np.asarray(identity.skin.colour, np.float32) * shade[..., None]
     sleeve = (grid.y > 2.5)[..., None]
-    return _premultiplied(
-        np.where(sleeve, np.asarray(linear((60, 60, 66)), np.float32), colour), anatomy.coverage(field, unit_px)
-    )
+    colour = np.where(sleeve, np.asarray(linear((60, 60, 66)), np.float32), colour)
+    return _premultiplied(colour, anatomy.coverage(field, unit_px))
 
 
 def _premultiplied(colour: Array, cover: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The painted head at rest: skin, lips, brows, beard, ears and hair as textures on the sheet of `anatomy`."""
+"""Paints the head in the neutral pose: skin, lips, brows, beard, ears and hair as textures on the sheet of `anatomy`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from veridical.randomness import stream
 
 @dataclass(frozen=True, eq=False)
 class HeadTexture:
-    """The head at rest, eyes and mouth shut."""
+    """The head in the neutral pose, with eyes and mouth closed."""
 
     paint: Array
-    """(H, W, 4) linear RGB, hollows darkened, and coverage."""
+    """(H, W, 4) linear RGB with hollows darkened, and coverage."""
     surface: Array
     """(H, W, 4) normal x, normal y, share of the key light that arrives, shine."""
     geometry: Array
@@ -26,7 +26,7 @@ class HeadTexture:
 
 
 def paint_head(identity: Identity, grid: Sheet) -> HeadTexture:
-    """Return the textures of a head at rest."""
+    """Return the textures of a head in the neutral pose."""
     shape, skin = identity.shape, identity.skin
     rng = stream(identity.seed, "paint")
     height = anatomy.relief(grid, shape, rng)
@@ -52,10 +52,9 @@ def paint_head(identity: Identity, grid: Sheet) -> HeadTexture:
         normal_x, normal_y = normal_x + (hair_x - normal_x) * mask, normal_y + (hair_y - normal_y) * mask
         height = height + (hair_height - height) * cv2.GaussianBlur(mask, (0, 0), 2)
         shine = shine * (1 - mask) + 0.2 * mask
-    softness = 0.5 - 0.4 * identity.studio.hardness
-    lit = 1 - (1 - anatomy.cast_shadow(height, identity.studio.key_direction, softness)) * (
-        0.4 + 0.5 * identity.studio.hardness
-    )
+    hardness = identity.studio.hardness
+    shadow = 1 - anatomy.cast_shadow(height, identity.studio.key_direction, 0.5 - 0.4 * hardness)
+    lit = 1 - shadow * (0.4 + 0.5 * hardness)
     paint = np.dstack([np.clip(colour, 0.002, 1), cover]).astype(np.float32)
     surface = np.dstack([normal_x, normal_y, lit, np.clip(shine, 0, 1)]).astype(np.float32)
     return HeadTexture(paint, surface, anatomy.geometry(grid, shape))
@@ -64,9 +63,8 @@ def paint_head(identity: Identity, grid: Sheet) -> HeadTexture:
 def _skin_colour(identity: Identity, grid: Sheet, rng: np.random.Generator) -> Array:
     shape, skin = identity.shape, identity.skin
     size = grid.x.shape
-    tone = 1 + skin.mottling * (
-        anatomy.noise(rng, size, 9) + 0.7 * anatomy.noise(rng, size, 25) + 0.5 * anatomy.noise(rng, size, 90)
-    )
+    mottles = anatomy.noise(rng, size, 9) + 0.7 * anatomy.noise(rng, size, 25) + 0.5 * anatomy.noise(rng, size, 90)
+    tone = 1 + skin.mottling * mottles
     colour = np.asarray(skin.colour, np.float32) * tone[..., None]
     red = 0.9 * bump(grid, 0.62, 0.5, 0.3, 0.25, pair=True) + bump(grid, 0, shape.nose_y, 0.22, 0.15)
     red = red + 0.5 * bump(grid, 0, shape.chin_y - 0.2, 0.3, 0.2) + 0.35 * anatomy.noise(rng, size, 14) * red
@@ -87,7 +85,7 @@ def _moles(grid: Sheet, colour: Array, rng: np.random.Generator) -> None:
 
 
 def lip_profiles(shape: FaceShape, u: Array) -> tuple[Array, Array, Array]:
-    """Return, for u = -1 to 1 across the mouth: offset of the lip line, thickness of the upper lip and of the lower lip."""
+    """Return the offset of the lip line and the thickness of upper and lower lip, for u = -1 to 1 across the mouth."""
     inside = np.clip(1 - u * u, 0, 1)
     seam = 0.012 * np.cos(np.pi * np.clip(u, -1, 1) * 2) * inside
     bow = 1 - 0.28 * np.exp(-((u / 0.16) ** 2)) + 0.1 * np.exp(-(((np.abs(u) - 0.3) / 0.18) ** 2))
@@ -97,7 +95,7 @@ def lip_profiles(shape: FaceShape, u: Array) -> tuple[Array, Array, Array]:
 
 
 def _lips(identity: Identity, grid: Sheet, colour: Array, height: Array, shine: Array) -> None:
-    """Paint the lips into colour, height and shine."""
+    """Paint the lips onto colour, height and shine, in place."""
     shape, skin = identity.shape, identity.skin
     u = grid.x / shape.mouth_half_width
     seam, upper, lower = lip_profiles(shape, u)
@@ -128,15 +126,13 @@ def _brows_and_beard(identity: Identity, grid: Sheet, colour: Array, rng: np.ran
     thickness = shape.brow_thickness * np.clip(1.15 - 0.9 * (side + 0.3), 0.25, 1.2)
     strands = anatomy.noise(rng, grid.x.shape, 230)
     hairs = np.asarray(cv2.resize(rng.standard_normal((70, 300)).astype(np.float32), grid.x.shape[::-1]), np.float32)
-    brow = (
-        np.exp(-(((grid.y - line) / thickness) ** 4))
-        * smoothstep(side, -0.36, -0.26)
-        * (1 - smoothstep(side, 0.28, 0.42))
-    )
+    ends = smoothstep(side, -0.36, -0.26), 1 - smoothstep(side, 0.28, 0.42)
+    brow = np.exp(-(((grid.y - line) / thickness) ** 4)) * ends[0] * ends[1]
     _mix(colour, hair, np.clip(brow * (0.78 + 0.22 * hairs), 0, 0.95))
-    jaw = smoothstep(grid.y, 0.55, 1.0) * (
-        smoothstep(np.abs(grid.x), 0.3, 0.6) + smoothstep(grid.y, shape.mouth_y + 0.16, shape.mouth_y + 0.26)
+    cheeks_and_chin = smoothstep(np.abs(grid.x), 0.3, 0.6) + smoothstep(
+        grid.y, shape.mouth_y + 0.16, shape.mouth_y + 0.26
     )
+    jaw = smoothstep(grid.y, 0.55, 1.0) * cheeks_and_chin
     lip_free = 1 - np.clip(1.6 * bump(grid, 0, shape.mouth_y, shape.mouth_half_width * 0.95, 0.13), 0, 1)
     beard = np.clip(jaw, 0, 1) * skin.stubble
     above = bump(grid, 0, shape.mouth_y - 0.2, 0.42, 0.09) * max(skin.moustache, skin.stubble * 0.7)
@@ -149,7 +145,7 @@ def _mix(colour: Array, other: Array, weight: Array) -> None:
 
 
 def _ears(identity: Identity, grid: Sheet, colour: Array, height: Array) -> Array:
-    """Paint the ears where the face ends and return their coverage."""
+    """Paint the ears beside the face, in place, and return their coverage."""
     shape = identity.shape
     centre = shape.half_width * 0.97 + 0.06
     field = 1 - ((np.abs(grid.x) - centre - 0.05 * (0.2 - grid.y)) / 0.16) ** 2 - ((grid.y - 0.2) / 0.4) ** 2
@@ -163,7 +159,7 @@ def _ears(identity: Identity, grid: Sheet, colour: Array, height: Array) -> Arra
 
 
 def _hair(identity: Identity, grid: Sheet, rng: np.random.Generator) -> tuple[Array, Array, Array] | None:
-    """Return mask, colour and height of the hair in front of the head, None when there is none."""
+    """Return mask, colour and height of the hair in front of the head; None for bald people."""
     hair, shape = identity.hair, identity.shape
     if hair.style == "bald":
         return None
@@ -180,7 +176,7 @@ def _hair(identity: Identity, grid: Sheet, rng: np.random.Generator) -> tuple[Ar
 
 
 def _hair_outline(hair: Hair, grid: Sheet, shape: FaceShape) -> Array:
-    """Positive inside the outer silhouette of the hair."""
+    """Return a field that is positive inside the outer silhouette of the hair."""
     grow = hair.volume
     skull = anatomy.head_field(grid, shape, grow)
     if hair.style in ("bob", "long"):
@@ -193,7 +189,7 @@ def _hair_outline(hair: Hair, grid: Sheet, shape: FaceShape) -> Array:
 
 
 def _face_opening(hair: Hair, grid: Sheet, shape: FaceShape) -> Array:
-    """Positive where the face shows."""
+    """Return a field that is positive where the face shows."""
     middle = hair.hairline_y - (0.3 if hair.style == "receding" else 0.0)
     line = np.full_like(grid.x, middle)
     if hair.style in ("parted", "bob", "long"):
@@ -216,20 +212,14 @@ def _strands(hair: Hair, grid: Sheet, rng: np.random.Generator) -> tuple[Array, 
         angle = np.arctan2(grid.x - start_x, grid.y + 1.9) + 0.05 * anatomy.noise(rng, grid.x.shape, 6)
         radius = np.hypot(grid.x - start_x, grid.y + 1.9)
         table = anatomy.noise(rng, (24, 512), 24)
-        fibres = cv2.remap(
-            table,
-            ((angle / np.pi + 1) * 255.5).astype(np.float32),
-            (radius * 4).astype(np.float32),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
-        )
-    shade = np.exp((0.16 if hair.style == "curly" else 0.28) * fibres) * (
-        1 + 0.12 * anatomy.noise(rng, grid.x.shape, 5)
-    )
+        columns, rows = ((angle / np.pi + 1) * 255.5).astype(np.float32), (radius * 4).astype(np.float32)
+        fibres = cv2.remap(table, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    shade = np.exp((0.16 if hair.style == "curly" else 0.28) * fibres)
+    shade = shade * (1 + 0.12 * anatomy.noise(rng, grid.x.shape, 5))
     colour = np.asarray(hair.colour, np.float32) * shade[..., None]
     return np.asarray(colour, np.float32), np.asarray(fibres, np.float32)
 
 
 def back_hair_colour(hair: Hair) -> Colour:
-    """Return the colour of hair in the shade, behind the neck."""
+    """Return the colour of the shaded hair behind the neck."""
     return (hair.colour[0] * 0.45, hair.colour[1] * 0.45, hair.colour[2] * 0.45)

@@ -1,4 +1,4 @@
-"""What the renderer knows to be true of its pictures: landmarks in pixels and how far the mouth is open."""
+"""The ground truth of rendered frames: landmarks in pixels and how far the mouth is open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACROSS = np.linspace(-1, 1, 11, dtype=np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """True landmarks of N frames, (x, y) in pixels; left and right as seen in the picture."""
+    """True landmarks of N frames, (x, y) in pixels; left and right as seen in the frame."""
 
     five: npt.NDArray[np.float32]
     """(N, 5, 2) left eye, right eye, nose, left and right mouth corner."""
@@ -29,34 +29,32 @@ class Truth:
     right_eye: npt.NDArray[np.float32]
     """(N, 22, 2) likewise."""
     outline: npt.NDArray[np.float32]
-    """(N, 21, 2) edge of the face from the left temple over the chin to the right temple."""
+    """(N, 21, 2) edge of the face from the left temple around the chin to the right temple."""
     mouth_opening: npt.NDArray[np.float32]
-    """(N,) gap between the lips in the middle, in eye distances."""
+    """(N,) gap between the lips at the middle of the mouth, in eye distances."""
 
     @classmethod
     def one(cls, points: Mapping[str, npt.NDArray[np.float32]], mouth: MouthPose) -> Truth:
-        """Wrap the points of one frame."""
+        """Build the ground truth of a single frame."""
         opening = np.array([mouth.open_up + mouth.open_down], np.float32)
         return cls(**{name: values[None] for name, values in points.items()}, mouth_opening=opening)
 
     @classmethod
     def stack(cls, truths: Sequence[Truth]) -> Truth:
-        """Join frames in time order."""
-        return cls(
-            **{item.name: np.concatenate([getattr(truth, item.name) for truth in truths]) for item in fields(cls)}
-        )
+        """Concatenate frames in order of time."""
+        names = [item.name for item in fields(cls)]
+        return cls(**{name: np.concatenate([getattr(truth, name) for truth in truths]) for name in names})
 
     def joined_at(self, index: int, other: Truth) -> Truth:
-        """Return this truth before a frame and the other one from there on."""
-        parts = {
-            item.name: np.concatenate([getattr(self, item.name)[:index], getattr(other, item.name)[index:]])
-            for item in fields(self)
-        }
-        return Truth(**parts)
+        """Return this ground truth up to frame `index` (exclusive) and the other one from there on."""
+        names = [item.name for item in fields(self)]
+        return Truth(
+            **{name: np.concatenate([getattr(self, name)[:index], getattr(other, name)[index:]]) for name in names}
+        )
 
 
 def sheet_landmarks(shape: FaceShape, mouth: MouthPose, eyes: EyePose) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the landmarks on the sheet, in eye distances, under the names of `Truth`."""
+    """Return the landmarks on the sheet, in eye distances, named as in `Truth`."""
     outer_top, inner_top, inner_bottom, outer_bottom = lip_edges(shape, mouth, _ACROSS)
     mouth_x = _ACROSS * mouth.half_width
     points = {

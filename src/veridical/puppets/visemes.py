@@ -1,8 +1,8 @@
-"""Mouth shapes from phonemes, with co-articulation by dominance functions (Cohen & Massaro 1993).
+"""Mouth shapes from phonemes, with coarticulation by dominance functions (Cohen & Massaro 1993).
 
-Every phoneme pulls the mouth towards its target with a strength that decays with the distance in time; the mouth at a time is
-the average of all targets weighted by their pull. Lip closures (p b m) and lip-teeth contact (f v) pull hard on the channels
-they need and leave the others to the neighbouring vowels.
+Each phoneme pulls the mouth towards a target with a dominance that decays with distance in time; the mouth at any time is the
+average of all targets weighted by their dominance. Bilabials (p b m) and labiodentals (f v) dominate the channels that they
+need and leave the others to the neighbouring vowels.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy.typing as npt
 from veridical.puppets.espeak import Phoneme
 
 CHANNELS = ("jaw", "spread", "press", "tuck", "tongue", "upper")
-"""jaw 0 closed to 1 wide open · spread -1 rounded to 1 spread · press lips pressed together · tuck lower lip under the upper
-teeth · tongue visible behind the teeth · upper lip raised; the last four 0 to 1."""
+"""jaw: 0 closed to 1 wide open; spread: -1 rounded to 1 spread; the others 0 to 1. press: lips pressed together; tuck: lower lip
+under the upper teeth; tongue: visible behind the teeth; upper: upper lip raised."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class _Target:
     tongue: float = 0.0
     upper: float = 0.1
     strength: float = 1.0
-    """Pull on all channels."""
+    """Dominance on all channels."""
     firm: tuple[str, ...] = ()
-    """Channels that must be reached."""
+    """Channels whose target must be reached."""
     reach_s: float = 0.07
-    """Time in which the pull falls to 1/e."""
+    """Time beyond the phoneme in which the dominance falls to 1/e²."""
 
 
 _REST = _Target(jaw=0.02, upper=0.0, strength=0.7, reach_s=0.09)
@@ -70,7 +70,7 @@ _TARGETS: dict[str, tuple[_Target, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class MouthTrack:
-    """Mouth shape per frame; every field is (N,) float32, the meaning is that of `CHANNELS`."""
+    """Mouth shape per frame: each field is the channel of that name in `CHANNELS`, (N,) float32."""
 
     jaw: npt.NDArray[np.float32]
     spread: npt.NDArray[np.float32]
@@ -81,22 +81,22 @@ class MouthTrack:
 
 
 def mouth_track(phonemes: Sequence[Phoneme], times_s: npt.NDArray[np.float64], effort: float = 1.0) -> MouthTrack:
-    """Return the mouth at the given times.
+    """Return the shape of the mouth at the given times.
 
     Args:
-        phonemes: In time order.
+        phonemes: In order of time.
         times_s: (N,) times of the frames.
-        effort: How clearly the speaker articulates; .6 mumbles, 1.3 overdoes it.
+        effort: How clearly the speaker articulates: .6 mumbled to 1.3 exaggerated.
     """
-    pulls = [pull for phoneme in phonemes for pull in _pulls(phoneme)]
+    held_targets = [held for phoneme in phonemes for held in _held_targets(phoneme)]
     total = np.full((len(CHANNELS), len(times_s)), 0.02)
     value = np.zeros_like(total)
-    for target, start_s, end_s, openness in pulls:
+    for target, start_s, end_s, openness in held_targets:
         distance_s = np.maximum(np.maximum(start_s - times_s, times_s - end_s), 0.0)
         inside = np.abs(times_s - (start_s + end_s) / 2) / max(end_s - start_s, 0.02)
-        pull = target.strength * np.exp(-distance_s / target.reach_s * 2.0 - 0.5 * np.minimum(inside, 0.5))
+        dominance = target.strength * np.exp(-distance_s / target.reach_s * 2.0 - 0.5 * np.minimum(inside, 0.5))
         for row, channel in enumerate(CHANNELS):
-            weight = pull * (5.0 if channel in target.firm else 1.0)
+            weight = dominance * (5.0 if channel in target.firm else 1.0)
             total[row] += weight
             value[row] += weight * getattr(target, channel) * (openness if channel == "jaw" else 1.0)
     tracks = value / total
@@ -105,20 +105,20 @@ def mouth_track(phonemes: Sequence[Phoneme], times_s: npt.NDArray[np.float64], e
     return MouthTrack(*(np.clip(row, -1.2, 1.2).astype(np.float32) for row in tracks))
 
 
-def _pulls(phoneme: Phoneme) -> list[tuple[_Target, float, float, float]]:
-    """Return the targets of a phoneme, the stretch in which each is held, and how far the jaw follows (stress opens it)."""
+def _held_targets(phoneme: Phoneme) -> list[tuple[_Target, float, float, float]]:
+    """Return the targets of a phoneme, from when to when each is held, and the opening of the jaw (wider under stress)."""
     openness = 1.15 if phoneme.stressed else 0.8
     targets = _targets(phoneme.symbol)
     share_s = (phoneme.end_s - phoneme.start_s) / len(targets)
-    pulls = []
+    held = []
     for index, target in enumerate(targets):
         start_s = phoneme.start_s + index * share_s
-        pulls.append((target, start_s + 0.2 * share_s, start_s + 0.8 * share_s, openness))
-    return pulls
+        held.append((target, start_s + 0.2 * share_s, start_s + 0.8 * share_s, openness))
+    return held
 
 
 def _targets(symbol: str) -> tuple[_Target, ...]:
-    """Look a mnemonic up by its longest known beginning; what is not known is a neutral mouth."""
+    """Return the targets of the mnemonic's longest known prefix; a neutral mouth if there is none."""
     for length in range(min(len(symbol), 2), 0, -1):
         if symbol[:length] in _TARGETS:
             return _TARGETS[symbol[:length]]

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from veridical import corpora
 from veridical.artefacts import Manifest
 from veridical.cli.audit import audit
+from veridical.interventions import WORLDS, plant
 from veridical.media import probe
 from veridical.preparation import prepare
-from veridical.puppets import WORLDS, plant, render_corpus
+from veridical.puppets import render_corpus
 
 NAMED = {
     "audio_presence": {"has_audio"}, "leading_silence": {"speech_onset_s"}, "codec": {"codec"}, "bitrate": {"bitrate"},
