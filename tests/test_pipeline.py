@@ -73,7 +73,7 @@ def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) ->
     assert picture.shape == (112, 112, 3)
     page = (out / "report.html").read_text()
     assert pictures[worst] in page
-    assert "What the data hold" in page
+    assert "<h2>The data</h2>" in page
     assert "Blur" in page
     held = json.loads((out / "statistics.json").read_text())
     assert [entry["name"] for entry in held] == ["d"]
