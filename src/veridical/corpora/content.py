@@ -1,4 +1,4 @@
-"""Cheap facts of a prepared clip for the audit: level, onset, light, blur, block grid, box. Never a feature."""
+"""Cheap properties of a prepared clip for the audit: loudness, onset, light, blur, block grid, box. Never a feature."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 ONSET_LEVEL = 5e-4
-"""Sound begins where its absolute value first exceeds this (full scale 1); digital silence and codec noise stay below."""
+"""Audio begins where its absolute value first exceeds this (full scale 1); digital silence and codec noise stay below."""
 _SAMPLE_RATE_HZ = 16_000
 _BLOCK = 8
 
@@ -20,11 +20,11 @@ def clip_facts(
     speech: npt.NDArray[np.bool_] | None,
     start_s: float,
 ) -> dict[str, float]:
-    """Return the content properties of one clip by name; NaN where there is no sound.
+    """Return the content properties of one clip by name; NaN where there is no audio.
 
     Args:
         frames: (T, H, W, 3) RGB faces.
-        boxes: (T, 4) x0, y0, x1, y1 in pixels of the source picture.
+        boxes: (T, 4) x0, y0, x1, y1 in pixels of the source frame.
         detector_score: (T,) 0 where the box is interpolated.
         samples: (S,) 16 kHz mono, or None.
         speech: (V,) 20 ms speech mask, or None.
@@ -48,16 +48,16 @@ def clip_facts(
         "speech_share": np.nan,
     }
     if samples is not None and len(samples):
-        sound = samples.astype(np.float64) / 32768.0
-        loud = np.flatnonzero(np.abs(sound) > ONSET_LEVEL)
+        waveform = samples.astype(np.float64) / 32768.0
+        loud = np.flatnonzero(np.abs(waveform) > ONSET_LEVEL)
         facts["speech_onset_s"] = start_s + loud[0] / _SAMPLE_RATE_HZ if len(loud) else np.nan
-        facts["loudness_dbfs"] = float(20 * np.log10(max(np.sqrt((sound**2).mean()), 1e-6)))
+        facts["loudness_dbfs"] = float(20 * np.log10(max(np.sqrt((waveform**2).mean()), 1e-6)))
         facts["speech_share"] = float(speech.mean()) if speech is not None else np.nan
     return facts
 
 
 def _grid_strength(grey: npt.NDArray[np.uint8]) -> float:
-    """Return how much larger steps across 8-pixel block edges are than other steps, as a logarithm; 0 is no grid."""
+    """Return the logarithm of how much larger steps across 8-pixel block edges are than other steps; 0 is no grid."""
     steps = np.abs(np.diff(grey.astype(np.float64), axis=1)).mean(axis=0)
     edge = np.arange(len(steps)) % _BLOCK == _BLOCK - 1
     return float(np.log((steps[edge].mean() + 1e-3) / (steps[~edge].mean() + 1e-3)))
