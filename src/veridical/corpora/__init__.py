@@ -2,7 +2,6 @@
 
 from veridical.corpora.adapter import Adapter, Notice, OfficialCount, ScanResult
 from veridical.corpora.auditing import AuditResult, audit
-from veridical.corpora.content import clip_facts
 from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.people import target_groups
@@ -38,7 +37,6 @@ __all__ = [
     "TextTable",
     "attribute_column",
     "audit",
-    "clip_facts",
     "leak_groups",
     "list_files",
     "official_counts",
