@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from veridical.artefacts import Manifest, ScoreTable, check_file_name
+from veridical.artefacts import Manifest, ScoreTable, check_file_name, check_folder
 from veridical.clips import ClipStore, content_facts
 from veridical.corpora import Statistics, statistics
 from veridical.errors import UsageError, unknown_name
@@ -110,12 +110,7 @@ def _output_folder(output: str | Path | None, run: Path | None) -> Path:
     if output is None and run is None:
         raise UsageError("say where to write with -o DIR")
     folder = Path(output) if output is not None else (run or Path()) / RUN_EVALUATION
-    if folder.is_dir():
-        held = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        if held and not held & {"metrics.csv", "scores.parquet", "looks.jsonl"}:
-            raise UsageError(
-                f"{folder}: holds files and is no earlier evaluation; choose a new or empty folder with -o"
-            )
+    check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
     check_file_name(folder / "evaluation.json", ".json")
     return folder
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ from veridical.artefacts import (
     Video,
     atomic_folder,
     atomic_path,
+    file_sha256,
+    file_stamp,
     fingerprint,
 )
 from veridical.errors import ArtefactError
@@ -169,3 +173,21 @@ def test_fingerprint_of_a_table_is_that_of_its_content() -> None:
     chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)])
     assert fingerprint(table) == fingerprint(chunked.replace_schema_metadata({"k": "v"}))
     assert fingerprint(table) != fingerprint(pa.table({"x": [1, 2, 4]}))
+
+
+def test_stamps_tell_files_from_others_wherever_they_lie(tmp_path: Path) -> None:
+    path, size = tmp_path / "a", 300_000
+    stamps = []
+    for place in (None, 0, size - 1):
+        content = bytearray(size)
+        if place is not None:
+            content[place] = 1
+        path.write_bytes(content)
+        stamps.append(file_stamp(path))
+    path.write_bytes(bytes(size + 1))
+    assert len({*stamps, file_stamp(path)}) == 4
+    path.write_bytes(bytes(size))
+    os.utime(path, (0, 0))
+    assert file_stamp(path.rename(tmp_path / "b")) == stamps[0]
+    assert file_stamp(tmp_path / "nothing") == file_stamp(tmp_path) == ""
+    assert file_sha256(tmp_path / "b") == hashlib.sha256(bytes(size)).hexdigest()

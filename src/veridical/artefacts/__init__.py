@@ -1,7 +1,16 @@
 """The seams: the tables and folders that pass between rooms, each with a schema version, a validator and a fingerprint."""
 
-from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
-from veridical.artefacts.folders import lock_for_reading, lock_for_writing
+from veridical.artefacts.files import (
+    atomic_folder,
+    atomic_path,
+    check_file_name,
+    file_sha256,
+    file_stamp,
+    fingerprint,
+    read_json,
+    write_json,
+)
+from veridical.artefacts.folders import check_folder, claim_folder, lock_for_reading, lock_for_writing
 from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
@@ -15,6 +24,10 @@ __all__ = [
     "atomic_folder",
     "atomic_path",
     "check_file_name",
+    "check_folder",
+    "claim_folder",
+    "file_sha256",
+    "file_stamp",
     "fingerprint",
     "lock_for_reading",
     "lock_for_writing",
