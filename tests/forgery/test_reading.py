@@ -9,7 +9,7 @@ import pytest
 
 from veridical.faces import Face
 from veridical.forgery import Footage, read_footage, reading
-from veridical.forgery.footage import same_moments, samples_in
+from veridical.forgery.footage import frames_at_same_time, samples_in
 from veridical.media import UnusableVideoError, write_video
 
 
@@ -167,5 +167,5 @@ def test_a_part_is_the_same_time_of_picture_and_sound(target):
 
 
 def test_a_shorter_donor_is_played_forth_and_back(footage_of):
-    moments = same_moments(footage_of(0, num_frames=10), footage_of(1, num_frames=4))
+    moments = frames_at_same_time(footage_of(0, num_frames=10), footage_of(1, num_frames=4))
     assert moments.tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3]
