@@ -30,6 +30,8 @@ def test_the_face_detector_finds_every_face_where_it_is(clips: list[PuppetClip])
         (face,) = detector.detect(clip.frames[2])
         eye_distance = np.linalg.norm(truth[1] - truth[0])
         errors.append(np.linalg.norm(face.landmarks - truth, axis=1).mean() / eye_distance)
+        assert (face.box[:2] < truth.min(axis=0)).all()
+        assert (face.box[2:] > truth.max(axis=0)).all()
     assert len(errors) == 10
     assert np.mean(errors) < 0.12
     assert np.max(errors) < 0.2
