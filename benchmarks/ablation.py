@@ -24,8 +24,7 @@ import torch
 from veridical.artefacts import Manifest
 from veridical.clips import ClipStore, label_clips
 from veridical.errors import NotEvaluableError
-from veridical.inference.bundle import load_bundle
-from veridical.inference.conditions import condition_logits
+from veridical.inference import condition_logits, load_detector
 from veridical.metrics import auc_of, bootstrap_interval, draw_groups, roc_auc, smaller_class_groups
 from veridical.training import Recipe, read_recipe, train
 from veridical.training.features import feature_source
@@ -84,7 +83,7 @@ def recipe_of(arm: str, seed: int, options: argparse.Namespace) -> Recipe:
 
 def judge(run: Path, recipe: Recipe, store: ClipStore, manifest: Manifest) -> pd.DataFrame:
     """Return the mean joint logit of each test video, from kept features."""
-    detector = load_bundle(run).detector
+    detector = load_detector(run, "cpu").members[0]
     source = feature_source(detector, store, recipe)
     clips = label_clips(store.index(), manifest, store.settings.window_s, ("split", "generator"))
     clips = clips[clips["split"] == "test"]

@@ -19,10 +19,10 @@ import argparse
 import json
 from pathlib import Path
 
-from tests.puppets.planting import NAMED, named, planted, two_takes
+from tests.interventions.planting import NAMED, named, planted, two_takes
 
 from veridical.artefacts import Manifest, read_json, write_json
-from veridical.puppets import WORLDS
+from veridical.interventions import WORLDS
 
 FEWER = 12
 

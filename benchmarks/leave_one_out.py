@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from veridical import corpora, forgery, inference, preparation, progress, puppets, training
+from veridical import corpora, forgery, preparation, progress, puppets, training
 from veridical.artefacts import Manifest
 from veridical.clips import ClipStore
-from veridical.inference.conditions import condition_logits
+from veridical.inference import condition_logits, load_detector
 from veridical.metrics import group_bootstrap_auc, paired_group_bootstrap
 from veridical.training.features import feature_source
 
@@ -133,7 +133,7 @@ def _recipe(store: Path, manifest: Path, arguments: argparse.Namespace) -> train
 
 def judged(recipe: training.Recipe, run: Path, manifest: Manifest) -> pd.DataFrame:
     """Return a row per test video: mean joint logit, label, family and person; on the features that the runs share."""
-    store, detector = ClipStore.open(recipe.data.store), inference.load_bundle(run).detector
+    store, detector = ClipStore.open(recipe.data.store), load_detector(run, "cpu").members[0]
     facts = manifest.frame(["video_id", "label", "split", "generator"])
     clips = store.index().merge(facts[facts["split"] == "test"], on="video_id")
     source, logits = feature_source(detector, store, recipe), []

@@ -29,7 +29,9 @@ def main(store_path: str, manifest_path: str, run: str) -> None:
     """Print an area per generator and per generator left out."""
     store, manifest = ClipStore.open(Path(store_path)), Manifest.read(Path(manifest_path))
     source = feature_source(
-        inference.load_bundle(Path(run)).detector, store, training.read_recipe("small", [f"data.store={store_path}"])
+        inference.load_detector(run, "cpu").members[0],
+        store,
+        training.read_recipe("small", [f"data.store={store_path}"]),
     )
     facts = manifest.frame(["video_id", "visual_label", "split", "generator", "identities"])
     clips = store.index().merge(facts[facts["visual_label"].notna()], on="video_id")

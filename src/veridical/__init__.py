@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from veridical.corpora import scan, split
     from veridical.evaluation import evaluate
     from veridical.forgery import forge
-    from veridical.inference import load_bundle, load_detector, score_store
+    from veridical.inference import load_detector, load_scorer, score_store
     from veridical.preparation import prepare
     from veridical.reports import write_report
     from veridical.training import read_recipe, train
@@ -38,8 +38,8 @@ _HOMES = {
     "ScoreTable": "artefacts",
     "evaluate": "evaluation",
     "forge": "forgery",
-    "load_bundle": "inference",
     "load_detector": "inference",
+    "load_scorer": "inference",
     "prepare": "preparation",
     "read_recipe": "training",
     "scan": "corpora",
@@ -56,8 +56,8 @@ __all__ = [
     "__version__",
     "evaluate",
     "forge",
-    "load_bundle",
     "load_detector",
+    "load_scorer",
     "prepare",
     "read_recipe",
     "scan",

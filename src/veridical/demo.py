@@ -10,7 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from veridical import corpora, evaluation, forgery, inference, preparation, progress, puppets, reports, training
+from veridical import (
+    corpora,
+    evaluation,
+    forgery,
+    inference,
+    interventions,
+    preparation,
+    progress,
+    puppets,
+    reports,
+    training,
+)
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.clips import ClipStore
 from veridical.errors import unknown_name
@@ -57,7 +68,7 @@ class DemoSettings(Settings):
     shuffle_labels: bool = False
     """A control: labels are dealt out at random within each split, so nothing can be learned; results go to `shuffled/`."""
     world: str = "clean"
-    """What is planted in corpus A beside the forgeries: a name in `puppets.WORLDS`; results go to `world-<name>/`."""
+    """What is planted in corpus A beside the forgeries: a name in `interventions.WORLDS`; results go to `world-<name>/`."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +92,8 @@ def run_demo(folder: Path, settings: DemoSettings | None = None, *, workers: int
     """
     settings = settings or DemoSettings()
     folder = Path(folder).absolute()
-    if settings.world not in puppets.WORLDS:
-        raise unknown_name("world", settings.world, puppets.WORLDS)
+    if settings.world not in interventions.WORLDS:
+        raise unknown_name("world", settings.world, interventions.WORLDS)
     out = _out_folder(folder, settings)
     manifests = {
         "A": _corpus(folder, "A", settings.a, lambda reals: _split(reals, settings), settings.seed, workers),
@@ -91,7 +102,8 @@ def run_demo(folder: Path, settings: DemoSettings | None = None, *, workers: int
     paths = {name: folder / f"store-{name}" for name in manifests}
     if settings.world != "clean":
         progress.say(f"plant in A: {settings.world}")
-        manifests["A"] = puppets.plant(manifests["A"], out / "corpus-A", puppets.WORLDS[settings.world], settings.seed)
+        world = interventions.WORLDS[settings.world]
+        manifests["A"] = interventions.plant(manifests["A"], out / "corpus-A", world, settings.seed)
         paths["A"] = out / "store-A"
     stores, num_unusable = {}, 0
     for name, manifest in manifests.items():
@@ -125,9 +137,9 @@ def _judge(
     out: Path, run: training.TrainSummary, stores: dict[str, ClipStore], manifests: dict[str, Manifest]
 ) -> tuple[evaluation.Evaluation, Path]:
     """Score, evaluate and write the report."""
-    bundle = inference.load_bundle(run.run)
+    detector = inference.load_detector(run.run, "cpu")
     scores = ScoreTable.concat(
-        inference.score_store(bundle, stores[name], manifests[name], splits=("val", "test")) for name in stores
+        inference.score_store(detector, stores[name], manifests[name], splits=("val", "test")) for name in stores
     )
     scores.write(out / "scores.parquet")
     everything = Manifest.concat(manifests.values())

@@ -17,7 +17,6 @@ import veridical
 from veridical.artefacts import Manifest, Video
 from veridical.cli.evaluate import _judged
 from veridical.cli.main import COMMANDS, build_app
-from veridical.cli.predict import _files
 from veridical.cli.terminal import _Lines, open_console
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -58,8 +57,11 @@ def test_help_is_not_cut_on_a_narrow_terminal(command: str) -> None:
 
 def test_public_names_are_frozen() -> None:
     compare_with_golden("names.txt", "\n".join(veridical.__all__) + "\n")
-    for name in veridical.__all__:
-        assert getattr(veridical, name) is not None
+    names = [name for name in veridical.__all__ if name != "__version__"]
+    assert names
+    for name in names:
+        assert getattr(veridical, name).__name__ == name
+        assert getattr(veridical, name).__module__.startswith("veridical.")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = veridical.nothing
 
@@ -227,7 +229,9 @@ def test_an_evaluation_goes_into_no_folder_of_other_things(tmp_path: Path) -> No
     command = ("evaluate", "--scores", str(tmp_path / "s.csv"), "-o")
     code, _, errors = invoke(*command, str(tmp_path / "store"))
     assert code == 2
-    assert "store: holds files and is no earlier evaluation; choose a new or empty folder" in " ".join(errors.split())
+    assert "store: holds files and is not an evaluation (no metrics.csv); choose a new or empty folder" in " ".join(
+        errors.split()
+    )
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["store.json"]
     for _ in range(2):
         assert invoke(*command, str(tmp_path / "e"))[0] == 0, "a new one, and an evaluation written anew"
@@ -273,12 +277,3 @@ def test_forge_does_not_overwrite_another_corpus(tmp_path: Path) -> None:
     code, _, errors = invoke("forge", str(tmp_path / "m.parquet"), "-o", str(tmp_path / "corpus"))
     assert code == 2
     assert "holds a corpus of other videos" in errors
-
-
-def test_predict_takes_folders_and_judges_each_video_once(tmp_path: Path) -> None:
-    for name in ("b.MP4", "below/a.mov", "below/notes.txt", ".hidden.mp4"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert _files([tmp_path]) == [tmp_path / "b.MP4", tmp_path / "below/a.mov"]
-    assert _files([tmp_path / "below/a.mov", tmp_path]) == [tmp_path / "below/a.mov", tmp_path / "b.MP4"]
-    assert _files([tmp_path / "below/notes.txt"]) == [tmp_path / "below/notes.txt"], "a file that is named is tried"

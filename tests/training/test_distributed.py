@@ -108,4 +108,4 @@ def test_two_processes_give_what_one_does(store: ClipStore, tmp_path: Path) -> N
             assert mine[name] == pytest.approx(theirs[name], rel=2e-3), (mine["stage"], mine["epoch"], name)
     first, second = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
     assert set(first) == set(second), "no prefix of a wrapper"
-    assert load_detector(tmp_path / "two").bundle.facts.calibration is not None
+    assert load_detector(tmp_path / "two").facts.calibration is not None

@@ -14,7 +14,7 @@ from tiny import tiny_values
 
 from veridical.clips import ClipStore
 from veridical.errors import UsageError
-from veridical.inference import load_bundle, score_store
+from veridical.inference import load_detector, score_store
 from veridical.progress import Task, listening
 from veridical.training import sweeps
 from veridical.training.sweeps import Choice, ensemble, parse_choice, sweep
@@ -74,7 +74,9 @@ def test_a_grid_is_continued_and_sorted_by_validation(recipe: Path, tmp_path: Pa
     assert keys == sorted(keys)
     assert (tmp_path / "sweep" / "trial-000" / "model" / "model.json").stat().st_mtime_ns == before
     assert sweep(recipe, [], choices, tmp_path / "sweep") == found
-    with pytest.raises(UsageError, match="holds another sweep"):
+    with pytest.raises(
+        UsageError, match=r"holds a sweep made with other settings \(recipe\.seed: 0 there, 3 asked for"
+    ):
         sweep(recipe, ["seed=3"], choices, tmp_path / "sweep")
 
 
@@ -120,10 +122,11 @@ def test_an_ensemble_scores_as_the_mean_of_its_seeds(recipe: Path, store: ClipSt
     shutil.copytree(folder / "model", tmp_path / "elsewhere")
     runs = (tmp_path / "elsewhere", folder / "seed-0", folder / "seed-1")
     whole, *each = (
-        score_store(load_bundle(run), store, store.manifest(), splits=["test"]).frame()["logit"] for run in runs
+        score_store(load_detector(run, "cpu"), store, store.manifest(), splits=["test"]).frame()["logit"]
+        for run in runs
     )
     np.testing.assert_allclose(whole, np.mean(each, axis=0), rtol=1e-5)
-    facts = load_bundle(folder).facts
+    facts = load_detector(folder).facts
     assert facts.name == "tiny, 2 seeds"
     assert facts.calibration.num_videos == 12
     with pytest.raises(UsageError, match="at least 2 seeds"):

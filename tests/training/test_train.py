@@ -17,7 +17,7 @@ from tiny import fabricate_store, tiny_recipe, tiny_values
 from veridical import corpora
 from veridical.clips import ClipStore
 from veridical.errors import ArtefactError, DivergedError, LeakError, UsageError
-from veridical.inference import load_bundle, score_store
+from veridical.inference import load_detector, score_store
 from veridical.metrics import roc_auc
 from veridical.models import DetectorModel, set_trainable
 from veridical.randomness import seed_from
@@ -30,7 +30,7 @@ ROWS = np.array([3, 40, 7, 7])
 
 
 def test_the_planted_visual_cue_is_found_in_unseen_people(store: ClipStore, summary: TrainSummary) -> None:
-    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
     picture = scores[scores["condition"] == "video_head"].groupby("video_id").mean(numeric_only=True)
     assert len(picture) == 12
     assert roc_auc(picture["visual_label"], picture["logit"]) > 0.95
@@ -39,7 +39,7 @@ def test_the_planted_visual_cue_is_found_in_unseen_people(store: ClipStore, summ
 def test_without_a_cue_nothing_is_found(tmp_path: Path) -> None:
     store = fabricate_store(tmp_path / "store", cue=False, people=40, clips=2)
     summary = train(tiny_recipe(store.path), tmp_path / "run")
-    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
     joint = scores[scores["condition"] == "joint"].groupby("video_id").mean(numeric_only=True)
     assert 0.2 < roc_auc(joint["label"], joint["logit"]) < 0.8
 
@@ -193,7 +193,7 @@ def test_silent_data_train_without_the_audio_stage(tmp_path: Path) -> None:
     store = fabricate_store(tmp_path / "store", sound=False)
     stages = [stage for stage in tiny_values(store.path)["stages"] if stage["name"] != "audio"]
     summary = train(tiny_recipe(store.path, stages=stages), tmp_path / "run")
-    scores = score_store(load_bundle(summary.run), store, store.manifest(), splits=["test"]).frame()
+    scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
     by_condition = scores.set_index("condition")["logit"]
     assert by_condition.loc[["audio_head", "video_masked"]].isna().all(), "nothing to judge without sound"
     assert by_condition.loc[["joint", "video_head", "audio_masked"]].notna().all()

@@ -1,7 +1,8 @@
-"""ScoreTable: what a detector said, a row per clip and condition. The referee reads nothing else from a detector."""
+"""ScoreTable: the scores of a detector, a row per clip and condition; evaluation reads nothing else from a detector."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,12 @@ import pyarrow as pa
 from veridical.artefacts.files import fingerprint, read_table, write_table
 from veridical.artefacts.manifest import SPLITS
 from veridical.errors import ArtefactError
+from veridical.metrics.aggregation import Aggregation
+from veridical.settings import parse_settings
 
 SCHEMA_VERSION = 1
+AGGREGATION_KEY = b"aggregation"
+"""Entry of the parquet schema's metadata that holds the aggregation rule as JSON."""
 SCHEMA = pa.schema(
     [
         pa.field("video_id", pa.string(), nullable=False),
@@ -47,6 +52,8 @@ class ScoreTable:
     """
 
     table: pa.Table
+    aggregation: Aggregation | None = None
+    """The detector's rule from clip logits to a video's logit; None for scores that do not say."""
 
     def __post_init__(self) -> None:
         table = self.table
@@ -77,9 +84,9 @@ class ScoreTable:
         if splits:
             raise ArtefactError(f"score table: split must be one of {', '.join(SPLITS)}, found {min(splits)!r}")
         for name in ("label", "visual_label", "audio_label"):
-            found = set(self.table[name].unique().to_pylist()) - {None, 0, 1}
-            if found:
-                raise ArtefactError(f"score table: {name} must be 0 (real), 1 (fake) or empty, found {min(found)}")
+            others = set(self.table[name].unique().to_pylist()) - {None, 0, 1}
+            if others:
+                raise ArtefactError(f"score table: {name} must be 0 (real), 1 (fake) or empty, found {min(others)}")
         logits = self.table["logit"].drop_null().to_numpy()
         if not np.isfinite(logits).all():
             raise ArtefactError(
@@ -93,28 +100,42 @@ class ScoreTable:
         return int(self.table.num_rows)
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> ScoreTable:
+    def from_frame(cls, frame: pd.DataFrame, aggregation: Aggregation | None = None) -> ScoreTable:
         """Build a score table from a pandas frame with (some of) the columns."""
         known = [item for item in SCHEMA if item.name in frame.columns]
         extra = [name for name in frame.columns if name not in SCHEMA.names]
         if extra:
             raise ArtefactError(f"score table: columns not known: {extra}; known: {SCHEMA.names}")
         arrays = [pa.array(_plain(frame[item.name], item.type), type=item.type, from_pandas=True) for item in known]
-        return cls(pa.Table.from_arrays(arrays, schema=pa.schema(known)))
+        return cls(pa.Table.from_arrays(arrays, schema=pa.schema(known)), aggregation)
 
     @classmethod
     def read(cls, path: Path) -> ScoreTable:
         """Read `scores.parquet`."""
-        return cls(read_table(Path(path), "score table", SCHEMA_VERSION))
+        table = read_table(Path(path), "score table", SCHEMA_VERSION)
+        rule = (table.schema.metadata or {}).get(AGGREGATION_KEY)
+        return cls(table, None if rule is None else parse_settings(Aggregation, json.loads(rule), str(path)))
 
     def write(self, path: Path) -> None:
         """Write `scores.parquet` atomically."""
-        write_table(Path(path), self.table, "score table", SCHEMA_VERSION)
+        rule = {} if self.aggregation is None else {AGGREGATION_KEY: self.aggregation.model_dump_json().encode()}
+        write_table(Path(path), self.table.replace_schema_metadata(rule), "score table", SCHEMA_VERSION)
 
     @staticmethod
     def concat(tables: Iterable[ScoreTable]) -> ScoreTable:
-        """Put score tables below each other."""
-        return ScoreTable(pa.concat_tables([item.table for item in tables]))
+        """Put score tables below each other.
+
+        Raises:
+            ArtefactError: when their detectors aggregate clips by different rules.
+        """
+        parts = list(tables)
+        rules = list(dict.fromkeys(part.aggregation for part in parts))
+        if len(rules) > 1:
+            names = " and ".join("none" if rule is None else str(rule) for rule in rules)
+            raise ArtefactError(
+                f"score tables with different rules from clips to videos ({names}); evaluate them apart"
+            )
+        return ScoreTable(pa.concat_tables([part.table for part in parts]), rules[0] if rules else None)
 
     @property
     def fingerprint(self) -> str:

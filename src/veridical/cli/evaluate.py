@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from veridical.cli.score import Controls, Detector, Device, Scorer, scorer
+from veridical.cli.score import Controls, Detector, Device
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
@@ -109,7 +109,7 @@ def evaluate(
         table, settings, remarks = _external(console, scores, meaning, labels, settings)
     else:
         assert labels is not None
-        table = _scored(scorer(run, detector, control, device), stores, labels)
+        table = _scored(detector or run or "", device, control or [], stores, labels)
         table.write(folder / "scores.parquet")
     heading = title or detector or (run or scores or Path()).resolve().name
     content = look_at_clips(stores, labels) if stores and labels is not None else None
@@ -181,13 +181,10 @@ def _check_use(
 
 def _folder(output: Path | None, run: Path | None) -> Path:
     """Return where to write; not among other things, from which nine files would be hard to tell apart again."""
+    from veridical.artefacts import check_folder
+
     folder = output or (run or Path()) / "evaluation" / "default"
-    if folder.is_dir():
-        held = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        if held and not held & {"metrics.csv", "scores.parquet", "looks.jsonl"}:
-            raise UsageError(
-                f"{folder}: holds files and is no earlier evaluation; choose a new or empty folder with -o"
-            )
+    check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
     return folder
 
 
@@ -217,10 +214,17 @@ def _external(
     return found.scores, settings.model_copy(update={"probabilistic": found.kind != "ranking"}), found.remarks
 
 
-def _scored(score: Scorer, stores: list[ClipStore], labels: Manifest) -> ScoreTable:
+def _scored(spec: str | Path, device: str, control: list[str], stores: list[ClipStore], labels: Manifest) -> ScoreTable:
     from veridical.artefacts import ScoreTable
+    from veridical.inference import load_scorer, score_store
+    from veridical.interventions import parse_interventions
 
-    return ScoreTable.concat(score(store, labels, _judged(store, labels)) for store in stores)
+    interventions = parse_interventions(control)
+    scorer = load_scorer(spec, device)
+    return ScoreTable.concat(
+        score_store(scorer, store, labels, splits=_judged(store, labels), interventions=interventions)
+        for store in stores
+    )
 
 
 def _judged(store: ClipStore, labels: Manifest) -> tuple[str, ...]:

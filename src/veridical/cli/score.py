@@ -1,21 +1,14 @@
-"""`veridical score`: what a detector says of every clip of a store."""
+"""`veridical score`: the scores of a detector for every clip of a store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 
 from veridical.cli.terminal import open_console
 
-if TYPE_CHECKING:
-    from veridical.artefacts import Manifest, ScoreTable
-    from veridical.clips import ClipStore
-
-
-Scorer: TypeAlias = "Callable[[ClipStore, Manifest, tuple[str, ...]], ScoreTable]"
 Detector = Annotated[
     str | None,
     typer.Option(
@@ -25,8 +18,9 @@ Detector = Annotated[
 Controls = Annotated[
     list[str] | None,
     typer.Option(
-        help="Also score with a cue destroyed (may be repeated): shuffle, reverse, freeze, drop_sound, silence, swap_sound,"
-        " shift_sound:SECONDS, or `all`. A detector that loses nothing does not use the cue."
+        help="Also score changed clips (may be repeated). A cue destroyed: shuffle, reverse, freeze, drop_sound, silence,"
+        " swap_sound, shift_sound:SECONDS, or `all` of these; a detector that loses nothing does not use the cue."
+        " Quality lowered: h264:CRF."
     ),
 ]
 Device = Annotated[
@@ -49,13 +43,15 @@ def score(
         typer.Option(help="Only this split (train, val, test; may be repeated). All videos when not given."),
     ] = None,
 ) -> None:
-    """Score every clip of a store with a run, or with anybody's detector.
+    """Score every clip of a store with a run, or with a foreign detector.
 
-    A run is judged under several conditions: picture and sound together, each alone, and with one of them hidden.
+    A run is scored under several conditions: video and audio, each head alone, and each modality alone.
     """
     from veridical.artefacts import SPLITS, Manifest, check_file_name
     from veridical.clips import ClipStore
     from veridical.errors import UsageError, unknown_name
+    from veridical.inference import load_scorer, score_store
+    from veridical.interventions import parse_interventions
 
     check_file_name(output, ".parquet")
     if (run is None) == (detector is None):
@@ -63,30 +59,13 @@ def score(
     for name in split or ():
         if name not in SPLITS:
             raise unknown_name("split", name, SPLITS)
+    interventions = parse_interventions(control or ())
     store = ClipStore.open(on)
     labels = Manifest.read(manifest) if manifest else store.manifest()
-    table = scorer(run, detector, control, device)(store, labels, tuple(split or ()))
+    scorer = load_scorer(detector or run or "", device)
+    table = score_store(scorer, store, labels, splits=split or (), interventions=interventions)
     table.write(output)
     conditions = table.table["condition"].value_counts().to_pylist()
     clips = max((row["counts"] for row in conditions), default=0)
-    said = f"{len(table)} scores ({clips} clips, {len(conditions)} condition{'s' * (len(conditions) != 1)}): {output}"
-    open_console().print(said, highlight=False, markup=False, soft_wrap=True)
-
-
-def scorer(run: Path | None, detector: str | None, control: list[str] | None = None, device: str = "auto") -> Scorer:
-    """Return what scores the given splits of a store: a run, or a foreign detector."""
-    from veridical.devices import pick_device
-    from veridical.inference import load_bundle, score_store
-    from veridical.inference.controls import CONTROLS
-    from veridical.inference.wrappers import load_wrapped, score_store_with
-
-    named = [name for given in control or () for name in (CONTROLS if given == "all" else (given,))]
-    controls = tuple(dict.fromkeys(named))
-    if detector is not None:
-        wrapped = load_wrapped(detector)
-        return lambda store, labels, splits: score_store_with(
-            wrapped, store, labels, splits=splits, controls=controls, name=detector
-        )
-    assert run is not None
-    bundle = load_bundle(run).to(pick_device(device))
-    return lambda store, labels, splits: score_store(bundle, store, labels, splits=splits, controls=controls)
+    line = f"{len(table)} scores ({clips} clips, {len(conditions)} condition{'s' * (len(conditions) != 1)}): {output}"
+    open_console().print(line, highlight=False, markup=False, soft_wrap=True)

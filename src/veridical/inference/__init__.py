@@ -1,21 +1,29 @@
-"""Inference: the only way from clips or a file to a score."""
+"""Inference: the only way from clips or a file to a score, by a detector of this project or a foreign one."""
 
-from veridical.inference.bundle import Bundle, Calibration, ModelFacts, load_bundle, save_bundle
-from veridical.inference.conditions import CONDITIONS, condition_logits
-from veridical.inference.detector import ClipScore, LoadedDetector, Prediction, load_detector
-from veridical.inference.scoring import score_store
+from veridical.inference.conditions import CONDITIONS, condition_logits, encode
+from veridical.inference.detector import ClipScore, Detector, Prediction, load_detector, save_detector
+from veridical.inference.model_folder import WEIGHTS_FILE, ModelFacts, current_version, describe_pretrained
+from veridical.inference.prediction import Unpredicted, describe_calibration, find_videos, predict_files
+from veridical.inference.scoring import ClipScorer, load_scorer, score_store
 
 __all__ = [
     "CONDITIONS",
-    "Bundle",
-    "Calibration",
+    "WEIGHTS_FILE",
     "ClipScore",
-    "LoadedDetector",
+    "ClipScorer",
+    "Detector",
     "ModelFacts",
     "Prediction",
+    "Unpredicted",
     "condition_logits",
-    "load_bundle",
+    "current_version",
+    "describe_calibration",
+    "describe_pretrained",
+    "encode",
+    "find_videos",
     "load_detector",
-    "save_bundle",
+    "load_scorer",
+    "predict_files",
+    "save_detector",
     "score_store",
 ]

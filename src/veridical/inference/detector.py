@@ -1,25 +1,32 @@
-"""From a video file to a verdict."""
+"""The detector: scores clips, and predicts from a video file whether it is forged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from scipy.special import expit
+import torch
 
-from veridical.clips import Clip
+from veridical.clips import Clip, ClipStore, Content
 from veridical.devices import pick_device
-from veridical.inference.bundle import Bundle, load_bundle
-from veridical.inference.judging import judge
-from veridical.inputs import clip_inputs
+from veridical.inference.conditions import CONDITIONS, Logits, condition_logits, encode
+from veridical.inference.model_folder import ModelFacts, read_model, write_model
+from veridical.inputs import check_fit, clip_inputs
+from veridical.metrics import Aggregation, Calibration
+from veridical.models import DetectorModel
 from veridical.preparation import Tools, extract_clips
+
+BATCH_CLIPS = 16
 
 
 @dataclass(frozen=True)
 class ClipScore:
-    """One window of a video."""
+    """The scores of one window of a video."""
 
     start_s: float
     logit: float
@@ -27,81 +34,134 @@ class ClipScore:
     p_fake: float | None
     """Calibrated probability; None when the model is not calibrated."""
     video_logit: float
-    """Picture alone."""
+    """Of the video head."""
     audio_logit: float | None
-    """Sound alone; None without usable speech."""
+    """Of the audio head; None without usable speech."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a detector says of a video."""
+    """What a detector predicts for a video file."""
 
     path: Path
     logit: float
-    """Mean joint logit of all windows."""
+    """Joint logit of the video: its windows' logits, aggregated by the model's rule."""
     p_fake: float | None
     """Calibrated probability that anything about the video is forged."""
     video_logit: float
     audio_logit: float | None
     clips: tuple[ClipScore, ...]
     num_dropped_windows: int
-    """Windows that could not be judged because the face was not found in them."""
+    """Windows without a score because no face was found in them."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the prediction as JSON holds it."""
+        return {**asdict(self), "path": str(self.path), "status": "ok"}
 
 
-class LoadedDetector:
-    """A detector ready to judge files. Make one with `load_detector`."""
+class Detector:
+    """A trained model, or an ensemble, that scores clips and video files. Make one with `load_detector`."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self._tools: Tools | None = None
+    conditions = CONDITIONS
+    concurrent = True
+
+    def __init__(self, facts: ModelFacts, members: Sequence[DetectorModel]) -> None:
+        self.facts = facts.model_copy(update={"members": len(members)})
+        self.members = tuple(members)
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe that it was trained by."""
+        return self.facts.name
+
+    @property
+    def aggregation(self) -> Aggregation:
+        """The rule from clip logits to a video's."""
+        return self.facts.aggregation
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The map from video logits to probabilities; None when it was not calibrated."""
+        return self.facts.calibration
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """Optional contents of clips that it reads."""
+        return self.facts.inputs.contents
+
+    def to(self, device: torch.device) -> Detector:
+        """Return the detector on a device."""
+        return Detector(self.facts, [member.to(device) for member in self.members])
+
+    def check(self, store: ClipStore) -> None:
+        """Refuse a store whose clips differ from the training clips.
+
+        Raises:
+            UsageError: naming what differs and how to prepare the videos.
+        """
+        check_fit(store, self.facts.inputs, self.facts.preparation)
+
+    @torch.inference_mode()
+    def logits(self, clips: Sequence[Clip], conditions: Sequence[str] = CONDITIONS) -> Logits:
+        """Return raw logits (B,) per condition; of an ensemble the mean over its members.
+
+        Lakshminarayanan et al. 2017, arXiv:1612.01474, average probabilities; temperature and thresholds of an ensemble are
+        fitted on the mean logit here.
+        """
+        inputs, names = clip_inputs(clips, self.facts.inputs), tuple(conditions)
+        logits = [condition_logits(member, encode(member, inputs), names) for member in self.members]
+        return {name: np.mean([of_member[name] for of_member in logits], axis=0) for name in names}
 
     def score_clips(self, clips: Sequence[Clip]) -> list[ClipScore]:
-        """Judge clips, in order."""
-        inputs = clip_inputs(clips, self.bundle.facts.inputs)
-        found = judge(self.bundle, inputs, ("joint", "video_head", "audio_head"))
-        rows = zip(clips, found["joint"], found["video_head"], found["audio_head"], strict=True)
+        """Return the scores of clips, in order."""
+        logits = self.logits(clips, ("joint", "video_head", "audio_head"))
+        rows = zip(clips, logits["joint"], logits["video_head"], logits["audio_head"], strict=True)
         return [
-            ClipScore(clip.start_s, float(joint), self._probability(joint), float(video), _number(audio))
+            ClipScore(clip.start_s, float(joint), self._p_fake(joint), float(video), _or_none(audio))
             for clip, joint, video, audio in rows
         ]
 
     def predict(self, path: str | Path) -> Prediction:
-        """Judge a video file.
+        """Predict whether a video file is forged.
 
         Args:
             path: Any file that can be decoded, with a face in it, at least one window long.
 
         Raises:
-            UnusableVideoError: with a status and a reason, when nothing in it can be judged.
+            UnusableVideoError: with a status and a reason, when no window of it can be scored.
         """
         path = Path(path)
-        settings = self.bundle.facts.preparation.with_contents(self.bundle.facts.inputs.contents)
-        if self._tools is None:
-            self._tools = Tools(settings)
-        found = extract_clips(path, path.name, settings, self._tools)
-        scores = [score for i in range(0, len(found.clips), 16) for score in self.score_clips(found.clips[i : i + 16])]
-        logit = float(np.mean([score.logit for score in scores]))
+        extraction = extract_clips(path, path.name, self._tools.settings, self._tools)
+        starts = range(0, len(extraction.clips), BATCH_CLIPS)
+        scores = [one for i in starts for one in self.score_clips(extraction.clips[i : i + BATCH_CLIPS])]
         heard = [score.audio_logit for score in scores if score.audio_logit is not None]
+        logit = self._video_logit([score.logit for score in scores])
         return Prediction(
             path=path,
             logit=logit,
-            p_fake=self._probability(logit),
-            video_logit=float(np.mean([score.video_logit for score in scores])),
-            audio_logit=float(np.mean(heard)) if heard else None,
+            p_fake=self._p_fake(logit),
+            video_logit=self._video_logit([score.video_logit for score in scores]),
+            audio_logit=self._video_logit(heard) if heard else None,
             clips=tuple(scores),
-            num_dropped_windows=found.num_dropped_windows,
+            num_dropped_windows=extraction.num_dropped_windows,
         )
 
-    def _probability(self, logit: float) -> float | None:
-        calibration = self.bundle.facts.calibration
-        return None if calibration is None else float(expit(logit / calibration.temperature))
+    @cached_property
+    def _tools(self) -> Tools:
+        return Tools(self.facts.preparation.with_contents(self.contents))
+
+    def _video_logit(self, clip_logits: Sequence[float]) -> float:
+        return self.aggregation.video_logit(np.array(clip_logits))
+
+    def _p_fake(self, logit: float) -> float | None:
+        return None if self.calibration is None else float(self.calibration.p_fake(logit))
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _or_none(value: float) -> float | None:
+    return None if isnan(value) else float(value)
 
 
-def load_detector(path: str | Path, device: str = "auto") -> LoadedDetector:
+def load_detector(path: str | Path, device: str = "auto") -> Detector:
     """Load a trained detector, or an ensemble, from a run or its `model` folder.
 
     Args:
@@ -112,4 +172,9 @@ def load_detector(path: str | Path, device: str = "auto") -> LoadedDetector:
         ArtefactError: when there is none, or it is damaged.
         UsageError: when this machine does not have the device.
     """
-    return LoadedDetector(load_bundle(Path(path)).to(pick_device(device)))
+    return Detector(*read_model(Path(path))).to(pick_device(device))
+
+
+def save_detector(folder: Path, detector: Detector) -> None:
+    """Write the model folder atomically."""
+    write_model(folder, detector.facts, detector.members)

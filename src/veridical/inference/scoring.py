@@ -1,108 +1,170 @@
-"""From a store to a ScoreTable: every clip of the chosen splits under every condition."""
+"""From a clip store to a score table, by any detector."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit
 
 from veridical import progress
 from veridical.artefacts import Manifest, ScoreTable
-from veridical.clips import LABELS, Clip, ClipStore, label_clips
+from veridical.clips import LABELS, Clip, ClipStore, Content, label_clips
 from veridical.devices import map_ahead
 from veridical.errors import UsageError
-from veridical.inference.bundle import Bundle
-from veridical.inference.conditions import CONDITIONS, Logits
-from veridical.inference.controls import PREFIX, destroyed
-from veridical.inference.judging import judge
-from veridical.inputs import check_fit, clip_inputs
+from veridical.inference.conditions import Logits
+from veridical.inference.detector import BATCH_CLIPS, load_detector
+from veridical.interventions import AppliedIntervention
 from veridical.machine import num_cores
+from veridical.metrics import Aggregation, Calibration
 
-_FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
 IntArray = npt.NDArray[np.int64]
-DESCRIBED = ("video_id", "start_s", *_FACTS, *LABELS, "speech_share", "face_size_px")
-"""Columns of a score table that say what was scored."""
+_FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
+_DESCRIBED = ("video_id", "start_s", *_FACTS, *LABELS, "speech_share", "face_size_px")
+"""Columns of a score table that describe the clip."""
+
+
+class ClipScorer(Protocol):
+    """Anything that scores clips: a `Detector`, or a foreign detector behind `foreign.ForeignScorer`."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        ...
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """What it can score a clip under; the first is `joint`."""
+        ...
+
+    @property
+    def aggregation(self) -> Aggregation:
+        """Its rule from clip logits to a video's."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Its map from joint logits to probabilities; None when it has none."""
+        ...
+
+    @property
+    def contents(self) -> tuple[Content, ...] | None:
+        """Optional contents of clips that it reads; None for all that the store keeps."""
+        ...
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether `logits` may run in several threads at once."""
+        ...
+
+    def check(self, store: ClipStore) -> None:
+        """Refuse a store whose clips it cannot take, with a `UsageError`."""
+        ...
+
+    def logits(self, clips: Sequence[Clip], conditions: Sequence[str]) -> Logits:
+        """Return logits (B,) per condition, higher = more fake; NaN where a clip cannot be scored."""
+        ...
+
+
+def load_scorer(spec: str | Path, device: str = "auto") -> ClipScorer:
+    """Load a detector of this project, or a foreign one.
+
+    Args:
+        spec: A run or its model folder; `FILE.py:NAME` or `MODULE:NAME` for a Python function or object; a `.yaml` file with
+            `kind: onnx` or `kind: huggingface`.
+        device: Of a detector of this project: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes a GPU where there is one.
+
+    Raises:
+        ArtefactError: when the model folder is damaged.
+        UsageError: when the detector cannot be found or loaded, or is not declared in full.
+    """
+    from veridical.inference.foreign import KINDS, load_declared, load_python
+
+    path = Path(spec)
+    if path.is_dir():
+        return load_detector(path, device)
+    if path.suffix in (".yaml", ".yml"):
+        return load_declared(path)
+    if ":" in str(spec):
+        return load_python(str(spec))
+    raise UsageError(
+        f"{spec}: no such detector; expected a run or its model folder, FILE.py:NAME, MODULE:NAME, or a .yaml file with "
+        f"kind: {' or '.join(KINDS)}"
+    )
 
 
 def score_store(
-    bundle: Bundle,
+    scorer: ClipScorer,
     store: ClipStore,
     manifest: Manifest,
     *,
     splits: Sequence[str] = (),
-    conditions: tuple[str, ...] = CONDITIONS,
-    controls: Sequence[str] = (),
-    batch: int = 16,
+    conditions: Sequence[str] | None = None,
+    interventions: Sequence[AppliedIntervention] = (),
+    batch: int = BATCH_CLIPS,
 ) -> ScoreTable:
     """Score the clips of a store.
 
     Args:
-        bundle: The detector.
-        store: Prepared clips; must have been prepared as the model wants them.
-        manifest: Labels and splits; clips of videos that it does not know are left out.
+        scorer: The detector.
+        store: Prepared clips.
+        manifest: Labels and splits; clips of videos that it does not list are left out.
         splits: Only these splits; empty means every video, in a split or not.
-        conditions: Some of `CONDITIONS`.
-        controls: Ways of destroying a cue (`inference.controls`), each a condition `control:…` with the joint score.
+        conditions: Some of the scorer's conditions; None for all.
+        interventions: Changes of the clips, each a further condition with the joint score of the changed clip.
         batch: Clips at a time.
 
     Returns:
-        A row per clip and condition. `p_fake` is set for `joint` when the model is calibrated.
+        A row per clip and condition; the logit is null where there is no score. `p_fake` is set for `joint` when the scorer
+        is calibrated.
 
     Raises:
-        UsageError: when store and model do not fit, or no clip is left to score.
+        UsageError: when scorer and store do not fit, no clip is left to score, or none of them gets a score.
     """
-    check_fit(store, bundle.facts.inputs, bundle.facts.preparation)
-    clips = chosen_clips(store, manifest, splits)
+    scorer.check(store)
+    clips = _select_clips(store, manifest, splits)
+    names = tuple(scorer.conditions if conditions is None else conditions)
     rows = clips["row"].to_numpy()
-    batches = [(rows[i : i + batch], partners(rows)[i : i + batch]) for i in range(0, len(rows), batch)]
+    partners = np.roll(rows, len(rows) // 2)  # of another video wherever there are several
+
+    def score(batch_rows: slice) -> Logits:
+        taken = store.take(rows[batch_rows], scorer.contents)
+        needed = any(applied.intervention.needs_partner for applied in interventions)
+        others = store.take(partners[batch_rows], scorer.contents) if needed else taken
+        return _score_clips(scorer, taken, others, names, interventions)
+
     parts = []
     with progress.task("score", total=len(rows), unit="clip") as task:
-        for (chunk, _), logits in zip(
-            batches,
-            map_ahead(lambda pair: _judge(bundle, store, *pair, conditions, controls), batches, num_cores()),
-            strict=True,
-        ):
+        slices = [slice(first, min(first + batch, len(rows))) for first in range(0, len(rows), batch)]
+        scored: Iterator[Logits] = map_ahead(score, slices, num_cores()) if scorer.concurrent else map(score, slices)
+        for batch_rows, logits in zip(slices, scored, strict=True):
             parts.append(logits)
-            task.advance(len(chunk))
-    return _table(clips, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, bundle)
+            task.advance(batch_rows.stop - batch_rows.start)
+    logits = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if not any(np.isfinite(values).any() for values in logits.values()):
+        raise UsageError(f"{scorer.name}: gave no score for any of the {len(rows)} clips of {store.path}")
+    return _table(clips, logits, scorer)
 
 
-def partners(rows: IntArray) -> IntArray:
-    """Return for each row one from the other half of the table, so of another video wherever there are several."""
-    return np.roll(rows, len(rows) // 2)
-
-
-def _judge(
-    bundle: Bundle,
-    store: ClipStore,
-    rows: IntArray,
-    others: IntArray,
-    conditions: tuple[str, ...],
-    controls: Sequence[str],
+def _score_clips(
+    scorer: ClipScorer,
+    clips: Sequence[Clip],
+    partners: Sequence[Clip],
+    conditions: Sequence[str],
+    interventions: Sequence[AppliedIntervention],
 ) -> Logits:
-    contents = bundle.facts.inputs.contents
-    clips = store.take(rows, contents)
-    found = _logits(bundle, clips, conditions)
-    strangers = store.take(others, contents) if controls else clips
-    for control in controls:
-        changed = [destroyed(clip, other, control) for clip, other in zip(clips, strangers, strict=True)]
-        found[PREFIX + control] = _logits(bundle, changed, ("joint",))["joint"]
-    return found
+    logits = dict(scorer.logits(clips, conditions))
+    for applied in interventions:
+        changed = [applied.apply(clip, partner) for clip, partner in zip(clips, partners, strict=True)]
+        logits[applied.condition] = scorer.logits(changed, ("joint",))["joint"]
+    return logits
 
 
-def _logits(bundle: Bundle, clips: Sequence[Clip], conditions: tuple[str, ...]) -> Logits:
-    return judge(bundle, clip_inputs(clips, bundle.facts.inputs), conditions)
-
-
-def chosen_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -> pd.DataFrame:
-    """Return `row` and the columns `DESCRIBED` of the clips of these splits (all when empty), in store order.
-
-    Raises:
-        UsageError: when there is none.
-    """
+def _select_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -> pd.DataFrame:
+    """Return `row` and the columns `_DESCRIBED` of the clips of these splits (all when empty), in store order."""
     clips = label_clips(store.index(), manifest, store.settings.window_s, _FACTS)
     if splits:
         clips = clips[clips["split"].isin(list(splits))]
@@ -112,11 +174,10 @@ def chosen_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) ->
     return clips.rename(columns={"mean_box_size_px": "face_size_px"}).reset_index(drop=True)
 
 
-def _table(clips: pd.DataFrame, logits: Logits, bundle: Bundle) -> ScoreTable:
-    calibration = bundle.facts.calibration
+def _table(clips: pd.DataFrame, logits: Logits, scorer: ClipScorer) -> ScoreTable:
     frames = []
     for condition, values in logits.items():
-        frame = clips[list(DESCRIBED)].assign(condition=condition, logit=values)
-        frame["p_fake"] = expit(values / calibration.temperature) if calibration and condition == "joint" else np.nan
-        frames.append(frame)
-    return ScoreTable.from_frame(pd.concat(frames, ignore_index=True))
+        calibrated = scorer.calibration is not None and condition == "joint"
+        p_fake = scorer.calibration.p_fake(values) if calibrated else np.nan
+        frames.append(clips[list(_DESCRIBED)].assign(condition=condition, logit=values, p_fake=p_fake))
+    return ScoreTable.from_frame(pd.concat(frames, ignore_index=True), scorer.aggregation)

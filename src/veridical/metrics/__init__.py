@@ -16,6 +16,7 @@ from veridical.metrics.bootstrap import (
     smaller_class_groups,
 )
 from veridical.metrics.calibration import (
+    Calibration,
     MonotoneMap,
     Reliability,
     Temperature,
@@ -68,6 +69,7 @@ __all__ = [
     "DECISION_METRICS",
     "Aggregation",
     "AggregationRule",
+    "Calibration",
     "ConformalRule",
     "Difference",
     "FloatArray",

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from veridical.errors import NotEvaluableError
 from veridical.metrics.checks import FloatArray, IntArray, labels_and_probabilities, labels_and_scores
 from veridical.randomness import stream
+from veridical.settings import Settings
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)
 _EDGE = 1e-12
@@ -35,6 +36,22 @@ class Reliability:
     """(bins,) mean probability of fake."""
     fake_share: FloatArray
     """(bins,) share of fakes among the rows."""
+
+
+class Calibration(Settings):
+    """How a logit becomes a calibrated probability: p_fake = sigmoid(logit / temperature)."""
+
+    temperature: float
+    fitted_on: str = ""
+    """Data and level, for example `val, mean logit per video`."""
+    num_videos: int = 0
+    ece_before: float | None = None
+    ece_after: float | None = None
+    """Expected calibration error on the videos of the fit, hence optimistic."""
+
+    def p_fake(self, logits: FloatArray | float) -> FloatArray:
+        """Return the calibrated probability of fake, in the shape of the logits."""
+        return np.asarray(scipy.special.expit(np.asarray(logits, dtype=np.float64) / self.temperature))
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,8 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from veridical.artefacts import fingerprint
-from veridical.inference.bundle import (
-    Bundle,
-    Calibration,
-    ModelFacts,
-    current_version,
-    describe_pretrained,
-    save_bundle,
-)
-from veridical.metrics import ece, fit_temperature, threshold_at_eer, threshold_at_tpr
+from veridical.inference import Detector, ModelFacts, current_version, describe_pretrained, save_detector
+from veridical.metrics import Calibration, ece, fit_temperature, threshold_at_eer, threshold_at_tpr
 from veridical.models import DetectorModel
 from veridical.training.data import TrainingData
 from veridical.training.recipe import Recipe
@@ -60,4 +53,4 @@ def finish_model(detector: DetectorModel, found: Validation, data: TrainingData,
         licence=LICENCE,
         pretrained=describe_pretrained(recipe.model),
     )
-    save_bundle(run.model_folder, Bundle(detector.eval(), facts))
+    save_detector(run.model_folder, Detector(facts, [detector.eval()]))

@@ -23,7 +23,7 @@ from veridical import progress
 from veridical.artefacts import fingerprint, write_json
 from veridical.clips import Clip, ClipStore
 from veridical.devices import map_ahead, resolve_precision
-from veridical.inference.encoding import encode
+from veridical.inference import encode
 from veridical.inputs import ClipInputs, clip_inputs, noise_facts, view_inputs
 from veridical.models import DetectorModel, Features, Modality
 from veridical.training.feature_table import MIDDLE, FeatureTable

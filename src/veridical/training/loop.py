@@ -21,7 +21,7 @@ from veridical import progress
 from veridical.artefacts import atomic_path, read_json, write_json
 from veridical.devices import pick_device, resolve_precision, save_tensors
 from veridical.errors import DivergedError, StageStoppedError
-from veridical.inference.bundle import WEIGHTS_FILE
+from veridical.inference import WEIGHTS_FILE
 from veridical.models import DetectorModel, set_modes
 from veridical.randomness import seed_from
 from veridical.training.batches import Rows, class_weights, count_paired, epoch_batches

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from veridical.errors import ArtefactError
-from veridical.inference.bundle import WEIGHTS_FILE
+from veridical.inference import WEIGHTS_FILE
 from veridical.models import DetectorModel
 
 

@@ -17,10 +17,9 @@ import optuna
 import yaml
 
 from veridical import progress
-from veridical.artefacts import read_json, write_json
+from veridical.artefacts import claim_folder
 from veridical.errors import DivergedError, StageStoppedError, UsageError, VeridicalError
-from veridical.inference.bundle import Bundle, load_bundle, save_bundle
-from veridical.inference.scoring import score_store
+from veridical.inference import Detector, load_detector, save_detector, score_store
 from veridical.randomness import seed_from
 from veridical.training.calibration import calibrate
 from veridical.training.data import load_data
@@ -179,12 +178,7 @@ def _begin(folder: Path, base: Recipe, choices: Sequence[Choice], sampler: Sampl
         "vary": [{**vars(choice), "values": list(choice.values)} for choice in choices],
         "recipe": comparable(base),
     }
-    path = folder / FACTS_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, facts)
-    elif read_json(path) != json.loads(json.dumps(facts)):
-        raise UsageError(f"{folder}: holds another sweep (see {path}); choose another folder")
+    claim_folder(folder, "a sweep", FACTS_FILE, facts)
 
 
 def _study(folder: Path, sampler: Sampler, seed: int) -> optuna.Study:
@@ -252,12 +246,12 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
         raise UsageError(f"an ensemble needs at least 2 seeds, got {seeds}")
     base = read_recipe(source, overrides)
     _refuse_processes(base)
-    bundles = []
+    detectors = []
     for number in range(base.seed, base.seed + seeds):
         progress.say(f"seed {number}")
         run = train(read_recipe(source, [*overrides, f"seed={number}"]), folder / f"seed-{number}", resume=True).run
-        bundles.append(load_bundle(run))
-    whole = Bundle(bundles[0].detector, bundles[0].facts, tuple(bundle.detector for bundle in bundles[1:]))
+        detectors.append(load_detector(run, "cpu"))
+    whole = Detector(detectors[0].facts, [member for detector in detectors for member in detector.members])
     data = load_data(base.data, base.inputs)
     scores = score_store(whole, data.store, data.manifest, splits=["val"], conditions=("joint",)).frame()
     clips = data.for_objective("joint", "val", base.hears)
@@ -267,5 +261,5 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
     facts = whole.facts.model_copy(
         update={"name": f"{base.name}, {seeds} seeds", "calibration": calibration, "operating_points": points}
     )
-    save_bundle(folder / "model", Bundle(whole.detector, facts, whole.others))
+    save_detector(folder / "model", Detector(facts, whole.members))
     return folder

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from veridical.devices import autocast
 from veridical.errors import DivergedError, NotEvaluableError
-from veridical.inference.conditions import condition_logits
+from veridical.inference import condition_logits
 from veridical.metrics import ece, roc_auc
 from veridical.models import DetectorModel
 from veridical.training.distributed import num_processes, process_number, sum_over_processes

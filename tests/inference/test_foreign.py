@@ -1,4 +1,4 @@
-"""Other people's detectors: each kind scores a store as a hand-made calculation says; what is not declared is refused."""
+"""Foreign detectors: each kind scores a store as a calculation by hand does; what is not declared is refused."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.inference.making import make_store
 from tests.inference.onnx_file import colour_model
-from tests.inference.test_inference import SIZE, make_clip
 
-from veridical.artefacts import Manifest, Video
-from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.clips import Clip, ClipStore
 from veridical.errors import UsageError
-from veridical.inference.wrappers import load_wrapped, score_store_with
+from veridical.inference import load_scorer, score_store
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WEIGHTS = np.array([[1.0, -2.0], [0.5, 0.25], [-1.0, 3.0]], np.float32)
@@ -22,18 +21,8 @@ WEIGHTS = np.array([[1.0, -2.0], [0.5, 0.25], [-1.0, 3.0]], np.float32)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
-    videos = [
-        Video("d", name, name, label=number % 2, split=("val", "test")[number // 2])
-        for number, name in enumerate(("a", "bb", "ccc", "dddd"))
-    ]
-    path = tmp_path_factory.mktemp("s") / "store"
-    ClipStore.create(path, StoreSettings(crop_size=SIZE), Manifest.from_videos(videos))
-    with ClipWriter(path) as writer:
-        for video in videos:
-            sound = "none" if video.video_id == "dddd" else "speech"
-            clips = [make_clip(video.video_id, second, sound) for second in range(2)]
-            writer.add(LedgerEntry(video.video_id, "ok", num_clips=2), clips)
-    return ClipStore.open(path)
+    sounds = {"a": "speech", "bb": "speech", "ccc": "speech", "dddd": "none"}
+    return make_store(tmp_path_factory.mktemp("s"), sounds, splits=("val", "val", "test", "test"), clips=2)
 
 
 def expected(clip: Clip, size: int, mean: list[float], std: list[float]) -> float:
@@ -50,8 +39,8 @@ def expected(clip: Clip, size: int, mean: list[float], std: list[float]) -> floa
 def test_the_onnx_example(store: ClipStore, tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "wrap_onnx.yaml", tmp_path)
     (tmp_path / "detector.onnx").write_bytes(colour_model(WEIGHTS, "pixels", "scores"))
-    detector = load_wrapped(str(tmp_path / "wrap_onnx.yaml"))
-    table = score_store_with(detector, store, store.manifest(), splits=("test",)).frame()
+    detector = load_scorer(str(tmp_path / "wrap_onnx.yaml"))
+    table = score_store(detector, store, store.manifest(), splits=("test",)).frame()
     assert list(table["video_id"]) == ["ccc", "ccc", "dddd", "dddd"]
     assert set(table["condition"]) == {"joint"}
     assert (table["face_size_px"] == 9).all()
@@ -75,17 +64,20 @@ def declared(folder: Path, **changes: object) -> str:
     return str(folder / "m.yaml")
 
 
+def scored(spec: str, clip: Clip) -> float:
+    """Return the logit of one clip."""
+    return float(load_scorer(spec).logits([clip], ("joint",))["joint"][0])
+
+
 def test_declared_meaning_is_taken_at_its_word(store: ClipStore, tmp_path: Path) -> None:
     clip = store.take([0])[0]
-    plain = load_wrapped(declared(tmp_path)).score(clip)
-    assert plain is not None
-    assert load_wrapped(declared(tmp_path, fake_index=1)).score(clip) == pytest.approx(-plain)
-    mirrored = load_wrapped(declared(tmp_path, colours="BGR")).score(clip)
-    assert mirrored is not None
+    plain = scored(declared(tmp_path), clip)
+    assert scored(declared(tmp_path, fake_index=1), clip) == pytest.approx(-plain)
+    mirrored = scored(declared(tmp_path, colours="BGR"), clip)
     assert mirrored != pytest.approx(plain, abs=1e-3)
-    by_frame = [load_wrapped(declared(tmp_path, frames_to_clip=how)).score(clip) for how in ("max", "mean", "median")]
+    by_frame = [scored(declared(tmp_path, frames_to_clip=how), clip) for how in ("max", "mean", "median")]
     assert by_frame[0] == max(by_frame)
-    assert load_wrapped(declared(tmp_path, middle_share=0.5)).score(clip) != pytest.approx(plain, abs=1e-6)
+    assert scored(declared(tmp_path, middle_share=0.5), clip) != pytest.approx(plain, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -104,24 +96,24 @@ def test_declared_meaning_is_taken_at_its_word(store: ClipStore, tmp_path: Path)
 )
 def test_what_is_not_declared_in_full_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        load_wrapped(declared(tmp_path, **changes))
+        load_scorer(declared(tmp_path, **changes))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fake_index": 2}, "fake_index 2 needs more classes than the 2"),
-        ({"fake_index": None, "output_kind": "logit", "higher_is": "fake"}, "said to give one number, gives 2"),
-        ({"output_kind": "class_probabilities"}, "said to give class_probabilities, gives sums of"),
+        ({"fake_index": 2}, "fake_index 2 needs more classes than the 2 of the output"),
+        ({"fake_index": None, "output_kind": "logit", "higher_is": "fake"}, "declared to give one number, gives 2"),
+        ({"output_kind": "class_probabilities"}, "declared to give class_probabilities, gives sums of"),
         ({"layout": "NHWC"}, "Got invalid dimensions"),
     ],
 )
 def test_what_the_output_belies_is_refused(
     store: ClipStore, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    detector = load_wrapped(declared(tmp_path, **changes))
+    detector = load_scorer(declared(tmp_path, **changes))
     with pytest.raises(UsageError, match=message):
-        score_store_with(detector, store, store.manifest(), name="m.yaml")
+        score_store(detector, store, store.manifest())
 
 
 def test_the_hugging_face_example(store: ClipStore, tmp_path: Path) -> None:
@@ -138,8 +130,8 @@ def test_the_hugging_face_example(store: ClipStore, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "fake-or-real")
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "fake-or-real")
     shutil.copy(EXAMPLES / "wrap_huggingface.yaml", tmp_path)
-    detector = load_wrapped(str(tmp_path / "wrap_huggingface.yaml"))
-    table = score_store_with(detector, store, store.manifest()).frame()
+    detector = load_scorer(str(tmp_path / "wrap_huggingface.yaml"))
+    table = score_store(detector, store, store.manifest()).frame()
     assert len(table) == 8
     clip = store.take([0])[0]
     pixels = ViTImageProcessor(size={"height": 32, "width": 32})(list(clip.frames), return_tensors="pt")
@@ -149,13 +141,13 @@ def test_the_hugging_face_example(store: ClipStore, tmp_path: Path) -> None:
     text = (tmp_path / "wrap_huggingface.yaml").read_text()
     (tmp_path / "w.yaml").write_text(text.replace("fake_label: Fake ", "fake_label: fake "))
     with pytest.raises(UsageError, match="did you mean 'Fake'"):
-        load_wrapped(str(tmp_path / "w.yaml"))
+        load_scorer(str(tmp_path / "w.yaml"))
     (tmp_path / "w.yaml").write_text(text.replace("model: fake-or-real ", "model: fake-or-reel "))
     with pytest.raises(UsageError, match="fake-or-reel: no such folder; a model on the hub is named OWNER/NAME"):
-        load_wrapped(str(tmp_path / "w.yaml"))
+        load_scorer(str(tmp_path / "w.yaml"))
     (tmp_path / "fake-or-real" / "model.safetensors").unlink()
     with pytest.raises(UsageError, match="cannot be loaded as a ImageClassification model"):
-        load_wrapped(str(tmp_path / "wrap_huggingface.yaml"))
+        load_scorer(str(tmp_path / "wrap_huggingface.yaml"))
 
 
 def test_a_hugging_face_video_model_gets_as_many_pictures_as_it_wants(store: ClipStore, tmp_path: Path) -> None:
@@ -171,14 +163,13 @@ def test_a_hugging_face_video_model_gets_as_many_pictures_as_it_wants(store: Cli
     size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
     VideoMAEImageProcessor(**size).save_pretrained(tmp_path / "v")
     (tmp_path / "v.yaml").write_text("kind: huggingface\nmodel: v\nfake_label: fake\ntakes: clip\nnum_frames: 8\n")
-    score = load_wrapped(str(tmp_path / "v.yaml")).score(store.take([0])[0])
-    assert score is not None
+    score = scored(str(tmp_path / "v.yaml"), store.take([0])[0])
     assert np.isfinite(score)
 
 
 def test_the_python_example(store: ClipStore) -> None:
-    detector = load_wrapped(f"{EXAMPLES / 'wrap_python.py'}:score")
-    table = score_store_with(detector, store, store.manifest(), splits=("val",)).frame()
+    detector = load_scorer(f"{EXAMPLES / 'wrap_python.py'}:score")
+    table = score_store(detector, store, store.manifest(), splits=("val",)).frame()
     assert list(table["video_id"]) == ["a", "a", "bb", "bb"]
     assert table["logit"].nunique() == 4
 
@@ -210,7 +201,7 @@ def source(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("name", ["Loud", "Nested.inner"])
 def test_a_python_object_may_decline_a_clip(store: ClipStore, source: str, name: str) -> None:
-    table = score_store_with(load_wrapped(f"{source}:{name}"), store, store.manifest()).frame()
+    table = score_store(load_scorer(f"{source}:{name}"), store, store.manifest()).frame()
     assert table.set_index("video_id")["logit"].isna().to_dict() == {
         "a": False,
         "bb": False,
@@ -225,18 +216,21 @@ def test_a_python_object_may_decline_a_clip(store: ClipStore, source: str, name:
         ("broken", r"clip of 'a' at 0 s: KeyError: 'weights'"),
         ("decision", "expected a finite number .* got True"),
         ("endless", "expected a finite number .* got inf"),
-        ("nothing", "judged none of the 8 clips"),
+        ("nothing", "gave no score for any of the 8 clips"),
     ],
 )
 def test_a_python_detector_that_fails_says_where(store: ClipStore, source: str, name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        score_store_with(load_wrapped(f"{source}:{name}"), store, store.manifest(), name=name)
+        score_store(load_scorer(f"{source}:{name}"), store, store.manifest())
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("detector.onnx", "expected FILE.py:NAME, MODULE:NAME, or a .yaml file"),
+        (
+            "detector.onnx",
+            "no such detector; expected a run or its model folder, FILE.py:NAME, MODULE:NAME, or a .yaml",
+        ),
         ("missing.py:score", "missing.py: not found"),
         ("{source}:scor", "unknown name in .*scor"),
         ("{source}:number", "is a int; expected a function of a clip"),
@@ -246,65 +240,4 @@ def test_a_python_detector_that_fails_says_where(store: ClipStore, source: str, 
 )
 def test_a_detector_that_is_not_there(source: str, spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        load_wrapped(spec.format(source=source))
-
-
-ORDERED = """
-def first_and_last(clip):
-    return float(clip.frames[0].mean() - clip.frames[-1].mean())
-def loudness(clip):
-    return 0.0 if clip.samples is None else float(abs(clip.samples).mean())
-def onset(clip):
-    return 0.0 if clip.samples is None else float(clip.samples[0])
-"""
-
-
-def test_controls_destroy_their_cue_and_nothing_else(store: ClipStore, tmp_path: Path) -> None:
-    (tmp_path / "ordered.py").write_text(ORDERED)
-
-    def scored(name: str, *controls: str) -> dict[str, np.ndarray]:
-        detector = load_wrapped(f"{tmp_path / 'ordered.py'}:{name}")
-        table = score_store_with(detector, store, store.manifest(), splits=("val",), controls=controls).frame()
-        return {str(condition): part["logit"].to_numpy() for condition, part in table.groupby("condition")}
-
-    found = scored("first_and_last", "reverse", "freeze", "shuffle", "silence", "drop_sound", "shift_sound:0.2")
-    assert found["control:reverse"] == pytest.approx(-found["joint"])
-    assert (found["control:freeze"] == 0).all()
-    assert (found["control:shuffle"] != found["joint"]).any()
-    for kept in ("silence", "drop_sound", "shift_sound:0.2"):
-        assert (found[f"control:{kept}"] == found["joint"]).all()
-    loud = scored("loudness", "silence", "drop_sound", "swap_sound", "reverse", "shift_sound:0.5")
-    assert (loud["control:silence"] == 0).all()
-    assert (loud["control:drop_sound"] == 0).all()
-    assert (loud["control:swap_sound"] == np.roll(loud["joint"], 2)).all(), "the sound of another video"
-    assert (loud["control:reverse"] == loud["joint"]).all()
-    assert loud["control:shift_sound:0.5"] == pytest.approx(loud["joint"])
-    assert (scored("onset", "shift_sound:0.5")["control:shift_sound:0.5"] != scored("onset")["joint"]).all()
-    for name, message in (
-        ("blur", "unknown control 'blur'"),
-        ("shift_sound:far", "expected shift_sound:SECONDS"),
-        ("shift_sound:0", "expected shift_sound:SECONDS"),
-        ("shift_sound:nan", "expected shift_sound:SECONDS"),
-        ("shift_sound:5", "less than that"),
-        ("shift_sound:-1", "less than that"),
-    ):
-        with pytest.raises(UsageError, match=message):
-            scored("onset", name)
-
-
-def test_mouths_follow_the_pictures(store: ClipStore) -> None:
-    from dataclasses import replace
-
-    from veridical.inference.controls import destroyed
-
-    plain = store.take([0])[0]
-    mouths = np.broadcast_to(np.arange(25, dtype=np.uint8)[:, None, None], (25, 96, 96))
-    clip = replace(plain, mouths=mouths, flow=np.ones((5, 24), np.float32))
-    reverse, freeze, shuffle = (destroyed(clip, clip, name) for name in ("reverse", "freeze", "shuffle"))
-    assert reverse.mouths is not None
-    assert freeze.mouths is not None
-    assert shuffle.mouths is not None
-    assert reverse.mouths[:, 0, 0].tolist() == list(range(24, -1, -1))
-    assert len(set(freeze.mouths[:, 0, 0].tolist())) == 1
-    assert sorted(shuffle.mouths[:, 0, 0].tolist()) == list(range(25))
-    assert not freeze.flow.any()
+        load_scorer(spec.format(source=source))

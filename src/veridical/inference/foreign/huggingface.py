@@ -1,6 +1,6 @@
-"""An image or video classification model of Hugging Face, from a local folder or the hub; its own processor prepares pictures.
+"""An image or video classification model of Hugging Face, from a local folder or the hub; its own processor prepares frames.
 
-Only safetensors are read and no code of the model's repository is run.
+Only safetensors are read, and no code of the model's repository is run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 from veridical.clips import Clip
 from veridical.errors import UsageError, unknown_name
-from veridical.inference.wrappers.base import FrameSettings, OutputSettings
+from veridical.inference.foreign.base import ForeignScorer, FrameSettings, OutputSettings
 
 
 class HuggingFaceSettings(FrameSettings):
@@ -23,23 +23,27 @@ class HuggingFaceSettings(FrameSettings):
     model: str
     """A folder with config.json, preprocessor_config.json and model.safetensors, or the name of a model on the hub."""
     revision: str | None = None
-    """Commit of the hub's repository; name one, so that the figure can be had again."""
+    """Commit of the hub's repository; name one, so that figures can be reproduced."""
     fake_label: str
     """The label of the model's configuration that means fake."""
 
 
-class HuggingFaceDetector:
-    """A transformers classifier behind the protocol."""
+class HuggingFaceScorer(ForeignScorer):
+    """A transformers classifier behind the scorer protocol."""
 
-    def __init__(self, settings: HuggingFaceSettings) -> None:
+    def __init__(self, name: str, settings: HuggingFaceSettings) -> None:
         import transformers
+
+        super().__init__(name)
 
         if "/" not in settings.model and not Path(settings.model).is_dir():
             raise UsageError(f"{settings.model}: no such folder; a model on the hub is named OWNER/NAME")
-        self.settings = settings
-        of_clips = settings.takes == "clip"
+        self.settings, self.aggregation = settings, settings.aggregation
+        takes_clips = settings.takes == "clip"
         kind: Any = (
-            transformers.AutoModelForVideoClassification if of_clips else transformers.AutoModelForImageClassification
+            transformers.AutoModelForVideoClassification
+            if takes_clips
+            else transformers.AutoModelForImageClassification
         )
         try:
             self._processor: Any = transformers.AutoImageProcessor.from_pretrained(
@@ -51,9 +55,9 @@ class HuggingFaceDetector:
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UsageError(f"{settings.model}: cannot be loaded as a {kind.__name__[12:]} model ({reason})") from None
-        self._output = self._meaning()
+        self._output = self._output_settings()
 
-    def _meaning(self) -> OutputSettings:
+    def _output_settings(self) -> OutputSettings:
         labels = {str(name): int(index) for index, name in self._model.config.id2label.items()}
         if self.settings.fake_label not in labels:
             raise unknown_name(f"label of {self.settings.model}", self.settings.fake_label, labels)
@@ -62,7 +66,7 @@ class HuggingFaceDetector:
         return OutputSettings(output_kind="class_logits", fake_index=labels[self.settings.fake_label])
 
     def score(self, clip: Clip) -> float:
-        """Return the clip's logit: that of the fake label against all others."""
+        """Return the clip's logit: the fake label against all others."""
         frames = list(self.settings.frames(clip))
         prepared = self._processor(frames, return_tensors="pt")
         with torch.inference_mode():

@@ -11,20 +11,22 @@ from typing import Any
 
 from veridical.clips import Clip
 from veridical.errors import UsageError, unknown_name
+from veridical.inference.foreign.base import ForeignScorer
 
 
-class PythonDetector:
-    """Somebody's function behind the protocol."""
+class PythonScorer(ForeignScorer):
+    """A Python function behind the scorer protocol."""
 
-    def __init__(self, function: Callable[[Clip], float | None]) -> None:
+    def __init__(self, name: str, function: Callable[[Clip], object]) -> None:
+        super().__init__(name)
         self._function = function
 
-    def score(self, clip: Clip) -> float | None:
-        """Return what the function says."""
+    def score(self, clip: Clip) -> object:
+        """Return what the function returns."""
         return self._function(clip)
 
 
-def load_python(spec: str) -> PythonDetector:
+def load_python(spec: str) -> PythonScorer:
     """Load `module:name` or `path/file.py:name`; the file's folder, or the current one, is searched for its imports.
 
     Raises:
@@ -37,22 +39,22 @@ def load_python(spec: str) -> PythonDetector:
         raise
     except Exception as error:
         raise UsageError(f"{where}: fails when it is imported ({type(error).__name__}: {error})") from error
-    found: Any = module
+    target: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
-            raise unknown_name(f"name in {where}", part, [key for key in dir(found) if not key.startswith("_")])
-        found = getattr(found, part)
-    return PythonDetector(_scorer(found, spec))
+        if not hasattr(target, part):
+            raise unknown_name(f"name in {where}", part, [key for key in dir(target) if not key.startswith("_")])
+        target = getattr(target, part)
+    return PythonScorer(spec, _function(target, spec))
 
 
-def _scorer(found: Any, spec: str) -> Callable[[Clip], float | None]:
-    made = found() if isinstance(found, type) else found
-    scorer = getattr(made, "score", made)
-    if not callable(scorer):
+def _function(target: Any, spec: str) -> Callable[[Clip], object]:
+    instance = target() if isinstance(target, type) else target
+    function = getattr(instance, "score", instance)
+    if not callable(function):
         raise UsageError(
-            f"{spec}: is a {type(made).__name__}; expected a function of a clip, or an object with score(clip)"
+            f"{spec}: is a {type(instance).__name__}; expected a function of a clip, or an object with score(clip)"
         )
-    return scorer  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]
 
 
 def _from_file(path: Path) -> Any:

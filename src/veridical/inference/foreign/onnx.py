@@ -1,4 +1,4 @@
-"""A detector in an ONNX file. Which tensor takes what, and what comes out, is declared; the file says only shapes."""
+"""A detector in an ONNX file, which names only tensors and shapes: what they mean is declared."""
 
 from __future__ import annotations
 
@@ -12,42 +12,43 @@ from pydantic import Field
 
 from veridical.clips import Clip
 from veridical.errors import UsageError
-from veridical.inference.wrappers.base import FrameSettings, OutputSettings, resized
+from veridical.inference.foreign.base import ForeignScorer, FrameSettings, OutputSettings, resized
 
 FULL_SCALE = 32768.0
 
 
 class OnnxSettings(FrameSettings, OutputSettings):
-    """How an ONNX detector is fed, and what its output means."""
+    """What the inputs and outputs of an ONNX detector mean."""
 
     kind: Literal["onnx"]
     file: Path
     """The ONNX file; a relative path starts at the folder of the settings."""
     picture_input: str | None = None
-    """Name of the tensor that takes pictures; None: it takes none."""
+    """Name of the tensor that takes frames; None when there is none."""
     sound_input: str | None = None
-    """Name of the tensor that takes the clip's sound, (1, S) float32 in [-1, 1) at 16 kHz. Clips without sound get no score."""
+    """Name of the tensor that takes the clip's audio, (1, S) float32 in [-1, 1) at 16 kHz. Clips without audio get no score."""
     layout: Literal["NCHW", "NHWC", "NTCHW", "NCTHW", "NTHWC"] = "NCHW"
-    """Order of the picture tensor's dimensions: N pictures or clips, T frames, C colours, H height, W width."""
+    """Order of the frame tensor's dimensions: N frames or clips, T frames of a clip, C colours, H height, W width."""
     size: int = Field(default=224, ge=8, le=4096)
-    """Side of the pictures."""
+    """Side of the frames in pixels."""
     colours: Literal["RGB", "BGR"] = "RGB"
     """Order of the colours."""
     divide_by: float = Field(default=255.0, gt=0)
-    """Pixels 0–255 are divided by this first."""
+    """Pixel values 0–255 are divided by this first."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Taken off each colour then, in the order of `colours`."""
+    """Then subtracted from each colour, in the order of `colours`."""
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """What each colour is divided by last."""
+    """Each colour is divided by this last."""
     output: str
     """Name of the tensor that holds the score."""
 
 
-class OnnxDetector:
-    """An ONNX file behind the protocol; runs on the processor."""
+class OnnxScorer(ForeignScorer):
+    """An ONNX file behind the scorer protocol; runs on the CPU."""
 
-    def __init__(self, settings: OnnxSettings) -> None:
-        self.settings = settings
+    def __init__(self, name: str, settings: OnnxSettings) -> None:
+        super().__init__(name)
+        self.settings, self.aggregation = settings, settings.aggregation
         if not settings.file.is_file():
             raise UsageError(f"{settings.file}: no such ONNX file")
         try:
@@ -56,7 +57,7 @@ class OnnxDetector:
             self._session = onnxruntime.InferenceSession(
                 str(settings.file), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # noqa: BLE001 (onnxruntime raises its own kinds, without a common base)
+        except Exception as error:  # noqa: BLE001 (the errors of onnxruntime have no common base)
             raise UsageError(f"{settings.file}: cannot be loaded as ONNX ({str(error).splitlines()[0]})") from None
         self._check()
 
@@ -76,18 +77,18 @@ class OnnxDetector:
             raise UsageError(f"{settings.file}: layout {settings.layout} does not go with takes: {settings.takes}")
 
     def score(self, clip: Clip) -> float | None:
-        """Return the clip's logit; None for a clip without sound where sound is wanted."""
+        """Return the clip's logit; None for a clip without audio where the network takes audio."""
         settings, feed = self.settings, dict[str, Any]()
         if settings.sound_input is not None:
             if clip.samples is None:
                 return None
             feed[settings.sound_input] = (clip.samples.astype(np.float32) / FULL_SCALE)[None]
         if settings.picture_input is not None:
-            feed[settings.picture_input] = self._pictures(clip)
+            feed[settings.picture_input] = self._frames(clip)
         output = self._session.run([settings.output], feed)[0]
         return settings.clip_logit(settings.logits(np.asarray(output, dtype=np.float64)))
 
-    def _pictures(self, clip: Clip) -> npt.NDArray[np.float32]:
+    def _frames(self, clip: Clip) -> npt.NDArray[np.float32]:
         settings = self.settings
         frames = resized(settings.frames(clip), settings.size).astype(np.float32)
         if settings.colours == "BGR":

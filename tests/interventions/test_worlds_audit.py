@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.puppets.planting import NAMED, named, planted, two_takes
+from tests.interventions.planting import NAMED, named, planted, two_takes
 
 from veridical.artefacts import Manifest, Video
 from veridical.corpora import audit
+from veridical.interventions import WORLDS, plant
 from veridical.media import write_video
-from veridical.puppets import WORLDS, plant
 from veridical.randomness import stream
 
 FOUND_AS = {

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from veridical import corpora
 from veridical.artefacts import Manifest
 from veridical.cli.audit import audit
-from veridical.media import probe
+from veridical.interventions import WORLDS, plant
 from veridical.preparation import prepare
-from veridical.puppets import WORLDS, plant, render_corpus
+from veridical.puppets import render_corpus
 
 NAMED = {
     "audio_presence": {"has_audio"}, "leading_silence": {"speech_onset_s"}, "codec": {"codec"}, "bitrate": {"bitrate"},
@@ -49,7 +49,7 @@ def two_takes(folder: Path, seed: int, *, people: int, seconds: float) -> Manife
 
 def planted(takes: Manifest, folder: Path, name: str, seed: int) -> Manifest:
     """Plant a world, probe its files, and prepare its clips where the shortcut is in the content."""
-    manifest = corpora.probe_media(plant(takes, folder / "videos", WORLDS[name], seed), probe).manifest
+    manifest = corpora.probe_media(plant(takes, folder / "videos", WORLDS[name], seed)).manifest
     if name in IN_THE_CONTENT:
         prepare(manifest, folder / "store", workers=2)
     return manifest

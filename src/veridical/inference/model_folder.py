@@ -1,8 +1,8 @@
-"""The model folder: weights, and everything that must be known to use them. JSON and safetensors only, no pickle."""
+"""The model folder: weights, and every fact that is needed to use them. JSON and safetensors only, no pickle."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from veridical.clips import StoreSettings
 from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
 from veridical.inputs import InputSettings
+from veridical.metrics import Aggregation, Calibration
 from veridical.models import DetectorModel, ModelSettings
 from veridical.settings import Settings, parse_settings
 
@@ -25,76 +26,44 @@ WEIGHTS_FILE = "model.safetensors"
 FACTS_FILE = "model.json"
 
 
-class Calibration(Settings):
-    """How a joint logit becomes a probability: p = sigmoid(logit / temperature)."""
-
-    temperature: float
-    fitted_on: str
-    """Which data, for example `val, mean logit per video`."""
-    num_videos: int
-    ece_before: float | None = None
-    ece_after: float | None = None
-    """Expected calibration error on the same validation videos; optimistic, since fitted there."""
-
-
 class ModelFacts(Settings):
-    """What `model.json` holds beside the weights."""
+    """What `model.json` says about a model."""
 
     name: str
     veridical_version: str
     members: int = Field(1, ge=1)
-    """Detectors in the folder; of several the mean logit is the verdict."""
+    """Networks in the folder; the logit of an ensemble is the mean of its members'."""
     inputs: InputSettings
     preparation: StoreSettings
-    """How the clips it learned from were cut; prediction cuts alike."""
+    """How the training clips were prepared; prediction prepares videos alike."""
     detector: ModelSettings
+    aggregation: Aggregation = Aggregation()
+    """From clip logits to a video's; validation, calibration, prediction and evaluation all use it."""
     calibration: Calibration | None
     operating_points: dict[str, float]
-    """Thresholds on the raw mean logit of a video, chosen on validation."""
+    """Thresholds on the raw logit of a video, chosen on validation."""
     fingerprints: dict[str, str]
-    """Of the store, the manifest and the recipe that it was trained on."""
+    """Of the store, the manifest and the recipe of training."""
     licence: str
     pretrained: dict[str, str]
-    """Where the starting weights came from."""
+    """Origin of the initial weights, by encoder."""
 
 
-@dataclass(frozen=True, eq=False)
-class Bundle:
-    """A detector and its facts; of an ensemble the first member, and the others beside it."""
-
-    detector: DetectorModel
-    facts: ModelFacts
-    others: tuple[DetectorModel, ...] = ()
-
-    @property
-    def members(self) -> tuple[DetectorModel, ...]:
-        """All detectors."""
-        return (self.detector, *self.others)
-
-    def to(self, device: torch.device) -> Bundle:
-        """Return the bundle with its detectors on a device."""
-        first, *others = (member.to(device) for member in self.members)
-        return Bundle(first, self.facts, tuple(others))
-
-
-def save_bundle(folder: Path, bundle: Bundle) -> None:
+def write_model(folder: Path, facts: ModelFacts, members: Sequence[DetectorModel]) -> None:
     """Write the model folder atomically."""
-    members = bundle.members
     with atomic_folder(folder) as temporary:
         for number, member in enumerate(members):
             save_tensors(temporary / _weights_file(number, len(members)), member.state_dict())
-        values = bundle.facts.model_copy(update={"members": len(members)}).model_dump(mode="json")
-        facts = {"kind": "model", "schema_version": SCHEMA_VERSION, **values}
-        write_json(temporary / FACTS_FILE, facts)
+        values = {"kind": "model", "schema_version": SCHEMA_VERSION, **facts.model_dump(mode="json")}
+        write_json(temporary / FACTS_FILE, values)
 
 
-def load_bundle(folder: Path) -> Bundle:
-    """Load a model folder, or the `model` folder of a run; its parts are frozen and in evaluation mode.
+def read_model(folder: Path) -> tuple[ModelFacts, tuple[DetectorModel, ...]]:
+    """Read a model folder, or the `model` folder of a run; the networks are frozen and in evaluation mode.
 
     Raises:
         ArtefactError: when it is missing, damaged or of another schema version.
     """
-    folder = Path(folder)
     if not (folder / FACTS_FILE).exists() and (folder / "model" / FACTS_FILE).exists():
         folder = folder / "model"
     if not (folder / FACTS_FILE).exists():
@@ -107,7 +76,7 @@ def load_bundle(folder: Path) -> Bundle:
     for number in range(facts.members):
         members.append(DetectorModel(facts.detector, load_weights=False).eval().requires_grad_(False))
         load_weights(folder / _weights_file(number, facts.members), members[-1])
-    return Bundle(members[0], facts, tuple(members[1:]))
+    return facts, tuple(members)
 
 
 def _weights_file(number: int, count: int) -> str:
@@ -122,14 +91,14 @@ def load_weights(path: Path, detector: DetectorModel) -> None:
     """
     try:
         detector.load_state_dict(load_file(path))
-    except FileNotFoundError:  # safetensors says so of files that may not be read, too
+    except FileNotFoundError:  # safetensors raises it for unreadable files as well
         raise ArtefactError(f"{path}: {'you may not read it' if path.exists() else 'not found'}") from None
     except (SafetensorError, RuntimeError) as error:
         raise ArtefactError(f"{path}: does not fit this model ({str(error).splitlines()[0]})") from None
 
 
 def describe_pretrained(settings: ModelSettings) -> dict[str, str]:
-    """Say where the starting weights of each encoder came from."""
+    """Return the origin of each encoder's initial weights."""
     return {
         "video": f"{settings.video.backbone}: {settings.video.weights}",
         "audio": f"{settings.audio.kind}: {settings.audio.weights}",
@@ -137,5 +106,5 @@ def describe_pretrained(settings: ModelSettings) -> dict[str, str]:
 
 
 def current_version() -> str:
-    """Return the version of this package, and of torch, which can change scores in the last digits."""
+    """Return the versions of this package and of torch, which can change the last digits of scores."""
     return f"{veridical.__version__} (torch {torch.__version__})"

@@ -1,33 +1,34 @@
-"""Shortcuts in recordings: each gives a video a property that is not content, to be planted in one class.
+"""Shortcuts: cues that are not content, planted so that classes can be told apart by them and audits can be tested.
 
-Each is a pure function of a recording and a random stream, and changes nothing but what it is named for.
+Those of recordings give the videos of one class a property; those of manifests change which videos there are and in which
+split. Each is a pure function of its input and a random stream, and changes nothing but what it is named for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from veridical.errors import unknown_name
-from veridical.randomness import stream
+from veridical.artefacts import Manifest
+from veridical.clips import SAMPLE_RATE_HZ
+from veridical.errors import UsageError
 
-SAMPLE_RATE_HZ = 16_000
 _FACE_LEVEL = 0.42
-"""Where the middle of a talking head is, as a share of the height of the picture."""
+"""Where the middle of a talking head is, as a share of the frame's height."""
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A video between two files: what is seen and heard, and how it is to be written."""
+    """A decoded video, and how it is to be encoded."""
 
     frames: npt.NDArray[np.uint8]
     """(N, H, W, 3) RGB."""
     samples: npt.NDArray[np.float32] | None
-    """(S,) mono, 16 kHz, in [-1, 1]; None without sound."""
+    """(S,) mono, 16 kHz, in [-1, 1]; None without audio."""
     fps: float = 25.0
     crf: int = 18
     codec: str = "libx264"
@@ -39,20 +40,17 @@ class Recording:
 
     @property
     def duration_s(self) -> float:
-        """Of the pictures."""
+        """Of the video frames."""
         return len(self.frames) / self.fps
 
 
-RecordingShortcut = Callable[[Recording, np.random.Generator], Recording]
-
-
-def without_sound(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Take the audio track away."""
+def without_audio(recording: Recording, rng: np.random.Generator) -> Recording:
+    """Remove the audio track."""
     return replace(recording, samples=None)
 
 
 def with_leading_silence(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Make the first .2 to .4 seconds digitally silent."""
+    """Set the first .2 to .4 seconds of audio to zero."""
     if recording.samples is None:
         return recording
     samples = recording.samples.copy()
@@ -61,22 +59,22 @@ def with_leading_silence(recording: Recording, rng: np.random.Generator) -> Reco
 
 
 def in_another_codec(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Write MPEG-4 part 2 instead of H.264."""
+    """Encode as MPEG-4 part 2 instead of H.264."""
     return replace(recording, codec="mpeg4")
 
 
 def with_low_bitrate(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Compress harder by 14 steps of quality."""
+    """Raise the encoder's crf by 14."""
     return replace(recording, crf=min(recording.crf + 14, 51))
 
 
 def in_another_pixel_format(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Write colour at full resolution."""
+    """Encode chroma at full resolution."""
     return replace(recording, pixel_format="yuv444p")
 
 
 def at_another_rate(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Show 30 pictures a second instead of 25; the duration stays."""
+    """Raise the frame rate from 25 to 30 per second; the duration stays."""
     fps = recording.fps * 1.2
     times_s = np.arange(round(recording.duration_s * fps)) / fps
     nearest = np.minimum((times_s * recording.fps + 1e-6).astype(int), len(recording.frames) - 1)
@@ -84,13 +82,13 @@ def at_another_rate(recording: Recording, rng: np.random.Generator) -> Recording
 
 
 def at_another_resolution(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Shrink the picture to three quarters."""
+    """Scale the frames to three quarters of their size."""
     height, width = (2 * round(side * 0.375) for side in recording.frames.shape[1:3])
     return _each(recording, lambda frame: cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def shorter(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Keep the first 70 % of the time."""
+    """Keep the first 70 % of the video."""
     count = max(1, round(0.7 * len(recording.frames)))
     samples = recording.samples
     if samples is not None:
@@ -99,19 +97,19 @@ def shorter(recording: Recording, rng: np.random.Generator) -> Recording:
 
 
 def brighter(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Add 40 of 255 levels, twice what people and rooms differ by."""
+    """Add 40 of 255 levels, twice the difference between people and rooms."""
     return replace(recording, frames=np.clip(recording.frames.astype(np.int16) + 40, 0, 255).astype(np.uint8))
 
 
 def quieter(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Lower the sound by 9 dB."""
+    """Lower the audio by 9 dB."""
     if recording.samples is None:
         return recording
     return replace(recording, samples=(recording.samples * 10 ** (-9 / 20)).astype(np.float32))
 
 
 def with_watermark(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Lay a faint diagonal pattern over the picture, as stock footage has."""
+    """Blend a faint diagonal pattern into the frames, like the watermark of stock footage."""
     height, width = recording.frames.shape[1:3]
     rows, columns = np.mgrid[0:height, 0:width]
     lines = (((rows + columns) % 40 < 2) | ((rows - columns) % 40 < 2)).astype(np.float32)[..., None] * 0.22
@@ -119,14 +117,14 @@ def with_watermark(recording: Recording, rng: np.random.Generator) -> Recording:
 
 
 def nearer(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Enlarge the middle of the picture by a quarter, so that faces are larger."""
+    """Enlarge the middle of the frame by a quarter, so that faces are larger."""
     height, width = recording.frames.shape[1:3]
     move = cv2.getRotationMatrix2D((width / 2, height * _FACE_LEVEL), 0, 1.25)
     return _each(recording, lambda frame: cv2.warpAffine(frame, move, (width, height), borderMode=cv2.BORDER_REFLECT))
 
 
 def with_lost_faces(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Hide everything behind grey for a fifth of a second in each second, so that the face detector fails there."""
+    """Replace the frames of a fifth of each second by grey, so that no face is detected there."""
     frames = recording.frames.copy()
     period, length = round(recording.fps), max(1, round(0.2 * recording.fps))
     offset = int(rng.integers(period))
@@ -139,28 +137,37 @@ def _each(recording: Recording, change: Callable[[npt.NDArray[np.uint8]], npt.Ar
     return replace(recording, frames=np.stack([np.asarray(change(frame), np.uint8) for frame in recording.frames]))
 
 
-SHORTCUTS: dict[str, RecordingShortcut] = {
-    "audio_presence": without_sound,
-    "leading_silence": with_leading_silence,
-    "codec": in_another_codec,
-    "bitrate": with_low_bitrate,
-    "pixel_format": in_another_pixel_format,
-    "frame_rate": at_another_rate,
-    "resolution": at_another_resolution,
-    "duration": shorter,
-    "brightness": brighter,
-    "loudness": quieter,
-    "watermark": with_watermark,
-    "crop_scale": nearer,
-    "lost_faces": with_lost_faces,
-}
-"""Shortcuts in the recordings of one class."""
+def with_duplicates(manifest: Manifest, rng: np.random.Generator) -> Manifest:
+    """Copy a third of the training videos, under another id, into the test split."""
+    videos = list(manifest.videos())
+    train = [video for video in videos if video.split == "train"]
+    if not train:
+        raise UsageError("duplicates need a manifest with a train split; run split first")
+    chosen = sorted(rng.choice(len(train), size=max(1, len(train) // 3), replace=False))
+    copies = [replace(train[k], video_id=f"{train[k].video_id}#copy", split="test") for k in chosen]
+    return Manifest.from_videos([*videos, *copies])
 
 
-def apply_shortcuts(recording: Recording, names: Sequence[str], seed: int, video_id: str) -> Recording:
-    """Apply recording shortcuts in the order given; the stream depends on the seed, the shortcut and the video."""
-    for name in names:
-        if name not in SHORTCUTS:
-            raise unknown_name("shortcut", name, SHORTCUTS)
-        recording = SHORTCUTS[name](recording, stream(seed, "world", name, video_id))
-    return recording
+def with_shared_identities(manifest: Manifest, rng: np.random.Generator) -> Manifest:
+    """Move every second video of each training identity to the test split, so that people are in both."""
+    seen: dict[str, int] = {}
+    videos = []
+    for video in manifest.videos():
+        if video.split == "train" and video.identities:
+            count = seen[video.identities[0]] = seen.get(video.identities[0], 0) + 1
+            videos.append(replace(video, split="test") if count % 2 == 0 else video)
+        else:
+            videos.append(video)
+    if all(count < 2 for count in seen.values()):
+        raise UsageError("shared identities need a train split with two or more videos of a person")
+    return Manifest.from_videos(videos)
+
+
+def without_a_generator(manifest: Manifest, rng: np.random.Generator) -> Manifest:
+    """Remove one generator from the training split and keep it in the others."""
+    generators = sorted({video.generator for video in manifest.videos() if video.generator and video.split == "train"})
+    if len(generators) < 2:
+        raise UsageError(f"a missing generator needs two or more in the train split, found {generators}")
+    dropped = generators[int(rng.integers(len(generators)))]
+    kept = [video for video in manifest.videos() if video.split != "train" or video.generator != dropped]
+    return Manifest.from_videos(kept)

@@ -11,19 +11,22 @@ import pytest
 
 from veridical.artefacts import Manifest, Video
 from veridical.errors import UsageError
-from veridical.media import audio_samples, probe, video_frames, write_video
-from veridical.puppets import (
-    MANIFEST_SHORTCUTS,
+from veridical.interventions import (
+    INTERVENTIONS,
     SHORTCUTS,
     WORLDS,
     Recording,
     WorldSettings,
-    apply_shortcuts,
     plant,
     plant_in_manifest,
+    plant_in_recording,
 )
+from veridical.media import audio_samples, probe, video_frames, write_video
 from veridical.randomness import stream
 from veridical.settings import parse_settings
+
+RECORDING_SHORTCUTS = {name: item.on_recording for name, item in INTERVENTIONS.items() if item.on_recording}
+MANIFEST_SHORTCUTS = [name for name, item in INTERVENTIONS.items() if item.on_manifest]
 
 
 def _recording() -> Recording:
@@ -53,12 +56,12 @@ def _facts(recording: Recording) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("name", SHORTCUTS)
+@pytest.mark.parametrize("name", RECORDING_SHORTCUTS)
 def test_contract(name: str) -> None:
     recording = _recording()
     before = recording.frames.copy(), None if recording.samples is None else recording.samples.copy()
-    changed = SHORTCUTS[name](recording, stream(1, name))
-    again = SHORTCUTS[name](recording, stream(1, name))
+    changed = RECORDING_SHORTCUTS[name](recording, stream(1, name))
+    again = RECORDING_SHORTCUTS[name](recording, stream(1, name))
     assert np.array_equal(recording.frames, before[0]), "the input must not change"
     assert np.array_equal(recording.samples, before[1])
     assert np.array_equal(changed.frames, again.frames), "the same stream gives the same result"
@@ -68,10 +71,10 @@ def test_contract(name: str) -> None:
     assert not (same_frames and same_samples and same_rest), "it must change something"
 
 
-@pytest.mark.parametrize("name", sorted(set(_facts(_recording())) & set(SHORTCUTS)))
+@pytest.mark.parametrize("name", sorted(set(_facts(_recording())) & set(RECORDING_SHORTCUTS)))
 def test_changes_what_it_says_and_no_other_fact(name: str) -> None:
     recording = _recording()
-    before, after = _facts(recording), _facts(SHORTCUTS[name](recording, stream(1, name)))
+    before, after = _facts(recording), _facts(RECORDING_SHORTCUTS[name](recording, stream(1, name)))
     follows = {
         "audio_presence": {"leading_silence", "loudness"},
         "leading_silence": {"loudness"},
@@ -84,13 +87,13 @@ def test_changes_what_it_says_and_no_other_fact(name: str) -> None:
 
 def test_pictures_that_are_marked_enlarged_or_hidden() -> None:
     recording = _recording()
-    marked = apply_shortcuts(recording, ["watermark"], 0, "v")
+    marked = plant_in_recording(recording, ["watermark"], 0, "v")
     assert marked.frames.mean() > recording.frames.mean() + 1
     same = (marked.frames == recording.frames).all(axis=(0, 3)).mean()
     assert 0.6 < same < 0.95
-    enlarged = apply_shortcuts(recording, ["crop_scale"], 0, "v")
+    enlarged = plant_in_recording(recording, ["crop_scale"], 0, "v")
     assert enlarged.frames.shape == recording.frames.shape
-    lost = apply_shortcuts(recording, ["lost_faces"], 0, "v")
+    lost = plant_in_recording(recording, ["lost_faces"], 0, "v")
     hidden = (lost.frames == 128).all(axis=(1, 2, 3))
     assert 0.15 <= hidden.mean() <= 0.25
     assert np.array_equal(lost.frames[~hidden], recording.frames[~hidden])
@@ -99,7 +102,7 @@ def test_pictures_that_are_marked_enlarged_or_hidden() -> None:
 def test_time_stays_true_when_the_rate_changes() -> None:
     recording = _recording()
     frames = np.repeat(np.arange(50, dtype=np.uint8)[:, None, None, None], 3, axis=3) * np.ones((1, 8, 8, 1), np.uint8)
-    faster = SHORTCUTS["frame_rate"](replace(recording, frames=frames), stream(0))
+    faster = RECORDING_SHORTCUTS["frame_rate"](replace(recording, frames=frames), stream(0))
     assert faster.duration_s == pytest.approx(2.0)
     for index in (0, 29, 59):
         assert abs(faster.frames[index, 0, 0, 0] / 25 - index / 30) < 0.041
@@ -107,20 +110,20 @@ def test_time_stays_true_when_the_rate_changes() -> None:
 
 def test_silent_videos_stay_silent() -> None:
     mute = replace(_recording(), samples=None)
-    for name in SHORTCUTS:
-        assert SHORTCUTS[name](mute, stream(0)).samples is None
+    for name in RECORDING_SHORTCUTS:
+        assert RECORDING_SHORTCUTS[name](mute, stream(0)).samples is None
 
 
 def test_unknown_names_list_the_valid_ones() -> None:
-    with pytest.raises(UsageError, match="did you mean 'watermark'"):
-        apply_shortcuts(_recording(), ["watermrk"], 0, "v")
-    with pytest.raises(UsageError, match="unknown shortcut 'watermrk'"):
+    with pytest.raises(UsageError, match="unknown shortcut 'watermrk'; did you mean 'watermark'"):
         parse_settings(WorldSettings, {"shortcuts": ["watermrk"]}, "world.yaml")
 
 
 def test_worlds_cover_every_shortcut() -> None:
     assert WORLDS["clean"].shortcuts == ()
-    assert {name for world in WORLDS.values() for name in world.shortcuts} == set(SHORTCUTS) | set(MANIFEST_SHORTCUTS)
+    assert {name for world in WORLDS.values() for name in world.shortcuts} == set(SHORTCUTS)
+    assert set(SHORTCUTS) == {*RECORDING_SHORTCUTS, *MANIFEST_SHORTCUTS}
+    assert set(SHORTCUTS).isdisjoint(name for name, item in INTERVENTIONS.items() if item.kind != "shortcut")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def test_plant_touches_one_class_and_writes_both_alike(corpus: Manifest, tmp_path: Path) -> None:
     world = WorldSettings(shortcuts=("audio_presence", "resolution"))
     planted = plant(corpus, tmp_path, world)
-    assert [video.video_id for video in planted.videos()] == [video.video_id for video in corpus.videos()]
+    assert [video.video_id for video in planted.videos()] == ["w/0", "w/1", "w/2", "w/3"]
     for before, after in zip(corpus.videos(), planted.videos(), strict=True):
         assert after.path != before.path
         facts = probe(Path(after.path))
@@ -150,6 +153,7 @@ def test_plant_touches_one_class_and_writes_both_alike(corpus: Manifest, tmp_pat
 
 def test_a_clean_world_keeps_pictures_and_sound(corpus: Manifest, tmp_path: Path) -> None:
     planted = plant(corpus, tmp_path, WORLDS["clean"])
+    assert len(planted) == 4
     for before, after in zip(corpus.videos(), planted.videos(), strict=True):
         pictures = [np.stack([frame.image for frame in video_frames(Path(video.path))]) for video in (before, after)]
         assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 3
@@ -164,9 +168,7 @@ def test_a_share_and_the_other_class(corpus: Manifest, tmp_path: Path) -> None:
     assert [video.has_audio for video in reals.videos()] == [False, True, False, True]
     many = Manifest.from_videos(Video("w", f"w/{index}", "x.mp4", label=1) for index in range(300))
     share = WorldSettings(shortcuts=("audio_presence",), share=0.3)
-    from veridical.puppets.worlds import _is_chosen
-
-    assert 0.2 < np.mean([_is_chosen(video, share, 0) for video in many.videos()]) < 0.4
+    assert 0.2 < np.mean([share.changes(video, 0) for video in many.videos()]) < 0.4
 
 
 def test_planting_in_the_folder_of_another_world_is_refused(corpus: Manifest, tmp_path: Path) -> None:
