@@ -20,7 +20,7 @@ import pandas as pd
 from veridical import progress
 from veridical.artefacts import Manifest, file_stamp, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
-from veridical.clips.store import MANIFEST_FILE
+from veridical.clips.store import FACTS_FILE, MANIFEST_FILE
 from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
 from veridical.machine import Lost, check_ray
@@ -118,12 +118,11 @@ def prepare(
     if not len(manifest):
         raise UsageError("the manifest holds no videos, so there is nothing to prepare")
     store_path = Path(store_path)
-    if not (store_path / "store.json").exists():
+    if not (store_path / FACTS_FILE).exists():
         if only_status:
-            raise UsageError(f"{store_path}: no such clip store yet; --only does videos of an existing one again")
+            raise UsageError(f"{store_path}: no such clip store yet; --only repeats videos of an existing one")
         _create(store_path, with_checksum(settings or StoreSettings()), manifest, make_tools, engine)
-    store = ClipStore.open(store_path)
-    _check_settings(store, with_checksum(settings or store.settings))
+    _check_settings(ClipStore.open(store_path), settings)
     with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
         store = ClipStore.open(store_path)  # not before: another run may have written until now
         if manifest.fingerprint != store.facts["manifest_fingerprint"] or not (store_path / MANIFEST_FILE).is_file():
@@ -190,10 +189,11 @@ def _check_arguments(
             raise unknown_name("status", status, STATUSES)
 
 
-def _check_settings(store: ClipStore, settings: StoreSettings) -> None:
-    apart = differences(store.settings.model_dump(), settings.model_dump())
+def _check_settings(store: ClipStore, settings: StoreSettings | None) -> None:
+    asked = with_checksum(settings or store.settings)
+    apart = differences(store.settings.model_dump(), asked.model_dump())
     if apart:
-        listed = "; ".join(f"{name}: {kept!r} in the store, {asked!r} asked" for name, (kept, asked) in apart.items())
+        listed = "; ".join(f"{name}: {kept!r} in the store, {new!r} asked" for name, (kept, new) in apart.items())
         raise UsageError(f"{store.path} was prepared with other settings ({listed}); use these, or another folder")
 
 
