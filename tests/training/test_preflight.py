@@ -57,7 +57,7 @@ def test_missing_weights_fail_and_say_which_file(store: ClipStore) -> None:
     assert "nowhere.safetensors" in row.detail
 
 
-def test_silent_data_fail_where_a_stage_needs_sound(tmp_path: Path) -> None:
+def test_silent_data_fail_where_a_stage_needs_audio(tmp_path: Path) -> None:
     store = fabricate_store(tmp_path / "store", sound=False, people=8, clips=1)
     found = verdicts(store.path)
     assert {name for name, verdict in found.items() if verdict == "fail"} >= {"audio", "speech", "statistics"}
