@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ from veridical.artefacts import (
     Video,
     atomic_folder,
     atomic_path,
+    file_sha256,
+    file_stamp,
     fingerprint,
     read_figures,
     read_risks,
@@ -234,3 +238,21 @@ def test_large_counts_keep_their_digits(tmp_path: Path) -> None:
     found = read_figures(tmp_path / "metrics.csv").iloc[0]
     assert (found["n_real"], found["n_fake"]) == (1234567, 41234567)
     assert found["value"] == 0.123456789
+
+
+def test_stamps_tell_files_from_others_wherever_they_lie(tmp_path: Path) -> None:
+    path, size = tmp_path / "a", 300_000
+    stamps = []
+    for place in (None, 0, size - 1):
+        content = bytearray(size)
+        if place is not None:
+            content[place] = 1
+        path.write_bytes(content)
+        stamps.append(file_stamp(path))
+    path.write_bytes(bytes(size + 1))
+    assert len({*stamps, file_stamp(path)}) == 4
+    path.write_bytes(bytes(size))
+    os.utime(path, (0, 0))
+    assert file_stamp(path.rename(tmp_path / "b")) == stamps[0]
+    assert file_stamp(tmp_path / "nothing") == file_stamp(tmp_path) == ""
+    assert file_sha256(tmp_path / "b") == hashlib.sha256(bytes(size)).hexdigest()

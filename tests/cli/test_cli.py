@@ -229,7 +229,9 @@ def test_an_evaluation_goes_into_no_folder_of_other_things(tmp_path: Path) -> No
     command = ("evaluate", "--scores", str(tmp_path / "s.csv"), "-o")
     code, _, errors = invoke(*command, str(tmp_path / "store"))
     assert code == 2
-    assert "store: holds files and is no earlier evaluation; choose a new or empty folder" in " ".join(errors.split())
+    assert "store: holds files and is not an evaluation (no metrics.csv); choose a new or empty folder" in " ".join(
+        errors.split()
+    )
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["store.json"]
     for _ in range(2):
         assert invoke(*command, str(tmp_path / "e"))[0] == 0, "a new one, and an evaluation written anew"

@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_scan_split_stats(folder: Path, tmp_path: Path) -> None:
     manifest, divided = tmp_path / "m.parquet", tmp_path / "s.parquet"
-    scanned = run("scan", "folder", folder, "-o", manifest, "--probe", "--picture-hash", "--fakes", "visual",
+    scanned = run("scan", "folder", folder, "-o", manifest, "--probe", "--perceptual-hash", "--fakes", "visual",
                   "--identity-pattern", r"(?P<identity>s\d)\.")  # fmt: skip
     assert scanned.exit_code == 0, scanned.output
     assert scanned.output.count("cannot be read") == 2
@@ -82,7 +82,7 @@ def test_strict_scan_and_wrong_use(folder: Path, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("option", [["--workers", "2"], ["--no-hash"], ["--hash"], ["--picture-hash"]])
+@pytest.mark.parametrize("option", [["--workers", "2"], ["--no-hash"], ["--hash"], ["--perceptual-hash"]])
 def test_options_of_probe_are_refused_without_it(option: list[str], folder: Path, tmp_path: Path) -> None:
     wrong = run("scan", "folder", folder, "-o", tmp_path / "m.parquet", *option)
     assert isinstance(wrong.exception, UsageError)

@@ -1,10 +1,9 @@
-"""Media facts: unreadable files are counted, an interruption loses nothing, statistics and near duplicates follow."""
+"""Media facts: unreadable files are counted, an interruption loses nothing, copies and near duplicates are found."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical.artefacts import Manifest, Video
-from veridical.corpora import leak_groups, perceptual_hash, probe_media
-from veridical.corpora.hashes import near_duplicate_keys
+from veridical.corpora import Probing, leak_groups, probe_media, probing
+from veridical.corpora.hashes import near_duplicate_keys, perceptual_hash
 from veridical.errors import UsageError
-
-
-@dataclass(frozen=True)
-class FakeFacts:
-    has_audio: bool
-    duration_s: float = 2.0
-    fps: float = 25.0
-    width: int = 64
-    height: int = 48
-    codec: str = "h264"
-    pixel_format: str = "yuv420p"
-    bitrate: int | None = None
-    audio_codec: str | None = None
-    audio_rate_hz: int | None = None
-    container: str = "mov"
+from veridical.media import MediaFacts
 
 
 class Probe:
@@ -40,11 +25,14 @@ class Probe:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def __call__(self, path: Path) -> FakeFacts:
+    def __call__(self, path: Path) -> MediaFacts:
         self.calls.append(path.name)
         if path.name.startswith("bad"):
             raise RuntimeError("is not a video")
-        return FakeFacts(has_audio=not path.name.startswith("mute"))
+        return MediaFacts(
+            duration_s=2.0, fps=25.0, width=64, height=48, codec="h264", pixel_format="yuv420p", bitrate=None,
+            has_audio=not path.name.startswith("mute"), audio_codec=None, audio_rate_hz=None, container="mov",
+        )  # fmt: skip
 
 
 @pytest.fixture
@@ -58,7 +46,7 @@ def manifest(tmp_path: Path) -> Manifest:
 
 
 def test_facts_are_filled_in_and_failures_counted(manifest: Manifest) -> None:
-    result = probe_media(manifest, Probe())
+    result = probe_media(manifest, probe=Probe())
     a, bad, _, mute = result.manifest.videos()
     assert (a.has_audio, a.fps, a.width, a.audio_label) == (True, 25.0, 64, 0)
     assert a.attributes == {"keep": "me", "container": "mov"}
@@ -70,62 +58,64 @@ def test_facts_are_filled_in_and_failures_counted(manifest: Manifest) -> None:
 
 def test_an_interrupted_probe_goes_on_where_it_was(manifest: Manifest, tmp_path: Path) -> None:
     journal = tmp_path / "out.jsonl"
-    whole = probe_media(manifest, Probe(), journal=journal)
+    whole = probe_media(manifest, probe=Probe(), journal=journal)
     lines = journal.read_text().splitlines()
     done = {Path(json.loads(line)["path"]).name for line in lines[:2]}
     journal.write_text("\n".join(lines[:2]) + "\n" + lines[2][:20])
     probe = Probe()
-    again = probe_media(manifest, probe, journal=journal)
+    again = probe_media(manifest, probe=probe, journal=journal)
     assert set(probe.calls) == {"a.mp4", "bad1.mp4", "bad2.mp4", "mute.mp4"} - done
     assert again.manifest.fingerprint == whole.manifest.fingerprint
     last = Probe()
-    probe_media(manifest, last, journal=journal)
+    probe_media(manifest, probe=last, journal=journal)
     assert last.calls == []
     (tmp_path / "a.mp4").write_text("replaced")
-    probe_media(manifest, last, journal=journal)
+    probe_media(manifest, probe=last, journal=journal)
     assert last.calls == ["a.mp4"]
 
 
-def test_what_an_earlier_run_was_not_asked_for_is_added_to_what_it_found(manifest: Manifest, tmp_path: Path) -> None:
+def test_a_later_run_adds_what_an_earlier_one_was_not_asked_for(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal, later = tmp_path / "out.jsonl", Probe()
-    pictures = {"content_hash": False, "picture_hash": lambda path, duration_s: "00ff"}
-    probe_media(manifest, Probe(), journal=journal, **pictures)
-    found = probe_media(manifest, later, journal=journal)
+    monkeypatch.setattr(probing, "_hash_of_frames", lambda path, duration_s: "00ff")
+    probe_media(manifest, Probing(content_hash=False, perceptual_hash=True), probe=Probe(), journal=journal)
+    probed = probe_media(manifest, probe=later, journal=journal)
     assert later.calls == []
-    assert [v.sha256 is not None for v in found.manifest.videos()] == [True, False, False, True]
-    first = next(found.manifest.videos())
+    assert [v.sha256 is not None for v in probed.manifest.videos()] == [True, False, False, True]
+    first = next(probed.manifest.videos())
     assert first.attributes == {"keep": "me", "container": "mov", "perceptual_hash": "00ff"}
     (tmp_path / "a.mp4").write_text("replaced")
-    again = next(probe_media(manifest, later, journal=journal).manifest.videos())
+    again = next(probe_media(manifest, probe=later, journal=journal).manifest.videos())
     assert later.calls == ["a.mp4"]
     assert "perceptual_hash" not in again.attributes
 
 
-def test_a_call_without_workers_is_an_error(manifest: Manifest) -> None:
-    with pytest.raises(UsageError, match="workers"):
-        probe_media(manifest, Probe(), workers=0)
+def test_probing_without_workers_is_an_error() -> None:
+    with pytest.raises(UsageError, match="workers: expected 1 or more, got 0"):
+        Probing(workers=0)
 
 
 def test_copies_are_one_group(manifest: Manifest, tmp_path: Path) -> None:
     (tmp_path / "mute.mp4").write_text("a.mp4")
-    probed = probe_media(manifest, Probe())
+    probed = probe_media(manifest, probe=Probe())
     groups = leak_groups(probed.manifest).table["group"].to_pylist()
     assert groups[0] == groups[3] != groups[1]
     assert [(n.reason, n.count) for n in probed.copies] == [("the same file as another; both are in one leak group", 2)]
-    contradictory = probe_media(manifest.with_column("label", [0, 0, 0, 1]), Probe())
+    contradictory = probe_media(manifest.with_column("label", [0, 0, 0, 1]), probe=Probe())
     assert [(n.reason, n.count) for n in contradictory.copies] == [
-        ("the same file as another, with another label: one of the two is wrong", 2)
+        ("the same file as another, with a different label: one of the two is wrong", 2)
     ]
-    assert not probe_media(manifest, Probe(), content_hash=False).copies
+    assert not probe_media(manifest, Probing(content_hash=False), probe=Probe()).copies
 
 
-def test_perceptual_hash_survives_size_and_noise_and_tells_pictures_apart() -> None:
+def test_perceptual_hash_survives_size_and_noise_and_tells_frames_apart() -> None:
     rng = np.random.default_rng(0)
     small = rng.integers(0, 255, (9, 12, 3)).astype(np.float32)
-    picture = np.kron(small, np.ones((16, 16, 1))).astype(np.uint8)
-    noisy = np.clip(picture[::2, ::2] + rng.normal(0, 3, (72, 96, 3)), 0, 255).astype(np.uint8)
+    frame = np.kron(small, np.ones((16, 16, 1))).astype(np.uint8)
+    noisy = np.clip(frame[::2, ::2] + rng.normal(0, 3, (72, 96, 3)), 0, 255).astype(np.uint8)
     other = np.kron(rng.integers(0, 255, (9, 12, 3)), np.ones((16, 16, 1))).astype(np.uint8)
-    hashes = [perceptual_hash([one]) for one in (picture, noisy, other)]
+    hashes = [perceptual_hash([one]) for one in (frame, noisy, other)]
     first, second, third = near_duplicate_keys(pa.array(hashes), 6).to_pylist()
     assert first == second != third
 

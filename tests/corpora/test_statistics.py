@@ -92,7 +92,7 @@ def test_nothing_known_is_said_and_json_round_trips(manifest: Manifest, clips: p
     first = statistics(manifest).tables()[0]
     shown = {row[0]: row[1] for row in first.rows}
     assert shown["seconds (quartiles)"] == "3.0/3.5/4.0"
-    assert first.note.startswith("not known: clips, clip frames")
+    assert first.note.startswith("unknown: clips, clip frames")
     titles = [table.title for table in statistics(manifest, clips, ledger=ledger).tables()]
     assert "Videos without clips" in titles
 

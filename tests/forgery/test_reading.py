@@ -53,7 +53,7 @@ def numbered(count: int) -> np.ndarray:
 
 def track(monkeypatch, faces: list[list[Face]], blind: set[int] = frozenset()):
     detector = Detector(faces)
-    monkeypatch.setattr(reading, "FaceDetector", lambda: detector)
+    monkeypatch.setattr(reading, "CenterFaceDetector", lambda: detector)
     monkeypatch.setattr(reading, "DenseLandmarker", lambda: Landmarker(blind))
     landmarks, found = reading.track_landmarks(numbered(len(faces)))
     return landmarks, found, detector

@@ -13,7 +13,6 @@ from veridical import corpora
 from veridical.artefacts import Manifest
 from veridical.cli.audit import audit
 from veridical.interventions import WORLDS, plant
-from veridical.media import probe
 from veridical.preparation import prepare
 from veridical.puppets import render_corpus
 
@@ -50,7 +49,7 @@ def two_takes(folder: Path, seed: int, *, people: int, seconds: float) -> Manife
 
 def planted(takes: Manifest, folder: Path, name: str, seed: int) -> Manifest:
     """Plant a world, probe its files, and prepare its clips where the shortcut is in the content."""
-    manifest = corpora.probe_media(plant(takes, folder / "videos", WORLDS[name], seed), probe).manifest
+    manifest = corpora.probe_media(plant(takes, folder / "videos", WORLDS[name], seed)).manifest
     if name in IN_THE_CONTENT:
         prepare(manifest, folder / "store", workers=2)
     return manifest

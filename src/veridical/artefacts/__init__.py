@@ -12,8 +12,17 @@ from veridical.artefacts.figures import (
     write_figures,
     write_risks,
 )
-from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
-from veridical.artefacts.folders import lock_for_reading, lock_for_writing
+from veridical.artefacts.files import (
+    atomic_folder,
+    atomic_path,
+    check_file_name,
+    file_sha256,
+    file_stamp,
+    fingerprint,
+    read_json,
+    write_json,
+)
+from veridical.artefacts.folders import check_folder, claim_folder, lock_for_reading, lock_for_writing
 from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
@@ -31,7 +40,11 @@ __all__ = [
     "atomic_path",
     "check_figures",
     "check_file_name",
+    "check_folder",
     "check_risks",
+    "claim_folder",
+    "file_sha256",
+    "file_stamp",
     "fingerprint",
     "lock_for_reading",
     "lock_for_writing",

@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 
 from veridical.errors import ArtefactError
 
+_STAMP_BYTES = 65_536
+
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path]:
@@ -116,6 +118,30 @@ def _digest_array(digest: hashlib.blake2b, array: Any) -> None:
     else:
         zero = False if pa.types.is_boolean(array.type) else 0
         digest.update(pc.fill_null(array, zero).to_numpy(zero_copy_only=False).tobytes())
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hex digits, whatever its size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_stamp(path: Path | str) -> str:
+    """Return what tells a file from another without reading all of it, on any machine: its size, beginning and end.
+
+    It is empty when the file cannot be read or is no regular file.
+    """
+    try:
+        if not Path(path).is_file():  # to open a named pipe is to wait for its writer
+            return ""
+        with Path(path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            ends = file.read(_STAMP_BYTES)
+            file.seek(max(0, size - _STAMP_BYTES))
+            return fingerprint(f"{size}:".encode() + ends + file.read(_STAMP_BYTES))
+    except OSError:
+        return ""
 
 
 def write_json(path: Path, value: Any) -> None:

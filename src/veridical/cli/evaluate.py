@@ -181,13 +181,10 @@ def _check_use(
 
 def _folder(output: Path | None, run: Path | None) -> Path:
     """Return where to write; not among other things, from which nine files would be hard to tell apart again."""
+    from veridical.artefacts import check_folder
+
     folder = output or (run or Path()) / "evaluation" / "default"
-    if folder.is_dir():
-        held = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        if held and not held & {"metrics.csv", "scores.parquet", "looks.jsonl"}:
-            raise UsageError(
-                f"{folder}: holds files and is no earlier evaluation; choose a new or empty folder with -o"
-            )
+    check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
     return folder
 
 

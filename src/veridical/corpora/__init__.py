@@ -2,18 +2,16 @@
 
 from veridical.corpora.adapter import Adapter, Notice, OfficialCount, ScanResult
 from veridical.corpora.auditing import AuditResult, audit
-from veridical.corpora.content import clip_facts
 from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
-from veridical.corpora.hashes import perceptual_hash
 from veridical.corpora.people import target_groups
-from veridical.corpora.probing import ProbeResult, probe_media
+from veridical.corpora.probing import ProbeResult, Probing, probe_media
 from veridical.corpora.proof import Absence, Leak, Proof, prove, split_counts
 from veridical.corpora.properties import PROPERTIES
-from veridical.corpora.scanning import CORPORA, scan
+from veridical.corpora.scanning import CORPORA, scan, scan_to_file
 from veridical.corpora.splitting import GROUP_BY, SCHEMES, SplitResult, split
 from veridical.corpora.statistics import Statistics, statistics
-from veridical.corpora.texttable import TextTable
+from veridical.corpora.texttable import TextTable, videos_table
 from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
 
 __all__ = [
@@ -31,6 +29,7 @@ __all__ = [
     "Notice",
     "OfficialCount",
     "ProbeResult",
+    "Probing",
     "Proof",
     "ScanResult",
     "SplitResult",
@@ -38,16 +37,16 @@ __all__ = [
     "TextTable",
     "attribute_column",
     "audit",
-    "clip_facts",
     "leak_groups",
     "list_files",
     "official_counts",
-    "perceptual_hash",
     "probe_media",
     "prove",
     "scan",
+    "scan_to_file",
     "split",
     "split_counts",
     "statistics",
     "target_groups",
+    "videos_table",
 ]

@@ -1,4 +1,4 @@
-"""What every corpus adapter is made of: its options, its notes on what was odd, and what a scan returns."""
+"""What every corpus adapter is made of: its options, its notes on oddities, and what a scan returns."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MAX_EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a scan saw and did not guess about, counted."""
+    """Something odd or unknown that a scan reports instead of guessing, counted."""
 
     reason: str
-    """What was seen and what was done about it."""
+    """What was seen, and what was done about it."""
     count: int
     examples: tuple[str, ...]
     """The first few files or rows, for looking them up."""
@@ -32,7 +32,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class OfficialCount:
-    """How many videos of one kind the corpus should have, beside how many are there."""
+    """How many videos of one kind a corpus should have, beside how many it has."""
 
     name: str
     expected: int
@@ -42,9 +42,9 @@ class OfficialCount:
     def verdict(self) -> str:
         """What is missing or too many."""
         difference = self.found - self.expected
-        return (
-            f"{-difference:,} missing" if difference < 0 else f"{difference:,} more" if difference else "as published"
-        )
+        if difference:
+            return f"{-difference:,} missing" if difference < 0 else f"{difference:,} more"
+        return "as published"
 
     @property
     def line(self) -> str:
@@ -60,7 +60,7 @@ class Notes:
         self._counts: dict[str, int] = {}
         self._official: list[OfficialCount] = []
         self.release: str | None = None
-        """Name of the release in `EXPECTED`, set by adapters that read several; empty when it is not known."""
+        """Name of the release in `EXPECTED`, set by adapters that read several; empty when unknown."""
 
     def warn(self, reason: str, example: str = "", count: int = 1) -> None:
         """Count one notice; `example` names the file or row."""
@@ -70,12 +70,12 @@ class Notes:
             examples.append(example)
 
     def rest(self, reason: str, files: Collection[str]) -> None:
-        """Count the files that are left over, naming the first; nothing when there are none."""
+        """Count leftover files, naming the first; without any, do nothing."""
         if files:
             self.warn(reason, min(files), len(files))
 
     def expect(self, name: str, expected: int, found: int) -> None:
-        """Put an official count beside what was found."""
+        """Put an official count beside the number of videos found."""
         self._official.append(OfficialCount(name, expected, found))
 
     @property
@@ -95,7 +95,7 @@ Reader = Callable[[Path, Any, Notes], Iterator[Video]]
 
 @dataclass(frozen=True)
 class Adapter:
-    """How one corpus, as it is downloaded, becomes rows of a manifest."""
+    """How one corpus, as it is downloaded, becomes the rows of a manifest."""
 
     title: str
     read: Reader
@@ -108,13 +108,20 @@ class Adapter:
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
-    """A manifest and everything that was odd on the way to it."""
+    """A manifest, and what was odd or missing in the corpus."""
 
     manifest: Manifest
     notices: tuple[Notice, ...] = field(default=())
     counts: tuple[OfficialCount, ...] = field(default=())
+    num_unreadable: int = 0
+    """Videos that could not be opened; 0 when none was opened."""
 
     @property
     def complete(self) -> bool:
-        """Whether every official count is met (True when none is known)."""
-        return all(count.found == count.expected for count in self.counts)
+        """Whether every official count is met (where one is known) and no video was unreadable."""
+        return not self.num_unreadable and all(count.found == count.expected for count in self.counts)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the terminal shows: the official counts, and what was odd."""
+        return (*(count.line for count in self.counts), *(notice.line for notice in self.notices))

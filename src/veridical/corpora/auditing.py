@@ -1,7 +1,7 @@
-"""audit: what could a model cheat with? Each property that is not content is tried as a detector, then all together.
+"""Audit of shortcuts: each property that is not content is tried as a detector, then all of them together.
 
 A property that the model can see and that separates the classes is a leak: training on such data proves nothing. One
-that only the file shows is a warning: it does not reach the model, but tells that the classes were made differently.
+that only the file shows is a warning: it does not reach the model, but shows that the classes were made differently.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 THRESHOLD = 0.65
-"""An area under the curve up to this is harmless."""
+"""An area under the ROC curve up to this is harmless."""
 ALPHA = 0.05
-"""Chance, after Holm, that a world without any relation gives an alarm."""
+"""Chance, after Holm's correction, of a false alarm where no property is related to the class."""
 ALPHA_HARMLESS = 0.01
-"""Chance that one property whose true area is the threshold is called more than harmless."""
+"""Chance that a property whose true area is the threshold is called more than harmless."""
 ALL = "all"
 SEEN, UNSEEN = "all that the model sees", "all that only the file shows"
 _JOINT = {SEEN: True, UNSEEN: False}
@@ -58,6 +58,11 @@ class AuditResult:
     """Columns `COLUMNS`. verdict: leak, accepted, warns, ok, or unknown (then `reason` says why)."""
 
     @property
+    def tried(self) -> pd.DataFrame:
+        """The rows that could be judged."""
+        return self.table[self.table["verdict"] != "unknown"]
+
+    @property
     def leaks(self) -> tuple[str, ...]:
         """Names of the properties that are leaks and were not accepted."""
         return tuple(dict.fromkeys(self.table.loc[self.table["verdict"] == "leak", "property"]))
@@ -65,8 +70,28 @@ class AuditResult:
     @property
     def verdict(self) -> str:
         """The worst verdict of all."""
-        found = set(self.table["verdict"])
-        return next((name for name in ("leak", "accepted", "warns", "ok") if name in found), "unknown")
+        verdicts = set(self.table["verdict"])
+        return next((name for name in ("leak", "accepted", "warns", "ok") if name in verdicts), "unknown")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to do about each property that separates the classes, and why others were not judged."""
+        lines = []
+        for name, rows in self.tried[self.tried["advice"] != ""].groupby("property", sort=False):
+            worst = rows["generator"].iloc[0]
+            where = f", most in {worst}" if isinstance(worst, str) else ""
+            lines.append(f"{rows['verdict'].iloc[0]}: {name}{where}: {rows['advice'].iloc[0]}")
+        unjudged = self.table[self.table["verdict"] == "unknown"]
+        for reason, rows in unjudged.groupby("reason", sort=False):
+            lines.append(f"not judged: {', '.join(dict.fromkeys(rows['property']))} ({reason})")
+        return tuple(lines)
+
+    @property
+    def conclusion(self) -> tuple[str, ...]:
+        """The leaks, or that nothing could be judged; empty when all is well."""
+        if self.tried.empty:
+            return ("nothing could be judged: that is no pass",)
+        return (f"leaks: {', '.join(self.leaks)}",) if self.leaks else ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -76,20 +101,20 @@ class AuditResult:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One property tried on one label: on all fakes, and on the fakes of each generator."""
+    """One property tried against one label: on all fakes, and on the fakes of each generator."""
 
     name: str
     target: str
     num_real: int
     num_fake: int
-    found: Mapping[str, Separation]
+    separations: Mapping[str, Separation]
     """Generator → separation of its fakes from all reals; ALL → of all fakes. Empty when it could not be tried."""
     reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class _Videos:
-    """What all trials share."""
+    """The videos that all trials are made on."""
 
     cluster: Ints
     """(N,) videos of one cluster show the same person."""
@@ -106,11 +131,11 @@ def audit(
 
     Args:
         manifest: The videos; file properties are known after `scan --probe`.
-        clips: A row per clip with `video_id` and any of the content properties (see `clip_facts`; the index of a clip
+        clips: A row per clip with `video_id` and any of the content properties (see `clips.content_facts`; the index of a clip
             store will do), or None.
-        accept: Properties whose leak is known and accepted; they take no part in the joint trials. What splits share
-            (`LINKS`) may be among them; that is for `prove`.
-        seed: Draws the folds.
+        accept: Properties whose leak is known and accepted; they take no part in the joint trials. Links that
+            splits share (`LINKS`) may be among them; these are for `prove`.
+        seed: Seed of the cross-validation folds.
 
     Raises:
         UsageError: when an accepted property is not known.
@@ -127,8 +152,8 @@ def audit(
         for target in _targets(facts, labels):
             trials.append(_try_one(name, facts, table[name], target, videos))
     for name, reaches in _JOINT.items():
-        chosen = [key for key, facts in PROPERTIES.items() if facts.reaches_model == reaches and key not in accept]
-        trials.append(_try_all(name, table[chosen], videos, rng))
+        columns = [key for key, facts in PROPERTIES.items() if facts.reaches_model == reaches and key not in accept]
+        trials.append(_try_all(name, table[columns], videos, rng))
     return AuditResult(_judged(trials, set(accept)))
 
 
@@ -155,7 +180,7 @@ def property_table(manifest: Manifest, clips: pd.DataFrame | None) -> pd.DataFra
 
 
 def _per_video(clips: pd.DataFrame) -> pd.DataFrame:
-    """Return the median over each video's clips; the onset is the earliest, if the video's beginning is among them."""
+    """Return the median over each video's clips; of the onset the earliest, where the first clip of the video is known."""
     clips = clips.rename(columns=_INDEX_COLUMNS)
     known = [name for name in PROPERTIES if name in clips]
     numbers = clips[known].astype(float).assign(video_id=clips["video_id"])
@@ -177,26 +202,26 @@ def _label(manifest: Manifest, name: str) -> Ints:
 
 
 def _targets(facts: Property, labels: dict[str, Ints]) -> list[str]:
-    """Return the labels a property is tried on: `label`, and its modality's where that says something else."""
-    own = {"picture": "visual_label", "sound": "audio_label"}.get(facts.about)
+    """Return the labels a property is tried against: `label`, and that of its modality where it differs."""
+    own = {"video": "visual_label", "audio": "audio_label"}.get(facts.about)
     if own is None:
         return ["label"]
     known = labels[own] >= 0
-    says_more = (labels[own][known] != labels["label"][known]).any() and len(set(labels[own][known])) == 2
-    return ["label", own] if says_more else ["label"]
+    differs = (labels[own][known] != labels["label"][known]).any() and len(set(labels[own][known])) == 2
+    return ["label", own] if differs else ["label"]
 
 
 def _try_one(name: str, facts: Property, column: pd.Series[Any], target: str, videos: _Videos) -> _Trial:
     label, known = videos.labels[target], column.notna().to_numpy()
     used = label >= 0
     reason = _why_not(label, used & known, videos.cluster)
-    found = {}
+    parts = {}
     if not reason:
-        found[ALL] = _separated(facts, column, label, used, videos)
-        for name_of, rows in _by_generator(label, used, videos):
+        parts[ALL] = _separated(facts, column, label, used, videos)
+        for generator, rows in _by_generator(label, used, videos):
             if not _why_not(label, rows & known, videos.cluster):
-                found[name_of] = _separated(facts, column, label, rows, videos)
-    return _Trial(name, target, int((used & (label == 0)).sum()), int((used & (label == 1)).sum()), found, reason)
+                parts[generator] = _separated(facts, column, label, rows, videos)
+    return _Trial(name, target, int((used & (label == 0)).sum()), int((used & (label == 1)).sum()), parts, reason)
 
 
 def _by_generator(label: Ints, used: Flags, videos: _Videos) -> Iterator[tuple[str, Flags]]:
@@ -218,25 +243,25 @@ def _separated(facts: Property, column: pd.Series[Any], label: Ints, used: Flags
         return best
     plain = used & np.isfinite(values.astype(float))
     direct = separation(values[plain], label[plain], videos.cluster[plain], THRESHOLD, either_direction=True)
-    # Bins see what goes up and down again, and what is missing; the plain value is sharper where it is monotone.
+    # Bins catch relations that are not monotone, and missing values; the plain value is sharper where it is monotone.
     if direct.p_chance <= best.p_chance or (best.p_chance > ALPHA and direct.auc >= best.auc):
         best = direct
     return replace(best, p_chance=min(1.0, 2 * best.p_chance))
 
 
 def _why_not(label: Ints, used: Flags, cluster: Ints) -> str:
-    """Return why a property cannot be tried, or nothing."""
+    """Return why a property cannot be tried; empty when it can."""
     if not used.any():
-        return "not known of any labelled video; use scan --probe, or audit a store"
+        return "not known for any labelled video; use scan --probe, or audit a store"
     real, fake = used & (label == 0), used & (label == 1)
     if not real.any() or not fake.any():
-        return f"known of {int(real.sum())} real and {int(fake.sum())} fake videos; both are needed"
+        return f"known for {int(real.sum())} real and {int(fake.sum())} fake videos; both are needed"
     groups = len(np.unique(cluster[used]))
-    return f"only {groups} groups, {_FEWEST_GROUPS} are needed" if groups < _FEWEST_GROUPS else ""
+    return f"only {groups} groups of people, at least {_FEWEST_GROUPS} are needed" if groups < _FEWEST_GROUPS else ""
 
 
 def _try_all(name: str, table: pd.DataFrame, videos: _Videos, rng: np.random.Generator) -> _Trial:
-    """Try all properties together: a classifier on four fifths of the groups, judged on the fifth it has not seen."""
+    """Try all properties together: a classifier trained on four fifths of the groups and tested on the remaining fifth."""
     label = videos.labels["label"]
     columns = [key for key in table if len(table[key].unique()) > 1]
     used = label >= 0
@@ -249,13 +274,13 @@ def _try_all(name: str, table: pd.DataFrame, videos: _Videos, rng: np.random.Gen
     numbers = [table[key] if table[key].dtype.kind == "f" else pd.factorize(table[key])[0] for key in columns]
     features = np.column_stack([np.asarray(column, dtype=float) for column in numbers])
     score = _out_of_fold_scores(features, label, used, videos.fold)
-    judged = np.isfinite(score)
-    found = separation(score[judged], label[judged], videos.cluster[judged], THRESHOLD, either_direction=False)
-    return _Trial(name, "label", *counts, {ALL: found})
+    scored = np.isfinite(score)
+    joint = separation(score[scored], label[scored], videos.cluster[scored], THRESHOLD, either_direction=False)
+    return _Trial(name, "label", *counts, {ALL: joint})
 
 
 def _out_of_fold_scores(features: Floats, label: Ints, used: Flags, fold: Ints) -> Floats:
-    """Return (N,) what a classifier trained on the other folds says; NaN where there is none."""
+    """Return (N,) scores of a classifier trained on the other folds; NaN where there is none."""
     # Imported here: scikit-learn takes seconds to load, and a scan or a split does not need it.
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -274,9 +299,9 @@ def _out_of_fold_scores(features: Floats, label: Ints, used: Flags, fold: Ints) 
 
 
 def _judged(trials: list[_Trial], accept: set[str]) -> pd.DataFrame:
-    """Return the table: a trial falls when any of its separations is beyond chance, after Holm over all, and beyond harmless."""
-    adjusted = iter(holm([part.p_chance for trial in trials for part in trial.found.values()]).tolist())
-    rows = [_row(trial, {name: next(adjusted) for name in trial.found}, accept) for trial in trials]
+    """Return the table: a trial falls when one of its separations is beyond chance (after Holm over all) and not harmless."""
+    adjusted = iter(holm([part.p_chance for trial in trials for part in trial.separations.values()]).tolist())
+    rows = [_row(trial, {name: next(adjusted) for name in trial.separations}, accept) for trial in trials]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     worst = {"leak": 0, "accepted": 1, "warns": 2, "ok": 3, "unknown": 4}
     order = np.lexsort((-table["auc"].astype(float).fillna(0), table["verdict"].map(worst)))
@@ -290,12 +315,12 @@ def _row(trial: _Trial, adjusted: Mapping[str, float], accept: set[str]) -> dict
     }  # fmt: skip
     if trial.reason:
         return row
-    overall = trial.found[ALL]
+    parts, overall = trial.separations, trial.separations[ALL]
     row |= {"auc": overall.auc, "low": overall.low, "high": overall.high, "p_adjusted": min(adjusted.values())}
-    generator = max((name for name in trial.found if name != ALL), key=lambda name: trial.found[name].auc, default=None)
+    generator = max((name for name in parts if name != ALL), key=lambda name: parts[name].auc, default=None)
     if generator is not None:
-        row |= {"generator": generator, "generator_auc": trial.found[generator].auc}
-    if any(p < ALPHA and trial.found[name].p_harmless < ALPHA_HARMLESS for name, p in adjusted.items()):
+        row |= {"generator": generator, "generator_auc": parts[generator].auc}
+    if any(p < ALPHA and parts[name].p_harmless < ALPHA_HARMLESS for name, p in adjusted.items()):
         joint = trial.name in _JOINT
         reaches = _JOINT[trial.name] if joint else PROPERTIES[trial.name].reaches_model
         leak = "accepted" if trial.name in accept else "leak"

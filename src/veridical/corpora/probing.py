@@ -1,50 +1,55 @@
-"""Media facts: every video is opened once, in parallel; what was read so far survives an interruption."""
+"""Media facts of a manifest: every video is opened once, in parallel; an interrupted probe resumes from its journal."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from veridical.artefacts import MANIFEST_SCHEMA, Manifest
+from veridical.artefacts import MANIFEST_SCHEMA, Manifest, file_sha256, file_stamp
 from veridical.corpora.adapter import Notes, Notice
+from veridical.corpora.hashes import perceptual_hash
 from veridical.errors import UsageError
 from veridical.machine import map_in_threads
 from veridical.progress import task
 
+if TYPE_CHECKING:
+    from veridical.media import MediaFacts
+
 _COLUMNS = (
-    "has_audio",
-    "duration_s",
-    "fps",
-    "width",
-    "height",
-    "codec",
-    "pixel_format",
-    "bitrate",
-    "audio_codec",
+    "has_audio", "duration_s", "fps", "width", "height", "codec", "pixel_format", "bitrate", "audio_codec",
     "audio_rate_hz",
-)
+)  # fmt: skip
 _WAITING_PER_WORKER = 7
-_HASH_BLOCK_BYTES = 1 << 20
+_HASHED_SHARES = (0.1, 0.5, 0.9)
+"""Where in a video, as shares of its duration, the frames of its perceptual hash are taken."""
 
 
-class Facts(Protocol):
-    """What a probe returns: at least the media columns of a manifest."""
+@dataclass(frozen=True)
+class Probing:
+    """What is read of each video, and by how many workers."""
+
+    content_hash: bool = True
+    """Read the whole file for its SHA-256, which finds duplicates."""
+    perceptual_hash: bool = False
+    """Decode three frames for a perceptual hash, which finds re-encoded copies."""
+    workers: int = 2
+    """Videos opened at the same time."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"workers: expected 1 or more, got {self.workers}")
 
     @property
-    def has_audio(self) -> bool:
-        """Whether there is a sound track."""
-
-    @property
-    def container(self) -> str:
-        """Short name of the file format."""
+    def hashes(self) -> tuple[str, ...]:
+        """Names of the hashes that are asked for, as they stand in the journal."""
+        asked = {"sha256": self.content_hash, "perceptual_hash": self.perceptual_hash}
+        return tuple(name for name, wanted in asked.items() if wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,44 +60,36 @@ class ProbeResult:
     unreadable: tuple[Notice, ...]
     """Why some videos could not be opened, counted; their facts stay null."""
     copies: tuple[Notice, ...] = ()
-    """Videos that are the same file as another, with the same label and with another one."""
+    """Videos that are the same file as another, with the same label or with a different one."""
 
 
 def probe_media(
     manifest: Manifest,
-    probe: Callable[[Path], Facts],
+    probing: Probing | None = None,
     *,
     journal: Path | None = None,
-    workers: int = 2,
-    content_hash: bool = True,
-    picture_hash: Callable[[Path, float], str] | None = None,
+    probe: Callable[[Path], MediaFacts] | None = None,
 ) -> ProbeResult:
-    """Open every video and fill duration, rate, size, codecs, sound and (unless declined) the SHA-256 of the file.
+    """Open every video and fill in duration, rate, size, codecs, audio and (unless declined) the SHA-256 of the file.
 
     Args:
         manifest: The videos.
-        probe: Opens one video; what it raises is counted as the reason why the video cannot be read.
-        journal: File that takes a line per video as it is done. When it exists, videos in it whose size and time of change
-            are the same are not opened again; delete it once the manifest is written.
-        workers: Videos opened at the same time.
-        content_hash: Read the whole file for its SHA-256, which finds duplicates.
-        picture_hash: (path, duration_s) → perceptual hash of some pictures; not called when None.
+        probing: What is read of each video; `Probing()` when not given.
+        journal: File that takes a line per video as it is done. Videos in an existing journal whose files are
+            unchanged are not opened again; delete it once the manifest is written.
+        probe: Opens one video, `media.probe` when not given; what it raises is counted as the reason why the video
+            cannot be read.
     """
-    if workers < 1:
-        raise UsageError(f"workers: expected 1 or more, found {workers}")
+    look = _Look(probing or Probing(), probe or _media_probe())
     paths = manifest.table["path"].to_pylist()
     done = _read_journal(journal)
-    wanted = {"sha256": content_hash, "perceptual_hash": picture_hash is not None}
-    needed = [name for name, asked in wanted.items() if asked]
-    todo = [path for path in dict.fromkeys(paths) if not _is_done(path, done.get(path), needed)]
-
-    def look(path: str) -> dict[str, Any]:
-        known = done.get(path, {})
-        return _look(path, known if "error" not in known else {}, probe, content_hash, picture_hash)
-
+    todo = [path for path in dict.fromkeys(paths) if not look.is_done(path, done.get(path, {}))]
     with _appending(journal) as write, task("probe", len(todo), "video") as running:
-        failed = 0
-        for entry in map_in_threads(look, todo, workers, waiting=_WAITING_PER_WORKER * workers, ordered=False):
+        failed, workers = 0, look.probing.workers
+        waiting = _WAITING_PER_WORKER * workers
+        for entry in map_in_threads(
+            lambda path: look(path, done.get(path, {})), todo, workers, waiting=waiting, ordered=False
+        ):
             done[entry["path"]] = entry
             write(entry)
             failed += "error" in entry
@@ -105,54 +102,66 @@ def probe_media(
     return ProbeResult(filled, notes.notices, _copies(filled))
 
 
+def _media_probe() -> Callable[[Path], MediaFacts]:
+    from veridical import media  # here: the codec library takes long to load, and only probing needs it
+
+    return media.probe
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Opens one video and returns its journal entry; whatever goes wrong becomes the entry's reason."""
+
+    probing: Probing
+    probe: Callable[[Path], MediaFacts]
+
+    def is_done(self, path: str, known: Mapping[str, Any]) -> bool:
+        """Say whether an earlier run read everything that is asked for from this file, as it is now."""
+        if known.get("stamp") != file_stamp(path):
+            return False
+        return "error" in known or all(name in known for name in self.probing.hashes)
+
+    def __call__(self, path: str, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the journal entry of a video; what an earlier run read from the same file (`known`) is not read again."""
+        stamp = file_stamp(path)
+        reusable = known.get("stamp") == stamp and "error" not in known
+        entry = dict(known) if reusable else {"path": path, "stamp": stamp}
+        try:
+            if "container" not in entry:
+                facts = self.probe(Path(path))
+                entry.update({name: getattr(facts, name) for name in _COLUMNS})
+                entry["container"] = facts.container
+            if self.probing.content_hash and "sha256" not in entry:
+                entry["sha256"] = file_sha256(Path(path))
+            if self.probing.perceptual_hash and "perceptual_hash" not in entry:
+                entry["perceptual_hash"] = _hash_of_frames(Path(path), float(entry["duration_s"]))
+        except Exception as error:  # noqa: BLE001 (the loop over items: one bad video is counted, not fatal)
+            message = str(getattr(error, "reason", error)).splitlines() or [""]
+            return {"path": path, "stamp": stamp, "error": message[0] or type(error).__name__}
+        return entry
+
+
+def _hash_of_frames(path: Path, duration_s: float) -> str:
+    """Return the perceptual hash of the frames at a tenth, half and nine tenths of a video."""
+    from veridical import media
+
+    frames = [next(iter(media.video_frames(path, start_s=share * duration_s)), None) for share in _HASHED_SHARES]
+    return perceptual_hash([frame.image for frame in frames if frame is not None])
+
+
 def _copies(manifest: Manifest) -> tuple[Notice, ...]:
-    """Count the files that are in a corpus twice; a file that is called real and fake is worth a look at its source."""
+    """Count the files that occur more than once, and among them those labelled both real and fake."""
     videos = manifest.frame(["path", "sha256", "label"]).dropna(subset=["sha256"])
     videos = videos[videos.duplicated("sha256", keep=False)]
     labels = videos.groupby("sha256")["label"].transform("nunique")
     reasons = {
-        "the same file as another, with another label: one of the two is wrong": labels > 1,
+        "the same file as another, with a different label: one of the two is wrong": labels > 1,
         "the same file as another; both are in one leak group": labels <= 1,
     }
     notes = Notes()
-    for reason, chosen in reasons.items():
-        notes.rest(reason, videos.loc[chosen, "path"].tolist())
+    for reason, rows in reasons.items():
+        notes.rest(reason, videos.loc[rows, "path"].tolist())
     return notes.notices
-
-
-def _is_done(path: str, entry: Mapping[str, Any] | None, needed: Sequence[str]) -> bool:
-    """Say whether an earlier run looked at this file, as it is now, for everything that is asked."""
-    if entry is None or entry.get("stamp") != _stamp(path):
-        return False
-    return "error" in entry or all(name in entry for name in needed)
-
-
-def _look(
-    path: str,
-    known: Mapping[str, Any],
-    probe: Callable[[Path], Facts],
-    content_hash: bool,
-    picture_hash: Callable[[Path, float], str] | None,
-) -> dict[str, Any]:
-    """Return the journal entry of one video; whatever goes wrong with it becomes its reason.
-
-    What an earlier run found out about the same file (`known`) is kept, and not found out again.
-    """
-    stamp = _stamp(path)
-    entry = dict(known) if known.get("stamp") == stamp else {"path": path, "stamp": stamp}
-    try:
-        if "container" not in entry:
-            facts = probe(Path(path))
-            entry.update({name: getattr(facts, name) for name in _COLUMNS})
-            entry["container"] = facts.container
-        if content_hash and "sha256" not in entry:
-            entry["sha256"] = _sha256(Path(path))
-        if picture_hash is not None and "perceptual_hash" not in entry:
-            entry["perceptual_hash"] = picture_hash(Path(path), float(entry["duration_s"]))
-    except Exception as error:  # noqa: BLE001 (the loop over items: one bad video is counted, not fatal)
-        message = str(getattr(error, "reason", error)).splitlines() or [""]
-        entry = {"path": path, "stamp": stamp, "error": message[0] or type(error).__name__}
-    return entry
 
 
 def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
@@ -171,12 +180,12 @@ def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
     index = MANIFEST_SCHEMA.get_field_index("audio_label")
     table = table.set_column(index, MANIFEST_SCHEMA.field("audio_label"), pa.array(audio_label, type=pa.int8()))
     new = ("container", "perceptual_hash")
-    found = [{str(key): str(entry[key]) for key in new if key in entry} for entry in entries]
-    return Manifest(table).with_column("attributes", _merged(table["attributes"].to_pylist(), found))
+    added = [{key: str(entry[key]) for key in new if key in entry} for entry in entries]
+    return Manifest(table).with_column("attributes", _merged(table["attributes"].to_pylist(), added))
 
 
-def _merged(old: list[Any], found: list[dict[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    for before, new in zip(old, found, strict=True):
+def _merged(old: list[Any], added: list[dict[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    for before, new in zip(old, added, strict=True):
         yield list({**dict(before or []), **new}.items())
 
 
@@ -198,7 +207,7 @@ def _appending(path: Path | None) -> Generator[Callable[[Mapping[str, Any]], Non
 
 
 def _read_journal(path: Path | None) -> dict[str, dict[str, Any]]:
-    """Return what is known by path; a line that an interruption cut short is skipped."""
+    """Return path → entry; a line that an interruption cut short is skipped."""
     known: dict[str, dict[str, Any]] = {}
     if path is None or not path.is_file():
         return known
@@ -210,20 +219,3 @@ def _read_journal(path: Path | None) -> dict[str, dict[str, Any]]:
         if isinstance(entry, dict) and "path" in entry:
             known[entry["path"]] = entry
     return known
-
-
-def _stamp(path: str) -> str:
-    """Return size and time of change, so that a video that was replaced is opened again."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return "missing"
-    return f"{facts.st_size}:{facts.st_mtime_ns}"
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The proof that a split carries: what its parts share, link by link, how many videos of each kind each has, what one lacks."""
+"""The proof that comes with a split: what its parts share, link by link, and how many videos of each kind they have."""
 
 from __future__ import annotations
 
@@ -22,16 +22,24 @@ Categories: TypeAlias = "pd.Categorical[Any]"
 
 @dataclass(frozen=True)
 class Leak:
-    """What two splits share of one kind; `keys` 0 means: nothing, they are clean."""
+    """What two splits share of one kind; with `keys` 0 they share nothing."""
 
     link: str
     first: str
     second: str
     keys: int
-    """How many persons, originals, files … are on both sides."""
+    """How many people, originals, files … are in both splits."""
     videos: int
     """How many videos of the two splits have such a key."""
     examples: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """One line for the terminal."""
+        return (
+            f"LEAK {self.first}/{self.second}: {self.keys} × the same {self.link}, {self.videos} videos "
+            f"(for example {', '.join(self.examples[:3])})"
+        )
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,12 @@ class Absence:
     generator: str
     split: str
     videos: int
-    """How many it has in the other splits."""
+    """How many the other splits have."""
+
+    @property
+    def line(self) -> str:
+        """One line for the terminal."""
+        return f"{self.split} of {self.dataset} has no video of {self.generator!r} (other splits: {self.videos})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,28 +63,36 @@ class Proof:
     """Leaks between every two splits, and counts."""
 
     leaks: tuple[Leak, ...]
-    """One per link and pair of splits, the clean ones too."""
+    """One per link and pair of splits, clean ones included."""
     counts: pd.DataFrame
     """Columns dataset, generator, compression, label, train, val, test, unused."""
     groups: Mapping[str, int]
-    """Split → how many leak groups it has: on so many independent cases rest the figures; empty without groups."""
+    """Split → number of leak groups, the independent cases that its figures rest on; empty without groups."""
 
     @property
     def absent(self) -> tuple[Absence, ...]:
-        """What a split of a dataset lacks and another one has; on purpose where a generator was held out."""
-        found = []
+        """What a split of a dataset lacks and another one has; intended where a generator was held out."""
+        absences = []
         for dataset, part in self.counts.groupby("dataset", sort=True):
             videos = part.groupby("generator", sort=True)[list(SPLITS)].sum()
             for name in (split for split in SPLITS if videos[split].any()):
                 elsewhere = videos.sum(axis=1) - videos[name]
                 lacking = videos.index[(videos[name] == 0) & (elsewhere > 0)]
-                found += [Absence(str(dataset), kind, name, int(elsewhere[kind])) for kind in lacking]
-        return tuple(found)
+                absences += [Absence(str(dataset), kind, name, int(elsewhere[kind])) for kind in lacking]
+        return tuple(absences)
 
     @property
     def clean(self) -> bool:
         """Whether no two splits share anything."""
         return not any(leak.keys for leak in self.leaks)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What splits share, or one line that they share nothing, and what they lack."""
+        shared = [leak.line for leak in self.leaks if leak.keys]
+        if not shared:
+            shared = ["no two splits share a person, an original or a file" if self.leaks else "one split only"]
+        return (*shared, *(absence.line for absence in self.absent))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -85,11 +106,11 @@ class Proof:
 
 
 def prove(manifest: Manifest, accept: Sequence[str] = ()) -> Proof:
-    """Return the proof of a manifest whose `split` is filled (videos without a split take no part).
+    """Return the proof of a manifest whose `split` is filled; videos without a split take no part.
 
     Args:
         manifest: The videos.
-        accept: Links (names in `LINKS`) that are known to be shared and are not looked at; other names are ignored.
+        accept: Links (names in `LINKS`) that are known to be shared and are not examined; other names are ignored.
     """
     numbers, names = codes(manifest.table["split"])
     position = np.array([SPLITS.index(name) for name in names] + [-1])
@@ -97,9 +118,8 @@ def prove(manifest: Manifest, accept: Sequence[str] = ()) -> Proof:
     present = [index for index in range(len(SPLITS)) if (split == index).any()]
     leaks = [leak for link in LINKS if link not in accept for leak in _leaks(manifest, link, split, present)]
     groups, _ = codes(manifest.table["group"])
-    numbers_of_groups = {SPLITS[index]: len(np.unique(groups[(split == index) & (groups >= 0)])) for index in present}
-    known = numbers_of_groups if (groups >= 0).any() else {}
-    return Proof(tuple(leaks), split_counts(manifest), known)
+    num_groups = {SPLITS[index]: len(np.unique(groups[(split == index) & (groups >= 0)])) for index in present}
+    return Proof(tuple(leaks), split_counts(manifest), num_groups if (groups >= 0).any() else {})
 
 
 def _leaks(manifest: Manifest, link: str, split: npt.NDArray[Any], present: Sequence[int]) -> list[Leak]:
@@ -107,15 +127,15 @@ def _leaks(manifest: Manifest, link: str, split: npt.NDArray[Any], present: Sequ
     side = split[edges.video]
     has = np.zeros((len(edges.names), len(SPLITS)), dtype=bool)
     has[edges.key[side >= 0], side[side >= 0]] = True
-    found = []
+    leaks = []
     for a, b in combinations(present, 2):
         shared = has[:, a] & has[:, b]
         keys = np.flatnonzero(shared)
         touched = shared[edges.key] & ((side == a) | (side == b))
         examples = edges.names.take(pa.array(keys[:_MAX_EXAMPLES])).to_pylist()
         videos = len(np.unique(edges.video[touched]))
-        found.append(Leak(link, SPLITS[a], SPLITS[b], len(keys), videos, tuple(map(str, examples))))
-    return found
+        leaks.append(Leak(link, SPLITS[a], SPLITS[b], len(keys), videos, tuple(map(str, examples))))
+    return leaks
 
 
 def split_counts(manifest: Manifest) -> pd.DataFrame:
@@ -153,7 +173,7 @@ def generators(manifest: Manifest) -> Categories:
     """Return the generator of each video: `real`, `unknown` for a fake that does not say, else its name."""
     numbers, names = codes(manifest.table["generator"])
     label = manifest.table["label"].to_pandas().fillna(-1).to_numpy()
-    # A generator that is itself called "real" or "unknown" falls together with these; the adapters make none.
+    # A generator that is itself called "real" or "unknown" would merge with these; the adapters make none.
     known = list(dict.fromkeys([*names, "real", "unknown", "unlabelled"]))
     filled = np.where(numbers < 0, known.index("unknown"), numbers)
     filled = np.where(label == 0, known.index("real"), filled)

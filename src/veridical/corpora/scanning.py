@@ -1,18 +1,20 @@
-"""scan: a corpus as it was downloaded becomes a manifest; media facts are filled in when a probe is given."""
+"""Scanning: a corpus as it was downloaded becomes a manifest; media facts are filled in on request."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from veridical.artefacts import MANIFEST_SCHEMA, Manifest, Video
+from veridical.artefacts import MANIFEST_SCHEMA, Manifest, Video, check_file_name
 from veridical.corpora import avdeepfake1m, celebdf, deepspeak, dfdc, faceforensics, fakeavceleb, folder, lavdf, table
 from veridical.corpora.adapter import Adapter, Notes, ScanResult
 from veridical.corpora.expected import official_counts
+from veridical.corpora.probing import Probing, probe_media
 from veridical.errors import UsageError, unknown_name
 from veridical.settings import parse_settings
 
@@ -33,7 +35,7 @@ _ROWS_AT_ONCE = 20_000
 
 
 def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
-    """Return the manifest of a corpus, with what was odd and the official counts beside those found.
+    """Return the manifest of a corpus, with notices of what is odd about it and the official counts beside its own.
 
     Reads names and list files only; `probe_media` opens the videos.
 
@@ -72,6 +74,40 @@ def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
     release = corpus if notes.release is None else notes.release
     releases = dict.fromkeys(manifest.table["dataset"].unique().to_pylist(), release)
     return ScanResult(manifest, notes.notices, (*notes.counts, *official_counts(manifest, releases)))
+
+
+def scan_to_file(
+    output: Path, corpus: str, root: Path, *, probing: Probing | None = None, **options: Any
+) -> ScanResult:
+    """Scan a corpus, open its videos if asked, and write the manifest.
+
+    Args:
+        output: Manifest to write. While videos are opened, the journal `OUTPUT.probe.jsonl` lies beside it, from which
+            an interrupted scan resumes.
+        corpus: A name in `CORPORA`.
+        root: The corpus's folder (for `csv`: the file).
+        probing: What is read of each video; None opens no video.
+        **options: As for `scan`.
+
+    Raises:
+        UsageError: as for `scan`.
+        ArtefactError: when the output cannot be written; found before any work is done.
+    """
+    check_file_name(output, ".parquet")
+    result = scan(corpus, root, **options)
+    if probing is None:
+        result.manifest.write(output)
+        return result
+    journal = output.with_name(output.name + ".probe.jsonl")
+    probed = probe_media(result.manifest, probing, journal=journal)
+    probed.manifest.write(output)
+    journal.unlink(missing_ok=True)
+    return replace(
+        result,
+        manifest=probed.manifest,
+        notices=(*result.notices, *probed.unreadable, *probed.copies),
+        num_unreadable=sum(notice.count for notice in probed.unreadable),
+    )
 
 
 def _dashed(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from veridical.artefacts import SPLITS, Manifest
+from veridical.artefacts import SPLITS, Manifest, write_json
 from veridical.corpora import people
 from veridical.corpora.allocation import allocate
 from veridical.corpora.groups import LINKS, codes, components, key_edges, set_column, with_group
@@ -67,16 +68,27 @@ class SplitResult:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the proof as plain values; the lists of moved and dropped videos are counted by reason."""
-        reasons = {str(reason): int(count) for reason, count in self.dropped["reason"].value_counts().items()}
-        moved = self.moved.to_dict(orient="records")
+        """Return the proof as plain values, with the moved videos; those left out are counted by reason."""
         return {
-            "scheme": self.scheme,
-            "notes": list(self.notes),
-            "dropped": reasons,
-            "moved": moved,
-            **self.proof.to_json(),
-        }
+            "scheme": self.scheme, "notes": list(self.notes), "dropped": self._dropped_by_reason(),
+            "moved": self.moved.to_dict(orient="records"), **self.proof.to_json(),
+        }  # fmt: skip
+
+    def write(self, path: Path) -> None:
+        """Write the manifest, and its proof beside it as `PATH.proof.json`."""
+        self.manifest.write(path)
+        write_json(path.with_name(path.name + ".proof.json"), self.to_json())
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the terminal shows: leak groups, notes, the proof, what was moved and left out."""
+        groups = ", ".join(f"{name} {count}" for name, count in self.proof.groups.items())
+        moved = [f"{len(self.moved)} videos moved, listed in the proof"] if len(self.moved) else []
+        dropped = [f"{count} videos left out: {reason}" for reason, count in self._dropped_by_reason().items()]
+        return (f"leak groups: {groups}", *self.notes, *self.proof.lines, *moved, *dropped)
+
+    def _dropped_by_reason(self) -> dict[str, int]:
+        return {str(reason): int(count) for reason, count in self.dropped["reason"].value_counts().items()}
 
 
 def split(

@@ -1,12 +1,15 @@
-"""Statistics as tables of text, the same for the terminal and for the report."""
+"""Statistics and counts as tables of text, the same for the terminal and for the report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from veridical.corpora.adapter import OfficialCount
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNKNOWN = "–"
 _QUARTILE_NAMES = {"duration_s": "seconds (quartiles)", "face_px": "face px (quartiles)"}
@@ -14,7 +17,7 @@ _QUARTILE_NAMES = {"duration_s": "seconds (quartiles)", "face_px": "face px (qua
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table ready to be shown: all cells are text, the first of a row heads it."""
+    """A table ready to be shown: all cells are text; the first cell of a row is its head."""
 
     title: str
     headers: tuple[str, ...]
@@ -22,8 +25,24 @@ class TextTable:
     note: str = ""
 
 
+def videos_table(counts: pd.DataFrame, *, by_split: bool = False) -> TextTable:
+    """Return how many videos of each kind a manifest has, in all or in each split.
+
+    Args:
+        counts: As `split_counts` returns them.
+        by_split: A column for each split, and for videos in none.
+    """
+    kinds, splits = ("dataset", "generator", "compression", "label"), ("train", "val", "test", "unused")
+    rows = []
+    for row in counts.to_dict(orient="records"):
+        numbers = [int(row[name]) for name in splits]
+        cells = numbers if by_split else [sum(numbers)]
+        rows.append((*(str(row[name]) for name in kinds), *(f"{number:,}" for number in cells)))
+    return TextTable("Videos", (*kinds, *(splits if by_split else ("videos",))), tuple(rows))
+
+
 def totals_table(totals: Mapping[str, Any]) -> TextTable:
-    """Return a row per figure, quartiles in one row; the note says what is not known."""
+    """Return a row per figure, quartiles in one row; the note lists what is unknown."""
     rows: list[tuple[str, str]] = []
     unknown: list[str] = []
     for name, value in totals.items():
@@ -34,7 +53,7 @@ def totals_table(totals: Mapping[str, Any]) -> TextTable:
         label = _QUARTILE_NAMES[stem] if share == "25" else _words(name)
         unknown += [label] if known == UNKNOWN else []
         rows += [] if known == UNKNOWN else [(label, known)]
-    note = f"not known: {', '.join(unknown)}" if unknown else ""
+    note = f"unknown: {', '.join(unknown)}" if unknown else ""
     return TextTable("In all", ("figure", "value"), tuple(rows), note)
 
 
@@ -48,7 +67,7 @@ def matrix_table(matrix: Mapping[str, Mapping[str, int]]) -> TextTable:
 
 
 def generators_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
-    """Return what the videos of each generator are like; columns of which nothing is known are left out."""
+    """Return facts of the videos of each generator; columns without any value are left out."""
     headers = ("generator", "videos", "people", "hours", "seconds", "with sound", "fake segments")
     cells = tuple(
         (
@@ -62,7 +81,7 @@ def generators_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
 
 
 def clips_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
-    """Return what the clips of each generator are like."""
+    """Return facts of the clips of each generator."""
     cells = tuple(
         (
             row["generator"], _text(row["prepared_share"], ".0%"), _text(row["clips"], ",.0f"),
@@ -84,7 +103,7 @@ def splits_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
 def lost_table(lost: Mapping[str, int]) -> TextTable:
     """Return why videos gave no clips."""
     rows = tuple((_words(status), f"{count:,}") for status, count in lost.items())
-    return TextTable("Videos without clips", ("why", "videos"), rows)
+    return TextTable("Videos without clips", ("reason", "videos"), rows)
 
 
 def official_table(counts: Sequence[OfficialCount]) -> TextTable:
@@ -94,14 +113,14 @@ def official_table(counts: Sequence[OfficialCount]) -> TextTable:
 
 
 def notes_table(notes: Sequence[str]) -> TextTable:
-    """Return what could not be counted or compared."""
-    return TextTable("Not known", ("what, and why",), tuple((note,) for note in notes))
+    """Return what could not be counted or compared, and why."""
+    return TextTable("Unknown", ("what, and why",), tuple((note,) for note in notes))
 
 
 def _known_columns(
     headers: tuple[str, ...], rows: tuple[tuple[str, ...], ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Return headers and rows without the columns that hold nothing."""
+    """Return headers and rows without the columns that have no value."""
     kept = [place for place in range(len(headers)) if any(row[place] != UNKNOWN for row in rows)]
     return tuple(headers[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in rows)
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.forgery.footage import SAMPLE_RATE_HZ, Samples
+from veridical.media import step_loudness_dbfs
 
 ENERGY_STEP_S = 0.02
 SEAM_S = 0.02
@@ -32,10 +33,9 @@ def join(first: Samples, second: Samples, seam_s: float = SEAM_S) -> Samples:
 
 
 def energy_db(samples: Samples) -> npt.NDArray[np.float64]:
-    """Return the level of each 20 ms step, in dB of full scale; at least one step."""
-    step = round(ENERGY_STEP_S * SAMPLE_RATE_HZ)
-    padded = np.pad(samples.astype(np.float64), (0, -len(samples) % step if len(samples) else step))
-    return np.asarray(10 * np.log10((padded.reshape(-1, step) ** 2).mean(1) + 1e-10), np.float64)
+    """Return the level of each 20 ms step, in dB of full scale, at least -100; at least one step."""
+    sound = samples if len(samples) else np.zeros(1, np.float32)
+    return np.maximum(step_loudness_dbfs(sound, round(ENERGY_STEP_S * SAMPLE_RATE_HZ)), -100.0)
 
 
 def loud_steps(samples: Samples) -> npt.NDArray[np.bool_]:
