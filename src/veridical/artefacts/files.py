@@ -1,4 +1,4 @@
-"""Atomic files and fingerprints: an artefact exists whole or not at all, and says what it was made from."""
+"""Atomic files and fingerprints: an artefact exists whole or not at all, and records what it was made from."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def atomic_path(path: Path) -> Generator[Path]:
 
 
 def check_file_name(path: Path, *suffixes: str) -> None:
-    """Refuse, before any work is done, the name of a file that could not be written or would not say what is in it.
+    """Refuse, before any work is done, a file name that cannot be written, or whose suffix does not fit its content.
 
     Args:
         path: The file to be written.
@@ -52,9 +52,9 @@ def check_file_name(path: Path, *suffixes: str) -> None:
     if path.is_dir():
         raise ArtefactError(f"{path}: is a folder, expected the name of a file to write")
     if path.suffix.lower() not in suffixes:
-        found = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
+        problem = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
         example = path.with_suffix(suffixes[0])
-        raise ArtefactError(f"{path}: {found}; valid: {', '.join(suffixes)}, for example {example}")
+        raise ArtefactError(f"{path}: {problem}; valid: {', '.join(suffixes)}, for example {example}")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise ArtefactError(f"{path}: cannot be written: {folder} is not a folder that you may write into")
