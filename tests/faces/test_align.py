@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from veridical.faces import align_face, invert, similarity, template, transform_points
 
-points = st.lists(st.tuples(st.floats(-500, 500), st.floats(-500, 500)), min_size=5, max_size=5).map(np.array)
+offsets = st.lists(st.tuples(st.floats(-20, 20), st.floats(-20, 20)), min_size=5, max_size=5).map(np.array)
+points = st.tuples(offsets, st.floats(0.3, 5), st.floats(-500, 500)).map(
+    lambda drawn: (template(256, 1.3) + drawn[0]) * drawn[1] + drawn[2]
+)
+"""Five points that never coincide."""
 
 
 @settings(deadline=None)
@@ -26,8 +30,6 @@ def test_a_similarity_is_recovered_exactly(angle: float, scale: float, x: float,
 @settings(deadline=None)
 @given(source=points, nudge=st.tuples(*[st.floats(-0.2, 0.2)] * 4))
 def test_no_other_similarity_is_nearer(source: np.ndarray, nudge: tuple[float, ...]) -> None:
-    if np.ptp(source, axis=0).max() < 1:
-        return
     target = template(256, 1.3)
     matrix = similarity(source, target)
     error = np.sum((source @ matrix[:, :2].T + matrix[:, 2] - target) ** 2)
@@ -39,18 +41,14 @@ def test_no_other_similarity_is_nearer(source: np.ndarray, nudge: tuple[float, .
 @settings(deadline=None)
 @given(source=points, probe=points)
 def test_inversion_undoes(source: np.ndarray, probe: np.ndarray) -> None:
-    if np.ptp(source, axis=0).min() < 20:
-        return
     matrix = similarity(source, template(256, 1.3))
-    if np.hypot(matrix[0, 0], matrix[1, 0]) < 1e-3:
-        return
     back = transform_points(invert(matrix), transform_points(matrix, probe))
     np.testing.assert_allclose(back, probe, atol=0.05)
 
 
 @functools.cache
 def gradient(width: int, height: int) -> np.ndarray:
-    """Red is x, green is y, scaled to 0–250: a picture that says where it is."""
+    """Red is x, green is y, scaled to 0–250: an image whose colours give the position."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 250 / width, y * 250 / height, np.zeros_like(x)], axis=2).round().astype(np.uint8)
 
@@ -82,8 +80,8 @@ def test_shrinking_shifts_nothing(shrink: float) -> None:
     crop, matrix = align_face(image, (template(256, 1.3) - 127.5) * shrink + side / 2)
     weight = crop[..., 0].astype(float)
     rows, columns = np.mgrid[:256, :256]
-    found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
-    np.testing.assert_allclose(found, transform_points(matrix, centre), atol=0.02)
+    centroid = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+    np.testing.assert_allclose(centroid, transform_points(matrix, centre), atol=0.02)
 
 
 def test_big_faces_do_not_alias() -> None:
@@ -102,7 +100,7 @@ def test_margin_grows_with_scale() -> None:
         np.testing.assert_allclose(transform_points(matrix, [427.5, 427.5]), [127.5, 127.5], atol=1e-3)
 
 
-def test_beyond_the_picture_is_black() -> None:
+def test_beyond_the_image_is_black() -> None:
     crop, _ = align_face(np.full((100, 100, 3), 200, np.uint8), template(100, 1.3) + 60)
     assert (crop[-20:, -20:] == 0).all()
     assert (crop[20, 20] == 200).all()

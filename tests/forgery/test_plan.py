@@ -1,4 +1,4 @@
-"""Who is forged from whom: donors never cross splits, methods are balanced, what cannot be made is said."""
+"""The plan: donors never cross splits, methods are balanced, and what cannot be made is reported."""
 
 from __future__ import annotations
 
@@ -17,17 +17,13 @@ METHODS = ("face_swap", "lip_dub", "voice_vocoded")
 
 
 def videos(people: int, takes: int, splits: tuple[str | None, ...] = ("train", "test")) -> list[Video]:
-    made = []
+    given = []
     for person in range(people):
         for take in range(takes):
-            facts = {
-                "label": 0,
-                "identities": (f"p{person}",),
-                "split": splits[person % len(splits)],
-                "has_audio": True,
-            }
-            made.append(Video("d", f"d/p{person}/{take}", f"/nowhere/p{person}-{take}.mp4", **facts))
-    return made
+            name, split = f"p{person}", splits[person % len(splits)]
+            facts = {"label": 0, "identities": (name,), "split": split, "has_audio": True}
+            given.append(Video("d", f"d/{name}/{take}", f"/nowhere/{name}-{take}.mp4", **facts))
+    return given
 
 
 @given(people=st.integers(1, 7), takes=st.integers(1, 4), seed=st.integers(0, 99), count=st.integers(1, 3))
@@ -46,8 +42,7 @@ def test_donors_come_from_the_split_and_are_who_they_must_be(people, takes, seed
                 assert task.donor.split == target.split
                 assert task.donor.video_id != video_id
                 assert (task.donor.identities == target.identities) == (needs == "same_speaker")
-    wanted = len(reals) * count
-    assert sum(map(len, plan.tasks.values())) + len(plan.missing) == wanted
+    assert sum(map(len, plan.tasks.values())) + len(plan.missing) == len(reals) * count
 
 
 def test_methods_take_turns_within_each_split():
@@ -60,6 +55,7 @@ def test_methods_take_turns_within_each_split():
 
 def test_every_method_once_by_default():
     plan = plan_forgeries(Manifest.from_videos(videos(4, 2)), METHODS)
+    assert len(plan.tasks) == 8
     assert all([task.method for task in tasks] == list(METHODS) for tasks in plan.tasks.values())
 
 
@@ -79,6 +75,7 @@ def test_a_speaker_alone_in_a_split_has_no_donor():
 def test_silent_videos_are_not_given_voices():
     silent = [Video("d", f"d/{n}", "x.mp4", label=0, identities=(str(n),), has_audio=False) for n in range(3)]
     plan = plan_forgeries(Manifest.from_videos(silent), ("voice_exchanged", "face_swap"))
+    assert len(plan.tasks) == 3
     assert all([task.method for task in tasks] == ["face_swap"] for tasks in plan.tasks.values())
     assert {missing.reason.split(":")[0] for missing in plan.missing} == {"no_sound"}
 

@@ -1,4 +1,4 @@
-"""On real talking people (GRID): the visual forgeries change faces and leave faces that are found again."""
+"""On real talking people (GRID): visual forgeries change faces, and the results are still detected as faces."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_the_forged_face_is_a_face(name, people):
     forged = forgery.function(target, donor, 0.5, np.random.default_rng(0))
     outside = forged.mask == 0
     assert np.array_equal(forged.frames[outside], target.frames[outside])
-    points, found = reading.track_landmarks(forged.frames)
-    assert found.mean() > 0.95
+    points, detected = reading.track_landmarks(forged.frames)
+    assert detected.mean() > 0.95
     width = np.linalg.norm(target.landmarks[:, 454] - target.landmarks[:, 234], axis=-1)[:, None]
     stays = [33, 263, 168, 234, 454]
     moved = np.linalg.norm(points[:, stays] - target.landmarks[:, stays], axis=-1) / width
@@ -47,8 +47,7 @@ def test_labels_and_segments_say_what_was_done(name, people):
     forged = forgery.function(target, donor, 0.7, np.random.default_rng(1))
     assert (forged.visual_label, forged.audio_label, forged.label) == (int(forgery.visual), int(forgery.audio), 1)
     changed = (forged.frames != target.frames).any(axis=(1, 2, 3))
-    assert changed.mean() > (0.2 if forgery.visual else -1)
-    assert forgery.visual or not changed.any()
+    assert changed.mean() > 0.2 if forgery.visual else not changed.any()
     partial = name.endswith("_partial") or name == "speech_spliced"
     modalities = {kind for kind, is_forged in (("visual", forgery.visual), ("audio", forgery.audio)) if is_forged}
     assert {segment.modality for segment in forged.fake_segments} == (modalities if partial else set())
