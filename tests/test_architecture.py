@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "veridical"
 ROWS = (
     ("cli",),
     ("demo",),
+    ("pipeline",),
     ("reports",),
     ("evaluation", "training"),
     ("inference",),

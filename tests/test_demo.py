@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from veridical.artefacts import Manifest, Video, read_figures, read_risks
+from veridical.artefacts import Manifest, Video
 from veridical.demo import CorpusSettings, DemoResult, DemoSettings, run_demo, shuffled
+from veridical.evaluation import read_metrics, read_risks
 
 
 def figure(metrics: pd.DataFrame, **wanted: str) -> pd.Series:
@@ -21,7 +22,7 @@ def figure(metrics: pd.DataFrame, **wanted: str) -> pd.Series:
 
 def auc(folder: Path, dataset: str, part: str = "", condition: str = "joint") -> pd.Series:
     facts = {"dataset": dataset, "split": "test", "level": "video", "aggregation": "mean", "metric": "auc"}
-    return figure(read_figures(folder / "metrics.csv"), **facts, slice=part, condition=condition)
+    return figure(read_metrics(folder / "metrics.csv"), **facts, slice=part, condition=condition)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_it_leaves_what_it_promises(demo: DemoResult) -> None:
     page = demo.report.read_text()
     assert "<html" in page
     assert 'src="http' not in page, "the page opens offline"
-    gap = read_figures(demo.folder / "metrics.csv").query("metric == 'auc_gap' and condition == 'joint'")
+    gap = read_metrics(demo.folder / "metrics.csv").query("metric == 'auc_gap' and condition == 'joint'")
     assert "A->B" in set(gap["dataset"])
     assert len(read_risks(demo.folder / "risks.csv")) >= 6
 

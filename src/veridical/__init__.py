@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from veridical.evaluation import evaluate
     from veridical.forgery import forge
     from veridical.inference import load_detector, load_scorer, score_store
+    from veridical.pipeline import judge
     from veridical.preparation import prepare
     from veridical.reports import write_report
     from veridical.training import read_recipe, train
@@ -38,6 +39,7 @@ _HOMES = {
     "ScoreTable": "artefacts",
     "evaluate": "evaluation",
     "forge": "forgery",
+    "judge": "pipeline",
     "load_detector": "inference",
     "load_scorer": "inference",
     "prepare": "preparation",
@@ -56,6 +58,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "forge",
+    "judge",
     "load_detector",
     "load_scorer",
     "prepare",

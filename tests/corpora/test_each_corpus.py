@@ -37,8 +37,8 @@ def test_faceforensics(tmp_path: Path, touch: Touch) -> None:
     assert actor.identities == ("dfd/01", "dfd/02")
     assert "official_split" not in videos["faceforensics/c23/Deepfakes/002_003"].attributes
     found = reasons(result)
-    assert found["target and source are in different official splits, left without one"] == 2
-    assert found["name is not one of the corpus's, left out"] == 1
+    assert found["target and source in different official splits, left without a split"] == 2
+    assert found["file name not of the corpus, left out"] == 1
     lines = {count.name: count.line for count in result.counts}
     assert lines["Face2Face c23"] == "Face2Face c23: 0 of 1000 (1,000 missing)"
     assert not result.complete
@@ -50,7 +50,7 @@ def test_flat_faceforensics(tmp_path: Path, touch: Touch) -> None:
     assert result.manifest.table["compression"].to_pylist() == ["c23", "c23"]
     unknown = scan("faceforensics", tmp_path)
     assert unknown.manifest.table["compression"].to_pylist() == [None, None]
-    assert reasons(unknown)["flat copy: compression unknown; say --compression c23 (or c0, c40)"] == 2
+    assert reasons(unknown)["flat copy: compression unknown; give --compression c23 (or c0, c40)"] == 2
     assert reasons(unknown)["official list not found; put it into ROOT/splits or give --lists"] == 3
 
 
@@ -62,7 +62,7 @@ def test_celebdf(tmp_path: Path, touch: Touch) -> None:
     assert fake.attributes["official_split"] == "test"
     assert videos["celebdf/Celeb-real/id0_0000"].attributes["official_split"] == "train"
     assert videos["celebdf/YouTube-real/00000"].label == 0
-    assert reasons(result)["in the test list but not there"] == 1
+    assert reasons(result)["in the test list but missing"] == 1
 
 
 def test_celebdf_list_says_one_for_real(tmp_path: Path, touch: Touch) -> None:
@@ -94,7 +94,7 @@ def test_dfdc(tmp_path: Path, touch: Touch) -> None:
     assert fake.attributes["part"] == "dfdc/dfdc_train_part_0"
     assert (videos["dfdc/test/t"].label, videos["dfdc/test/t"].attributes["official_split"]) == (0, "test")
     found = reasons(result)
-    assert found["listed in dfdc_train_part_0/metadata.json but not there, left out"] == 1
+    assert found["listed in dfdc_train_part_0/metadata.json but missing, left out"] == 1
     assert found["in no list, left out"] == 1
 
 
@@ -179,14 +179,14 @@ def test_deepspeak(tmp_path: Path, touch: Touch) -> None:
     swap, dub, avatar = (videos[f"deepspeak_v2/{name}"] for name in
                          ("facefusion-40-41", "latentsync-41-42-playht", "hellomeme-41-42-elevenlabs"))  # fmt: skip
     assert (swap.audio_label, dub.audio_label, avatar.audio_label) == (0, 1, None)
-    assert reasons(result)["voice in the name is not that of the list, audio label unknown"] == 1
+    assert reasons(result)["the file name and the list disagree about the voice, audio label unknown"] == 1
     assert swap.attributes["official_split"] == "train"
     assert (swap.attributes["target"], swap.attributes["donor"]) == ("deepspeak/1", "deepspeak/2")
     assert swap.attributes["original"] == "deepspeak_v2/1-41" in videos
     strange = videos["deepspeak_v2/memo-50-41-x"]
     assert strange.audio_label is None
     assert "official_split" not in strange.attributes
-    assert reasons(result)["its people are in different official splits, left without one"] == 1
+    assert reasons(result)["people of different official splits, left without a split"] == 1
 
 
 def test_a_deepspeak_person_in_two_splits_is_in_none(tmp_path: Path, touch: Touch) -> None:
@@ -195,7 +195,7 @@ def test_a_deepspeak_person_in_two_splits_is_in_none(tmp_path: Path, touch: Touc
     with (tmp_path / "annotations-split-def.csv").open("a") as stream:
         stream.write("3,1,test\n")
     after = scan("deepspeak", tmp_path)
-    assert reasons(after)["a person in two official splits, left without one"] == 1
+    assert reasons(after)["person in two official splits, left without a split"] == 1
     theirs = [video for video in after.manifest.videos() if "deepspeak/1" in video.identities]
     assert any("official_split" in before[video.video_id].attributes for video in theirs)
     assert not any("official_split" in video.attributes for video in theirs)
@@ -270,7 +270,7 @@ def test_csv_with_every_column(tmp_path: Path, touch: Touch) -> None:
         ("path,label\n,0\n", "row 2: path is empty"),
         ("path,label,fps\na.mp4,0,nan\n", "row 2: fps is 'nan'"),
         ("path,label,fake_segments\na.mp4,1,3-2:visual\n", "row 2: fake_segments"),
-        ("path,label,visual_label\na.mp4,0,1\n", "row 2: label says real, visual_label says fake"),
+        ("path,label,visual_label\na.mp4,0,1\n", "row 2: label is real, visual_label is fake"),
         ("path,label,split\na.mp4,0,dev\n", "row 2: .*split"),
         ("path,label\na.mp4\n", "row 2: has fewer cells"),
         ("path,label\na.mp4,0,1\n", "row 2: has more cells"),

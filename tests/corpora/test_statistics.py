@@ -54,7 +54,7 @@ def test_figures_of_a_manifest(manifest: Manifest) -> None:
     assert (swap["people"], swap["duration_s_25"], swap["sound_share"], swap["fake_segments"]) == (2, 4.5, 1.0, 2)
     assert [(row["split"], row["real"], row["fake"]) for row in found.splits] == [
         ("train", 1, 1), ("test", 1, 0), ("no split", 0, 1)]  # fmt: skip
-    assert found.notes == ("no official numbers are known of d",)
+    assert found.notes == ("no official numbers are known for d",)
 
 
 def test_figures_of_a_store(manifest: Manifest, clips: pd.DataFrame) -> None:

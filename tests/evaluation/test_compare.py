@@ -9,8 +9,7 @@ from tests.evaluation.worlds import World
 
 from veridical.artefacts import ScoreTable
 from veridical.errors import UsageError
-from veridical.evaluation import Evaluation, EvaluationSettings, evaluate
-from veridical.evaluation.compare import compare
+from veridical.evaluation import Evaluation, EvaluationSettings, compare, evaluate
 
 FAST = EvaluationSettings(replicates=100)
 

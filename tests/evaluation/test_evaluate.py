@@ -10,10 +10,13 @@ import pytest
 import sklearn.metrics
 from tests.evaluation.worlds import World, together
 
-from veridical.artefacts import Manifest, ScoreTable, check_figures, check_risks
+from veridical.artefacts import Manifest, ScoreTable
 from veridical.errors import ArtefactError, UsageError
 from veridical.evaluation import Evaluation, EvaluationSettings, evaluate
+from veridical.evaluation.evidence import gather
 from veridical.evaluation.selection import ValidationScores
+from veridical.evaluation.tables import check_metrics, check_risks
+from veridical.metrics import Aggregation
 
 FAST = EvaluationSettings(replicates=100)
 
@@ -72,16 +75,14 @@ def test_top_k_takes_the_highest_clips() -> None:
             for clip, logit in enumerate(logits)
         ]
     )
-    from veridical.evaluation.evidence import gather
-
     evidence = gather(ScoreTable.from_frame(frame))
-    assert evidence.video_logits("joint", "top-k", 3).tolist() == [3.0, 3.0, 1.0, 2.0]
-    assert evidence.video_logits("joint", "median", 3).tolist() == [0.0, 3.0, 1.0, 2.0]
-    assert evidence.video_logits("joint", "max", 3).tolist() == [9.0, 3.0, 1.0, 2.0]
+    expected = {"top-k": [3.0, 3.0, 1.0, 2.0], "median": [0.0, 3.0, 1.0, 2.0], "max": [9.0, 3.0, 1.0, 2.0]}
+    for rule, logits in expected.items():
+        assert evidence.video_logits("joint", Aggregation(rule=rule)).tolist() == logits
 
 
 def test_the_tables_are_valid_and_every_interval_holds_its_value(two_corpora: Evaluation) -> None:
-    check_figures(two_corpora.metrics)
+    check_metrics(two_corpora.metrics)
     check_risks(two_corpora.risks)
     rows = two_corpora.metrics.dropna(subset=["value", "low", "high"])
     rows = rows[~rows["metric"].isin(["auc_spread", "ece", "adaptive_ece"])]
@@ -92,7 +93,7 @@ def test_the_tables_are_valid_and_every_interval_holds_its_value(two_corpora: Ev
 
 def test_what_cannot_be_judged_says_why(two_corpora: Evaluation) -> None:
     facts = {"level": "video", "aggregation": "mean", "metric": "auc", "split": "test", "slice": ""}
-    assert reason(two_corpora, dataset="B", condition="video_masked", **facts) == "none of the 160 videos has sound"
+    assert reason(two_corpora, dataset="B", condition="video_masked", **facts) == "none of the 160 videos has audio"
     assert "no scores under the condition 'video_head'" in reason(
         two_corpora, dataset="A", condition="video_head", **facts
     )
@@ -118,8 +119,8 @@ def test_thresholds_and_temperature_come_from_validation_alone() -> None:
     test = (shifted["split"] == "test") & (shifted["label"] == 1)
     shifted.loc[test, "logit"] += 5
     first, second = (evaluate(ScoreTable.from_frame(f), manifest=manifest, settings=FAST) for f in (frame, shifted))
-    assert first.facts["operating_points"] == second.facts["operating_points"]
-    assert first.facts["temperatures"] == second.facts["temperatures"]
+    assert first.facts.operating_points == second.facts.operating_points
+    assert first.facts.temperatures == second.facts.temperatures
     assert first.value("auc", "A") < second.value("auc", "A")
     with pytest.raises(ValueError, match="validation rows only"):
         ValidationScores("A", np.array([0.0, 1.0]), np.array([0.0, 1.0]), ("test", "val"))
@@ -128,7 +129,7 @@ def test_thresholds_and_temperature_come_from_validation_alone() -> None:
 def test_temperature_repairs_planted_overconfidence() -> None:
     scores, manifest = World(auc={"Swap": 0.9}, overconfidence=4, splits={"val": 200, "test": 400}).build(1)
     result = evaluate(scores, manifest=manifest, settings=FAST)
-    assert result.facts["temperatures"]["joint"]["temperature"] == pytest.approx(4, rel=0.25)
+    assert result.facts.temperatures["joint"].temperature == pytest.approx(4, rel=0.25)
     before, after = (result.value("ece", "A", calibration=name) for name in ("none", "temperature"))
     assert after < 0.06 < 0.1 < before
 
@@ -138,7 +139,7 @@ def test_without_a_validation_split_nothing_is_chosen() -> None:
     result = evaluate(scores, manifest=manifest, settings=FAST)
     facts = {"level": "video", "operating_point": "val_eer", "metric": "accuracy"}
     assert "no scored video with a label in its validation split" in reason(result, **facts)
-    assert result.facts["temperatures"] == {}
+    assert result.facts.temperatures == {}
     assert result.ready == "not evaluable"
 
 
@@ -158,16 +159,16 @@ def test_heads_are_judged_against_their_own_label_as_well() -> None:
 def test_videos_without_a_score_are_counted_with_their_bounds() -> None:
     scores, manifest = World(unscored_fakes=0.2).build(0)
     result = evaluate(scores, manifest=manifest, settings=FAST)
-    item = next(item for item in result.facts["coverage"] if item["split"] == "test")
+    item = next(item for item in result.facts.coverage if item.split == "test")
     frame = manifest.frame()
     fakes = frame[(frame["split"] == "test") & (frame["label"] == 1)]
     missing = len(set(fakes["video_id"]) - set(scores.frame()["video_id"]))
     assert missing > 20
-    assert (item["num_fake"], item["fake_without_score"], item["real_without_score"]) == (len(fakes), missing, 0)
-    assert item["auc_if_missing_wrong"] < result.value("auc", "A") < item["auc_if_missing_right"]
+    assert (item.num_fake, item.fake_without_score, item.real_without_score) == (len(fakes), missing, 0)
+    assert item.auc_if_missing_wrong < result.value("auc", "A") < item.auc_if_missing_right
     share = missing / len(fakes)
     expected = (1 - share) * result.value("auc", "A") + share
-    assert item["auc_if_missing_right"] == pytest.approx(expected, abs=1e-9)
+    assert item.auc_if_missing_right == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_worst_videos_are_the_most_wrong_ones() -> None:
@@ -175,8 +176,8 @@ def test_the_worst_videos_are_the_most_wrong_ones() -> None:
     result = evaluate(scores, manifest=manifest, settings=FAST)
     test = per_video(scores).query("split == 'test'")
     wrong = test["logit"].where(test["label"] == 0, -test["logit"]).sort_values(ascending=False)
-    assert [item["video_id"] for item in result.facts["failures"]] == wrong.index[:10].tolist()
-    assert len(result.facts["failures"][0]["timeline"]) == 4
+    assert [item.video_id for item in result.facts.failures] == wrong.index[:10].tolist()
+    assert len(result.facts.failures[0].timeline) == 4
 
 
 def test_the_manifest_overrules_the_table_and_partial_fakes_are_fakes() -> None:
@@ -185,8 +186,6 @@ def test_the_manifest_overrules_the_table_and_partial_fakes_are_fakes() -> None:
          "logit": float(clip), "dataset": "A"}
         for name in "fr" for clip in range(2)
     ]  # fmt: skip
-    from veridical.evaluation.evidence import gather
-
     videos = gather(ScoreTable.from_frame(pd.DataFrame(rows))).videos.set_index("video_id")
     assert videos["label"].to_dict() == {"f": 1.0, "r": 0.0}
 
@@ -218,7 +217,7 @@ def test_looks_at_the_test_set_are_counted_once_for_each_score_table(tmp_path: P
     first, manifest = World(splits={"val": 10, "test": 10}).build(0)
     second, _ = World(splits={"val": 10, "test": 10}).build(1)
     looks = [
-        evaluate(scores, manifest=manifest, settings=FAST, looks=tmp_path / "looks.jsonl").facts["looks_at_test"]
+        evaluate(scores, manifest=manifest, settings=FAST, looks=tmp_path / "looks.jsonl").facts.looks_at_test
         for scores in (first, first, second)
     ]
     assert looks == [1, 1, 2]
@@ -263,8 +262,8 @@ def test_many_videos_of_one_manifest_without_any_score_do_not_break(tmp_path: Pa
     scores, manifest = World(splits={"val": 10, "test": 15}).build(0)
     extra = World(dataset="Z", splits={"test": 5}).build(0)[1]
     result = evaluate(scores, manifest=Manifest.concat([manifest, extra]), settings=FAST)
-    item = next(item for item in result.facts["coverage"] if item["dataset"] == "Z")
-    assert item["share"] == 0.0
+    item = next(item for item in result.facts.coverage if item.dataset == "Z")
+    assert item.share == 0.0
     assert "no video has a score" in reason(
         result, dataset="Z", metric="auc", level="video", aggregation="mean", condition="joint", slice=""
     )

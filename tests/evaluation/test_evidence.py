@@ -64,12 +64,12 @@ def test_a_label_that_contradicts_the_manifest_is_counted_and_not_believed(wrong
     chosen = frame.loc[(frame["label"] == 1 - wrong) & (frame["split"] == "test"), "video_id"].unique()[:3]
     frame.loc[frame["video_id"].isin(chosen), "label"] = wrong
     result = evaluate(ScoreTable.from_frame(frame), manifest=manifest, settings=FAST)
-    assert any(line.startswith("3 videos have another label in the score table") for line in result.facts["warnings"])
+    assert any(line.startswith("3 videos have another label in the score table") for line in result.facts.warnings)
     honest = evaluate(scores, manifest=manifest, settings=FAST)
     for level in ("clip", "video"):
         facts = {"level": level, "aggregation": "" if level == "clip" else "mean"}
         assert result.value("auc", "A", **facts) == honest.value("auc", "A", **facts)
-    assert not any("another label" in line for line in honest.facts["warnings"])
+    assert not any("another label" in line for line in honest.facts.warnings)
 
 
 def test_bands_of_face_size_and_speech_are_judged() -> None:
@@ -93,9 +93,7 @@ def test_fakes_without_a_leak_group_are_drawn_with_their_person() -> None:
     bare = scores.frame().drop(columns=["group"])
     stripped = Manifest.from_videos(replace(v, group=None if v.label else v.group) for v in manifest.videos())
     result = evaluate(ScoreTable.from_frame(bare), manifest=stripped, settings=FAST)
-    assert any(
-        line.startswith("120 videos have no leak group: they were resampled") for line in result.facts["warnings"]
-    )
+    assert any(line.startswith("120 videos have no leak group: they were resampled") for line in result.facts.warnings)
     whole = evaluate(scores, manifest=manifest, settings=FAST)
     rows = [
         item.metrics.query("metric == 'auc' and split == 'test' and level == 'video'").iloc[0]

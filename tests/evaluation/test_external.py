@@ -11,11 +11,10 @@ import pytest
 from tests.evaluation.worlds import World
 from typer.testing import CliRunner
 
-from veridical.artefacts import Manifest, ScoreTable, read_risks
+from veridical.artefacts import Manifest, ScoreTable
 from veridical.cli.main import build_app
 from veridical.errors import ArtefactError, UsageError
-from veridical.evaluation import EvaluationSettings, evaluate
-from veridical.evaluation.external import ColumnMeaning, read_scores
+from veridical.evaluation import ColumnMeaning, EvaluationSettings, evaluate, read_risks, read_scores
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_direction_is_taken_at_its_word(detector) -> None:
     assert right.value("auc", "A") > 0.8
     assert right.value("auc", "A") + wrong.value("auc", "A") == pytest.approx(1.0)
     told = [
-        sum("below chance: are real and fake exchanged" in line for line in item.facts["warnings"])
+        sum("below chance: are real and fake swapped" in line for line in item.facts.warnings)
         for item in (right, wrong)
     ]
     assert told == [0, 2], "validation and test"
@@ -75,8 +74,8 @@ def test_mismatches_are_counted(detector, tmp_path: Path) -> None:
     assert any("1 of 300 rows hold no finite score" in line for line in found.remarks)
     assert any("298 of 299 scored videos are in the manifest (not: 'somebody-else'" in line for line in found.remarks)
     result = evaluate(found.scores, manifest=manifest, settings=EvaluationSettings(replicates=50))
-    assert result.facts["not_in_manifest"] == 1
-    assert sum(item["real_without_score"] + item["fake_without_score"] for item in result.facts["coverage"]) == 2
+    assert result.facts.not_in_manifest == 1
+    assert sum(item.real_without_score + item.fake_without_score for item in result.facts.coverage) == 2
 
 
 def test_training_videos_without_a_score_are_no_news(detector) -> None:
@@ -90,13 +89,13 @@ def test_training_videos_without_a_score_are_no_news(detector) -> None:
     found = read_scores(path, meaning, bare)
     assert found.remarks[1:] == ("300 of 300 scored videos are in the manifest",)
     result = evaluate(found.scores, manifest=bare, settings=EvaluationSettings(replicates=50))
-    told = " ".join(result.facts["warnings"])
+    told = " ".join(result.facts.warnings)
     assert "200 videos have no leak group: they were resampled" in told
     assert "60 videos have no label" in told
     some = frame[frame["video_id"].isin(frame["video_id"].iloc[: len(frame) // 2])]
     some[["video_id", "logit"]].to_csv(path.with_name("half.csv"), index=False)
     (line,) = (line for line in read_scores(path.with_name("half.csv"), None, bare).remarks if "no score" in line)
-    assert line.startswith("150 of 300 videos to judge have no score (")
+    assert line.startswith("150 of 300 videos to evaluate have no score (")
 
 
 def test_a_reference_that_is_not_there_is_refused(detector) -> None:
@@ -135,7 +134,7 @@ def test_a_score_table_explains_itself(detector, tmp_path: Path) -> None:
     _, manifest, _ = detector
     scores, _ = World(splits={"val": 4, "test": 4}).build(0)
     scores.write(tmp_path / "scores.parquet")
-    with pytest.raises(UsageError, match="options for a csv do not apply"):
+    with pytest.raises(UsageError, match="the options for a csv do not apply"):
         read_scores(tmp_path / "scores.parquet", ColumnMeaning("p", "real", "logit"), manifest)
     remarks = read_scores(tmp_path / "scores.parquet", ColumnMeaning(), manifest).remarks
     assert any("24 of 24 scored videos are in the manifest" in line for line in remarks), remarks
@@ -154,7 +153,7 @@ def test_a_score_table_explains_itself(detector, tmp_path: Path) -> None:
             r"column 'label': expected 0 \(real\) or 1 \(fake\), found 'fake'",
         ),
         ("video_id,logit,label\na,high,1\n", "'logit' holds no finite number \\(first 'high'\\)"),
-        ("video_id,p_fake,label\na,1.5,1\n", "was said to be a probability but goes from 1.5"),
+        ("video_id,p_fake,label\na,1.5,1\n", "should be a probability but ranges from 1.5"),
     ],
 )
 def test_unusable_files_say_what_is_wrong(tmp_path: Path, text: str, problem: str) -> None:

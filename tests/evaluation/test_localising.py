@@ -11,7 +11,7 @@ from tests.evaluation.test_evidence import partial_world
 
 from veridical.artefacts import FakeSegment, Manifest, ScoreTable
 from veridical.evaluation import Evaluation, EvaluationSettings, evaluate
-from veridical.evaluation.localising import runs
+from veridical.evaluation.localisation import runs
 
 FAST = EvaluationSettings(replicates=100)
 

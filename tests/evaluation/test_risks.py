@@ -23,11 +23,11 @@ FAULTS: dict[str, tuple[World, World]] = {
     "generator overfitting": (replace(CLEAN, auc={"Swap": 0.95, "Mouth": 0.7}), ELSEWHERE),
     "compression shortcut": (replace(CLEAN, compression_loss={"c0": 0.0, "c23": 0.1, "c40": 0.25}), ELSEWHERE),
     "audio-only leakage (A)": (replace(CLEAN, genuine_sound_auc=0.85), ELSEWHERE),
-    "sound dominates (A)": (
+    "audio dominates (A)": (
         replace(CLEAN, auc={"Swap": 0.6, "Mouth": 0.6}, sound_auc=0.95, genuine_sound_auc=0.7),
         ELSEWHERE,
     ),
-    "presence of sound (A)": (replace(CLEAN, sound="fakes_only"), ELSEWHERE),
+    "presence of audio (A)": (replace(CLEAN, sound="fakes_only"), ELSEWHERE),
     "temporal shortcut (A->B)": (CLEAN, replace(ELSEWHERE, auc={"Other": 0.65})),
     "speaker / demographic bias: gender (A)": (replace(CLEAN, weak_group_loss=0.2), ELSEWHERE),
     "overconfidence (B)": (CLEAN, replace(ELSEWHERE, overconfidence=6.0, auc={"Other": 0.7})),
@@ -45,7 +45,7 @@ DATA_FAULTS: dict[str, tuple[World, World]] = {
     "face-detector failure (A)": (replace(PROBED, revealing="detector_score"), ELSEWHERE_PROBED),
     "light, blur and loudness (A)": (replace(PROBED, revealing="brightness"), ELSEWHERE_PROBED),
     "frame order ignored: shuffle (A)": (replace(PROBED, idle_control="shuffle"), ELSEWHERE_PROBED),
-    "sound ignored: swap_sound (A)": (replace(PROBED, idle_control="swap_sound"), ELSEWHERE_PROBED),
+    "audio ignored: swap_sound (A)": (replace(PROBED, idle_control="swap_sound"), ELSEWHERE_PROBED),
     "desynchrony unseen: shift_sound:0.2 (A)": (replace(PROBED, idle_control="shift_sound:0.2"), ELSEWHERE_PROBED),
     "compositing artefacts only": (replace(PROBED, auc={"self_blend": 0.97, "Mouth": 0.65}), ELSEWHERE_PROBED),
 }
@@ -67,7 +67,7 @@ def test_a_planted_fault_is_flagged_with_certainty(risk: str) -> None:
     assert row["certain"], row
 
 
-QUICK = ("duplicates across splits", "file properties (A)", "leading silence (A)", "sound ignored: swap_sound (A)")
+QUICK = ("duplicates across splits", "file properties (A)", "leading silence (A)", "audio ignored: swap_sound (A)")
 
 
 @pytest.mark.parametrize("risk", QUICK)

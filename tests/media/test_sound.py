@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from veridical.errors import UsageError
-from veridical.media import UnusableVideoError, audio_samples, video_frames, write_video
+from veridical.media import (
+    UnusableVideoError,
+    audio_samples,
+    loudness_dbfs,
+    step_loudness_dbfs,
+    video_frames,
+    write_video,
+)
 
 RATE = 16_000
 
@@ -163,3 +170,15 @@ def test_fraction_rates_are_kept(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", pictures, fps=Fraction(24000, 1001))
     times = [frame.time_s for frame in video_frames(tmp_path / "a.mp4")]
     np.testing.assert_allclose(times, np.arange(30) * 1001 / 24000, atol=1e-4)
+
+
+def test_loudness() -> None:
+    tone = np.sin(np.arange(16_000) / 5).astype(np.float32)
+    assert loudness_dbfs(tone) == pytest.approx(-3.01, abs=0.01)
+    assert loudness_dbfs((tone * 3276.8).astype(np.int16)) == pytest.approx(-23.01, abs=0.01)
+    assert loudness_dbfs(np.zeros(100, np.int16)) == loudness_dbfs(np.zeros(0, np.float32)) == -120.0
+    steps = step_loudness_dbfs(
+        np.concatenate([np.full(320, 0.5, np.float32), np.zeros(320, np.float32), tone[:80]]), 320
+    )
+    half_step = 10 * np.log10(np.square(tone[:80]).sum() / 320)
+    np.testing.assert_allclose(steps, [20 * np.log10(0.5), -120, half_step], atol=1e-5)

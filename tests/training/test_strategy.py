@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from veridical.cli.main import COMMANDS
 from veridical.clips import StoreSettings
-from veridical.evaluation.settings import EvaluationSettings
+from veridical.evaluation import EvaluationSettings
 from veridical.training import Recipe
 
 ROOT = Path(__file__).parents[2]

@@ -74,7 +74,9 @@ def test_a_grid_is_continued_and_sorted_by_validation(recipe: Path, tmp_path: Pa
     assert keys == sorted(keys)
     assert (tmp_path / "sweep" / "trial-000" / "model" / "model.json").stat().st_mtime_ns == before
     assert sweep(recipe, [], choices, tmp_path / "sweep") == found
-    with pytest.raises(UsageError, match="holds another sweep"):
+    with pytest.raises(
+        UsageError, match=r"holds a sweep made with other settings \(recipe\.seed: 0 there, 3 asked for"
+    ):
         sweep(recipe, ["seed=3"], choices, tmp_path / "sweep")
 
 

@@ -1,27 +1,21 @@
 """The seams: the tables and folders that pass between rooms, each with a schema version, a validator and a fingerprint."""
 
-from veridical.artefacts.figures import (
-    EVALUATION_VERSION,
-    METRIC_COLUMNS,
-    RISK_COLUMNS,
-    check_figures,
-    check_risks,
-    read_evaluation_facts,
-    read_figures,
-    read_risks,
-    write_figures,
-    write_risks,
+from veridical.artefacts.files import (
+    atomic_folder,
+    atomic_path,
+    check_file_name,
+    file_sha256,
+    file_stamp,
+    fingerprint,
+    read_json,
+    write_json,
 )
-from veridical.artefacts.files import atomic_folder, atomic_path, check_file_name, fingerprint, read_json, write_json
-from veridical.artefacts.folders import lock_for_reading, lock_for_writing
+from veridical.artefacts.folders import check_folder, claim_folder, lock_for_reading, lock_for_writing
 from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
 __all__ = [
-    "EVALUATION_VERSION",
     "MANIFEST_SCHEMA",
-    "METRIC_COLUMNS",
-    "RISK_COLUMNS",
     "SPLITS",
     "FakeSegment",
     "Manifest",
@@ -29,17 +23,14 @@ __all__ = [
     "Video",
     "atomic_folder",
     "atomic_path",
-    "check_figures",
     "check_file_name",
-    "check_risks",
+    "check_folder",
+    "claim_folder",
+    "file_sha256",
+    "file_stamp",
     "fingerprint",
     "lock_for_reading",
     "lock_for_writing",
-    "read_evaluation_facts",
-    "read_figures",
     "read_json",
-    "read_risks",
-    "write_figures",
     "write_json",
-    "write_risks",
 ]

@@ -1,4 +1,4 @@
-"""Atomic files and fingerprints: an artefact exists whole or not at all, and says what it was made from."""
+"""Atomic files and fingerprints: an artefact exists whole or not at all, and records what it was made from."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from veridical.errors import ArtefactError
+
+_STAMP_BYTES = 65_536
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def atomic_path(path: Path) -> Generator[Path]:
 
 
 def check_file_name(path: Path, *suffixes: str) -> None:
-    """Refuse, before any work is done, the name of a file that could not be written or would not say what is in it.
+    """Refuse, before any work is done, a file name that cannot be written, or whose suffix does not fit its content.
 
     Args:
         path: The file to be written.
@@ -50,9 +52,9 @@ def check_file_name(path: Path, *suffixes: str) -> None:
     if path.is_dir():
         raise ArtefactError(f"{path}: is a folder, expected the name of a file to write")
     if path.suffix.lower() not in suffixes:
-        found = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
+        problem = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
         example = path.with_suffix(suffixes[0])
-        raise ArtefactError(f"{path}: {found}; valid: {', '.join(suffixes)}, for example {example}")
+        raise ArtefactError(f"{path}: {problem}; valid: {', '.join(suffixes)}, for example {example}")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise ArtefactError(f"{path}: cannot be written: {folder} is not a folder that you may write into")
@@ -116,6 +118,30 @@ def _digest_array(digest: hashlib.blake2b, array: Any) -> None:
     else:
         zero = False if pa.types.is_boolean(array.type) else 0
         digest.update(pc.fill_null(array, zero).to_numpy(zero_copy_only=False).tobytes())
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hex digits, whatever its size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_stamp(path: Path | str) -> str:
+    """Return what tells a file from another without reading all of it, on any machine: its size, beginning and end.
+
+    It is empty when the file cannot be read or is no regular file.
+    """
+    try:
+        if not Path(path).is_file():  # to open a named pipe is to wait for its writer
+            return ""
+        with Path(path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            ends = file.read(_STAMP_BYTES)
+            file.seek(max(0, size - _STAMP_BYTES))
+            return fingerprint(f"{size}:".encode() + ends + file.read(_STAMP_BYTES))
+    except OSError:
+        return ""
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""One writer at a time in a folder, and none while a store is copied: a lock on a file, which ends with its process."""
+"""Who may write into a folder: one kind of artefact, made of the same things as before, and one process at a time."""
 
 from __future__ import annotations
 
@@ -6,14 +6,64 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from veridical import progress
+from veridical.artefacts.files import read_json, write_json
 from veridical.errors import UsageError
+from veridical.settings import differences
 
 LOCK_FILE = ".writer.lock"
+
+
+def check_folder(
+    folder: Path, kind: str, marker: str, *, also: Collection[str] = (), is_replaced: bool = False
+) -> bool:
+    """Return whether a folder is an artefact of a kind already, and refuse one in which other files lie.
+
+    Args:
+        folder: Need not exist.
+        kind: With its article, for messages ("a run").
+        marker: Name of the file that every such artefact has.
+        also: Other names by which one is recognised that was interrupted before its marker was written.
+        is_replaced: Hidden files count too, as the whole folder will be replaced.
+
+    Raises:
+        UsageError: when it is a file, or holds files and neither the marker nor one of the other names.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file, and {kind} is a folder; choose another name")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if marker in names:
+        return True
+    visible = names if is_replaced else {name for name in names if not name.startswith(".")}
+    if visible and not visible & set(also):
+        raise UsageError(f"{folder}: holds files and is not {kind} (no {marker}); choose a new or empty folder")
+    return False
+
+
+def claim_folder(folder: Path, kind: str, marker: str, facts: Mapping[str, Any]) -> None:
+    """Note in a JSON marker what a folder is made of, so that work resumes there but is never mixed with other work.
+
+    Args:
+        folder: Made if need be.
+        kind: With its article, for messages.
+        marker: Name of the JSON file.
+        facts: All that the content depends on.
+
+    Raises:
+        UsageError: when something else lies in the folder, or it was made of other facts; those that differ are named.
+    """
+    if not check_folder(folder, kind, marker):
+        write_json(folder / marker, facts)
+        return
+    apart = differences(read_json(folder / marker), facts)
+    if apart:
+        listed = "; ".join(f"{name}: {there!r} there, {asked!r} asked for" for name, (there, asked) in apart.items())
+        raise UsageError(f"{folder}: holds {kind} made with other settings ({listed}); choose another folder")
 
 
 def lock_for_writing(folder: Path, what: str = "store") -> int:

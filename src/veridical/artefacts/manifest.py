@@ -1,4 +1,4 @@
-"""Manifest: which videos there are and what is known of them, a row per video. Written by scan, forge and split."""
+"""Manifest: the videos of a corpus and what is known about them, a row per video. Written by scan, forge and split."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MANIFEST_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class FakeSegment:
-    """A forged stretch of a partial fake."""
+    """A forged segment of a partial fake."""
 
     start_s: float
     """Start, seconds of presentation time from the start of the video."""
@@ -77,14 +77,14 @@ class Video:
     """1 when anything about the video is forged."""
     visual_label: int | None = None
     audio_label: int | None = None
-    """None when unknown and when there is no sound."""
+    """None when unknown, and when there is no audio."""
     generator: str | None = None
     """What forged it; None for a real video."""
     compression: str | None = None
     identities: tuple[str, ...] = ()
-    """Everyone whose face or voice is in it, the donors too."""
+    """Everyone whose face or voice is in it, donors included."""
     group: str | None = None
-    """Leak group: videos of one group must stay on one side of a split."""
+    """Leak group: videos of one group must stay in one split."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
     fake_segments: tuple[FakeSegment, ...] = ()
@@ -137,7 +137,7 @@ class Manifest:
         if self.table.schema.names != MANIFEST_SCHEMA.names:
             missing = [name for name in MANIFEST_SCHEMA.names if name not in self.table.schema.names]
             extra = [name for name in self.table.schema.names if name not in MANIFEST_SCHEMA.names]
-            raise ArtefactError(f"manifest: columns missing {missing}, not known {extra}")
+            raise ArtefactError(f"manifest: columns missing {missing}, unknown {extra}")
         object.__setattr__(self, "table", self.table.cast(MANIFEST_SCHEMA).combine_chunks())
         _check_rows(self.table)
 
@@ -214,4 +214,4 @@ def _check_rows(table: pa.Table) -> None:
     for name, valid in (("label", (0, 1)), ("visual_label", (0, 1)), ("audio_label", (0, 1)), ("split", SPLITS)):
         wrong = [value for value in pc.unique(table[name]).to_pylist() if value is not None and value not in valid]
         if wrong:
-            raise ArtefactError(f"manifest: {name} must be one of {valid} or null, found {wrong[:3]}")
+            raise ArtefactError(f"manifest: {name} must be one of {valid} or null, got {wrong[:3]}")

@@ -13,7 +13,9 @@ from rich.table import Table
 from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
-    from veridical.evaluation.compare import ComparedSet
+    import pandas as pd
+
+    from veridical.evaluation import ComparedSet
 
 ALPHA = 0.05
 HEADLINE = ("auc", "eer", "average_precision", "fpr_at_95_tpr")
@@ -24,36 +26,35 @@ def compare(
     second: Annotated[Path, typer.Argument(help="The other one; differences are second minus first.")],
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
 ) -> None:
-    """Put two evaluations side by side: figures, significance on the videos they share, and what else differs.
+    """Compare two evaluations: figures, significance on the videos they share, and what else differs.
 
-    The interval and p come from a bootstrap over leak groups that draws the same groups for both; Holm's correction is
-    for the number of data sets. DeLong's test takes videos as independent.
+    Interval and p come from a bootstrap over leak groups that draws the same groups for both; Holm's correction is for the
+    number of data sets. DeLong's test takes videos as independent.
     """
-    from veridical.evaluation import Evaluation
-    from veridical.evaluation.compare import compare as compare_evaluations
+    from veridical import evaluation
 
     console = open_console()
-    sides = [Evaluation.read(_folder(path)) for path in (first, second)]
-    found = compare_evaluations(sides[0], sides[1], replicates=replicates)
+    sides = [evaluation.Evaluation.read(path) for path in (first, second)]
+    comparison = evaluation.compare(*sides, replicates=replicates)
     table = Table("data set", "videos", "first", "second", "difference", "p", title="AUC", title_justify="left")
-    for item in found.sets:
+    for item in comparison.sets:
         numbers = [""] * 4
         if not item.reason:
             difference = f"{item.difference:+.3f} \\[{item.low:+.3f}, {item.high:+.3f}]"
             numbers = [f"{item.auc_first:.3f}", f"{item.auc_second:.3f}", difference, f"{item.p_holm:.3g}"]
         table.add_row(f"{escape(item.dataset)} {item.split}", f"{item.shared}", *numbers)
     console.print(table)
-    for item in found.sets:
-        console.print(_said(item), highlight=False, soft_wrap=True)
-    _show_figures(console, found.figures)
-    if found.differences:
+    for item in comparison.sets:
+        console.print(_verdict(item), highlight=False, soft_wrap=True)
+    _show_figures(console, comparison.figures)
+    if comparison.differences:
         other = Table("what differs", "first", "second")
-        for row in found.differences:
+        for row in comparison.differences:
             other.add_row(*map(escape, row))
         console.print(other)
 
 
-def _said(item: ComparedSet) -> str:
+def _verdict(item: ComparedSet) -> str:
     """Return the verdict on one data set."""
     where = f"{escape(item.dataset)} {item.split}".strip()
     alone = (
@@ -68,10 +69,7 @@ def _said(item: ComparedSet) -> str:
     return f"{where}: {verdict} (p after Holm {item.p_holm:.3g}, DeLong {item.p_delong:.3g}){alone}"
 
 
-def _show_figures(console: Console, figures: object) -> None:
-    import pandas as pd
-
-    assert isinstance(figures, pd.DataFrame)
+def _show_figures(console: Console, figures: pd.DataFrame) -> None:
     plain = (figures["slice"] == "") & (figures["condition"] == "joint") & (figures["split"].isin(["test", ""]))
     rows = figures[plain & (figures["level"] == "video") & (figures["aggregation"] == "mean")]
     if rows[["first", "second"]].isna().all(axis=None):
@@ -82,8 +80,3 @@ def _show_figures(console: Console, figures: object) -> None:
             escape(str(row.dataset)), str(row.metric), f"{row.first:.3f}", f"{row.second:.3f}", f"{row.difference:+.3f}"
         )
     console.print(table)
-
-
-def _folder(path: Path) -> Path:
-    inside = path / "evaluation" / "default"
-    return inside if (inside / "evaluation.json").is_file() else path

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from veridical.cli.outcome import show_evaluation
 from veridical.cli.terminal import open_console
 
 
@@ -25,20 +26,18 @@ def demo(
         typer.Option("--shuffle-labels", help="A control: deal the labels out at random; nothing can be learned then."),
     ] = False,
 ) -> None:
-    """Render talking heads, forge some, train a detector and judge it: the whole job in ten minutes, without a download.
+    """Render talking heads, forge some, train a detector and evaluate it: the whole job in ten minutes, without a download.
 
     With --world a shortcut is planted that tells real from fake without looking at the content: training refuses then.
 
     Ends with DIR/report.html, DIR/metrics.csv and DIR/risks.csv. Run again, it keeps the steps that are done.
     """
-    from veridical.cli.evaluate import show
     from veridical.demo import DemoSettings, run_demo
 
     console = open_console()
     result = run_demo(output, DemoSettings(seed=seed, shuffle_labels=shuffle_labels, world=world), workers=workers)
-    show(console, result.evaluation)
     if result.num_unusable:
         console.print(
             f"{result.num_unusable} videos could not be prepared; see the ledgers of the stores", highlight=False
         )
-    console.print(f"report: {result.report}", highlight=False, markup=False, soft_wrap=True)
+    show_evaluation(console, result.evaluation, result.report)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from typing import Annotated
 
-import click
 import typer
 
 import veridical
@@ -97,8 +96,10 @@ def _guarded(function: Callable[..., object]) -> Callable[..., object]:
             kept = "; what is done is kept, run the command again to go on" if function.__name__ in RESUMABLE else ""
             errors.print(f"interrupted{kept}", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
         except Exception as error:
-            if isinstance(error, click.exceptions.Exit | click.ClickException) or os.environ.get("VERIDICAL_DEBUG"):
+            if os.environ.get("VERIDICAL_DEBUG"):
                 raise
             message, exit_code = _explained(error)
             errors.print(f"[bold red]error:[/] {_escaped(message)}", highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veridical.cli.score import Device
+from veridical.cli.options import Device
 from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:

@@ -20,12 +20,10 @@ def report(
 ) -> None:
     """Write one HTML page: verdict, curves, breakdowns, risks, failures. It opens offline and prints well."""
     from veridical.artefacts import check_file_name
-    from veridical.cli.evaluate import training_extras
-    from veridical.reports import write_report
+    from veridical.evaluation import Evaluation
+    from veridical.reports import ReportExtras, write_report
 
     check_file_name(output, ".html")
-    runs = [path for path in evaluations if (path / "evaluation" / "default" / "evaluation.json").is_file()]
-    folders = [path / "evaluation" / "default" if path in runs else path for path in evaluations]
-    extras = {**training_extras(runs[0] if runs else None), "title": title}
-    found = write_report(folders, output, extras=extras)
-    open_console().print(f"report: {found}", highlight=False, markup=False, soft_wrap=True)
+    extras = ReportExtras.of_run(evaluations[0], title)
+    page = write_report([Evaluation.read(path) for path in evaluations], output, extras=extras)
+    open_console().print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)

@@ -7,25 +7,8 @@ from typing import Annotated
 
 import typer
 
+from veridical.cli.options import Controls, Detector, Device
 from veridical.cli.terminal import open_console
-
-Detector = Annotated[
-    str | None,
-    typer.Option(
-        help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
-    ),
-]
-Controls = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Also score changed clips (may be repeated). A cue destroyed: shuffle, reverse, freeze, drop_sound, silence,"
-        " swap_sound, shift_sound:SECONDS, or `all` of these; a detector that loses nothing does not use the cue."
-        " Quality lowered: h264:CRF."
-    ),
-]
-Device = Annotated[
-    str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
-]
 
 
 def score(

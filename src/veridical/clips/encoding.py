@@ -19,6 +19,7 @@ import simplejpeg
 from veridical.clips.clip import Clip
 from veridical.clips.contents import CONTENTS, FLOW_STATISTICS, NUM_DENSE_LANDMARKS
 from veridical.clips.settings import StoreSettings
+from veridical.media import loudness_dbfs
 
 PAYLOAD_COLUMNS = ("video_id", "start_s", "faces", "boxes", "landmarks", "detector_score", "samples", "speech")
 INDEX_COLUMNS = (
@@ -89,12 +90,6 @@ def _decoded(files: Sequence[bytes], colours: Literal["RGB", "GRAY"]) -> npt.NDA
     for number in range(1, len(files)):
         simplejpeg.decode_jpeg(files[number], colorspace=colours, buffer=pictures[number])
     return pictures
-
-
-def loudness_dbfs(samples: npt.NDArray[np.int16]) -> float:
-    """Return the root mean square in decibels below full scale; digital silence is -120."""
-    power = float(np.mean(np.square(samples.astype(np.float64) / 32768.0))) if len(samples) else 0.0
-    return max(10.0 * float(np.log10(power)), -120.0) if power > 0 else -120.0
 
 
 @dataclass(frozen=True, eq=False)

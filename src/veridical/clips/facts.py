@@ -1,12 +1,21 @@
-"""Content properties of a store's clips, for the audit and for the risk register: light, blur, level, onset, box."""
+"""Content properties of a store's clips, for the audit and the risk register: light, blur, level, onset, box. Never a feature."""
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from veridical.clips.clip import SAMPLE_RATE_HZ, Clip
 from veridical.clips.store import ClipStore
-from veridical.corpora import clip_facts
+from veridical.media import FULL_SCALE, loudness_dbfs
 from veridical.progress import track
+
+ONSET_LEVEL = 5e-4
+"""Sound begins where its absolute value first exceeds this (full scale 1); digital silence and codec noise stay below."""
+CLIPS_AT_ONCE = 64
+_BLOCK = 8
 
 
 def content_facts(store: ClipStore, video_ids: set[str], clips_per_video: int = 3) -> pd.DataFrame:
@@ -18,14 +27,51 @@ def content_facts(store: ClipStore, video_ids: set[str], clips_per_video: int = 
         clips_per_video: Clips decoded of each.
 
     Returns:
-        video_id, start_s and the columns of `corpora.clip_facts`, a row per clip.
+        video_id, start_s and the figures of `clip_facts`, a row per clip.
     """
     index = store.index()
     index = index[index["video_id"].isin(video_ids)]
-    rows = index.groupby("video_id", sort=False).head(clips_per_video)["row"].to_numpy()
-    found = []
-    for start in track(range(0, len(rows), 64), "look at clips", unit="batch"):
-        for clip in store.take(rows[start : start + 64]):
-            facts = clip_facts(clip.frames, clip.boxes, clip.detector_score, clip.samples, clip.speech, clip.start_s)
-            found.append({"video_id": clip.video_id, "start_s": clip.start_s, **facts})
-    return pd.DataFrame(found) if found else pd.DataFrame({"video_id": []})
+    chosen = index.groupby("video_id", sort=False).head(clips_per_video)["row"].to_numpy()
+    rows = []
+    for start in track(range(0, len(chosen), CLIPS_AT_ONCE), "look at clips", unit="batch"):
+        for clip in store.take(chosen[start : start + CLIPS_AT_ONCE]):
+            rows.append({"video_id": clip.video_id, "start_s": clip.start_s, **clip_facts(clip)})
+    return pd.DataFrame(rows) if rows else pd.DataFrame({"video_id": []})
+
+
+def clip_facts(clip: Clip) -> dict[str, float]:
+    """Return the content properties of a clip by name; NaN for those of sound where there is none."""
+    grey = cv2.cvtColor(clip.frames[len(clip.frames) // 2], cv2.COLOR_RGB2GRAY)
+    boxes, score = clip.boxes, clip.detector_score
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    return {
+        "box_size_px": float(np.sqrt(np.maximum(width * height, 0)).mean()),
+        "box_x": float((boxes[:, 0] + boxes[:, 2]).mean() / 2),
+        "box_y": float((boxes[:, 1] + boxes[:, 3]).mean() / 2),
+        "box_aspect": float((width / np.maximum(height, 1e-6)).mean()),
+        "detector_score": float(score[score > 0].mean()) if (score > 0).any() else np.nan,
+        "interpolated": float((score == 0).mean()),
+        "brightness": float(clip.frames.mean()),
+        "contrast": float(grey.std()),
+        "sharpness": float(np.log1p(cv2.Laplacian(grey, cv2.CV_64F).var())),
+        "jpeg_grid": _grid_strength(grey),
+        **_sound_facts(clip),
+    }
+
+
+def _sound_facts(clip: Clip) -> dict[str, float]:
+    if clip.samples is None or not len(clip.samples):
+        return {"speech_onset_s": np.nan, "loudness_dbfs": np.nan, "speech_share": np.nan}
+    loud = np.flatnonzero(np.abs(clip.samples.astype(np.int32)) > ONSET_LEVEL * FULL_SCALE)
+    return {
+        "speech_onset_s": clip.start_s + loud[0] / SAMPLE_RATE_HZ if len(loud) else np.nan,
+        "loudness_dbfs": loudness_dbfs(clip.samples),
+        "speech_share": np.nan if clip.speech is None else float(clip.speech.mean()),
+    }
+
+
+def _grid_strength(grey: npt.NDArray[np.uint8]) -> float:
+    """Return how much larger steps across 8-pixel block edges are than other steps, as a logarithm; 0 is no grid."""
+    steps = np.abs(np.diff(grey.astype(np.float64), axis=1)).mean(axis=0)
+    edge = np.arange(len(steps)) % _BLOCK == _BLOCK - 1
+    return float(np.log((steps[edge].mean() + 1e-3) / (steps[~edge].mean() + 1e-3)))

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from veridical.artefacts import Manifest, atomic_folder, fingerprint, read_json, write_json
+from veridical.artefacts import Manifest, atomic_folder, check_folder, fingerprint, read_json, write_json
 from veridical.clips.clip import Clip
 from veridical.clips.contents import Content
 from veridical.clips.encoding import INDEX_COLUMNS, PAYLOAD_COLUMNS, clip_schema, decode_clips
@@ -79,14 +79,8 @@ class ClipStore:
                 f"{uri}: stores are written on disks; prepare into a folder, and copy it with clips.copy_store"
             )
         path = Path(path)
-        if (path / FACTS_FILE).exists():
+        if check_folder(path, "a clip store", FACTS_FILE, is_replaced=True):
             raise UsageError(f"{path}: is a clip store already; prepare into it to continue it, or choose another name")
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"{path}: is a file, and a clip store is a folder; choose another name")
-        if path.exists() and any(path.iterdir()):
-            raise UsageError(
-                f"{path}: holds files and is not a clip store (no {FACTS_FILE}); choose a new or empty folder"
-            )
         with atomic_folder(path) as folder:
             lance.write_dataset(clip_schema(settings).empty_table(), str(folder / CLIPS_TABLE))
             lance.write_dataset(LEDGER_SCHEMA.empty_table(), str(folder / LEDGER_TABLE))

@@ -1,8 +1,7 @@
-"""Corpora as they are downloaded become manifests, splits that do not leak, statistics, and an audit of shortcuts."""
+"""Corpora: scanning them into manifests, splitting without leaks, statistics, and the audit of shortcuts."""
 
 from veridical.corpora.adapter import Adapter, Notice, OfficialCount, ScanResult
 from veridical.corpora.auditing import AuditResult, audit
-from veridical.corpora.content import clip_facts
 from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.people import target_groups
@@ -12,7 +11,7 @@ from veridical.corpora.properties import PROPERTIES
 from veridical.corpora.scanning import CORPORA, scan, scan_to_file
 from veridical.corpora.splitting import GROUP_BY, SCHEMES, SplitResult, split
 from veridical.corpora.statistics import Statistics, statistics
-from veridical.corpora.texttable import TextTable, videos_table
+from veridical.corpora.tables import TextTable, videos_table
 from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
 
 __all__ = [
@@ -38,7 +37,6 @@ __all__ = [
     "TextTable",
     "attribute_column",
     "audit",
-    "clip_facts",
     "leak_groups",
     "list_files",
     "official_counts",

@@ -1,22 +1,24 @@
-"""Allocation: leak groups are dealt to sides so that every stratum comes near its share, and the totals nearest of all.
+"""Allocation of leak groups to sides (train, val, test), so that every stratum comes near its share on each side.
 
 Sides also get their share of groups, and of large ones: a test set of two people with many videos each would have the
-right number of videos and say little. Groups with the same counts per stratum (the same signature) are interchangeable,
+right number of videos and prove little. Groups with the same counts per stratum (the same signature) are interchangeable,
 so the problem is a small table "how many groups of each signature go to each side". It is filled by shares, rounded
-greedily in an order that the seed draws, then improved by moves and swaps; which groups those are is drawn too. A
-million single-video groups take as long as twenty.
+greedily in an order that the seed draws, then improved by moves and swaps; which groups of a signature go where is drawn
+too. A million single-video groups take as long as twenty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+TRAIN, VAL, TEST, LEFT_OUT = 0, 1, 2, -1
 
 _GROUPS_WEIGHT, _SQUARES_WEIGHT, _TOTAL_WEIGHT = 30.0, 30.0, 100.0
 _SQUARES = -2
@@ -27,8 +29,24 @@ _MAX_STEPS = 400
 
 
 @dataclass(frozen=True, eq=False)
+class Sides:
+    """Which side each video goes to and why: the outcome of a split scheme, before it is written into a manifest."""
+
+    side: Ints
+    """(N,) TRAIN, VAL, TEST or LEFT_OUT."""
+    left_out: Mapping[str, Ints] = field(default_factory=dict)
+    """Reason → rows of the videos in no split."""
+    moved_from: Ints = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    """(M, 2) row and original side of each video that was moved."""
+    group: Ints | None = None
+    """(N,) the group of each video, −1 for none, where it is not the connected component."""
+    notes: tuple[str, ...] = ()
+    """Caveats for readers of results made with this split."""
+
+
+@dataclass(frozen=True, eq=False)
 class _Signatures:
-    """Groups by their counts.
+    """Distinct counts per stratum, and which group has which.
 
     U signatures, K strata and three more columns: 1 for the group itself, the square of its videos, and all its videos.
     """
@@ -42,7 +60,7 @@ class _Signatures:
 
     @property
     def scale(self) -> Floats:
-        """(K + 3,) factors that bring each column to the unit of one video."""
+        """(K + 3,) factors that bring each column to the scale of one video."""
         factors = np.ones(self.counts.shape[1])
         groups, squares, videos = (self.counts[:, -3:] * self.multiplicity[:, None]).sum(axis=0)
         factors[-3:-1] = videos / groups, videos / squares
@@ -50,13 +68,13 @@ class _Signatures:
 
 
 def allocate(group: Ints, stratum: Ints, fractions: Sequence[float], rng: np.random.Generator) -> Ints:
-    """Deal groups to sides.
+    """Assign each group to a side.
 
     Args:
         group: (N,) group of each video, numbered 0 … G − 1 without gaps.
         stratum: (N,) stratum of each video, numbered 0 … K − 1.
         fractions: Share of each side; they sum to 1, zeros allowed.
-        rng: Draws which of the interchangeable groups go where.
+        rng: Decides which of the interchangeable groups go where.
 
     Returns:
         (G,) the side of each group.
@@ -93,7 +111,7 @@ def _signatures(group: Ints, stratum: Ints) -> _Signatures:
 
 
 def _deal(signatures: _Signatures, share: Floats, target: Floats, rng: np.random.Generator) -> Ints:
-    """Return (U, S) how many groups of each signature each side gets; the rest after flooring is placed greedily."""
+    """Return (U, S) how many groups of each signature each side gets; what flooring leaves over is placed greedily."""
     dealt = np.floor(signatures.multiplicity[:, None] * share[None, :] + 1e-9).astype(np.int64)
     current = (dealt.T @ signatures.counts).astype(np.float64)
     scale = signatures.scale / np.maximum(target, 1e-9)
@@ -159,7 +177,7 @@ def _badness(current: Floats, target: Floats, weight: Floats) -> Floats:
 
 
 def _movable(counts: Ints, dealt: Ints) -> Ints:
-    """Choose the signatures that may be moved: all when there are few, else those that help most."""
+    """Return the signatures that may be moved: all when they are few, else those that help most."""
     if len(counts) <= _REFINED_SIGNATURES:
         return np.arange(len(counts))
     lacking = ((dealt.T @ counts) == 0).any(axis=0)
@@ -168,7 +186,7 @@ def _movable(counts: Ints, dealt: Ints) -> Ints:
 
 
 def _draw(signatures: _Signatures, dealt: Ints, rng: np.random.Generator) -> Ints:
-    """Return (G,) the side of each group: the groups of a signature are shuffled and dealt out."""
+    """Return (G,) the side of each group: the groups of a signature are shuffled and assigned."""
     shuffled = rng.permutation(len(signatures.of_group))
     order = shuffled[np.argsort(signatures.of_group[shuffled], kind="stable")]
     flat_sides = np.tile(np.arange(dealt.shape[1]), len(dealt))

@@ -131,8 +131,8 @@ def audit(
 
     Args:
         manifest: The videos; file properties are known after `scan --probe`.
-        clips: A row per clip with `video_id` and any of the content properties (see `clip_facts`; the index of a clip
-            store will do), or None.
+        clips: A row per clip with `video_id` and any of the content properties (see `clips.content_facts`; the index of a
+            clip store will do), or None.
         accept: Properties whose leak is known and accepted; they take no part in the joint trials. Links that
             splits share (`LINKS`) may be among them; these are for `prove`.
         seed: Seed of the cross-validation folds.

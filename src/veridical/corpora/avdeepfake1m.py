@@ -1,7 +1,7 @@
-"""AV-Deepfake1M (Cai et al., ACM MM 2024) and ++ (2025): partial forgeries with separate times for picture and sound.
+"""AV-Deepfake1M (Cai et al., ACM MM 2024) and ++ (2025): partial forgeries with separate times for video and audio.
 
 The labels of the test sets are hidden: their videos are listed without labels. Thousands of rows of the released list
-repeat a forged segment of one stream in the list of the other, genuine one; these are taken out and counted. The
+repeat a forged segment of one stream in the list of the other, genuine stream; these are dropped and counted. The
 `original` of a real video is its source outside the corpus; that of a fake, or of a part cut from a real, is in the list.
 """
 
@@ -60,7 +60,7 @@ def read(root: Path, options: AVDeepfake1MOptions, notes: Notes) -> Iterator[Vid
         for number, row in distinct(path, rows, "file", notes):
             place = _take(split, row["file"], files)
             if place is None:
-                notes.warn(f"listed in {path.name} but not there, left out", row["file"])
+                notes.warn(f"listed in {path.name} but missing, left out", row["file"])
             else:
                 yield _video(listed, number, row, place, notes)
         notes.expect(f"listed in {path.name}", len(rows), before - len(files))
@@ -91,7 +91,7 @@ def _release(rows: Sequence[Mapping[str, Any]], hidden: Mapping[str, Path | None
 
 
 def _take(split: str, file: str, files: set[str]) -> str | None:
-    """Return where a listed file lies, and cross it off; None when it is not there."""
+    """Return where a listed file lies, and remove it from `files`; None when it is missing."""
     for candidate in (f"{split}/{file}", file, f"{split}/{split}/{file}"):
         if candidate in files:
             files.discard(candidate)
@@ -102,8 +102,7 @@ def _take(split: str, file: str, files: set[str]) -> str | None:
 def _video(listed: _Listed, number: int, row: Mapping[str, Any], place: str, notes: Notes) -> Video:
     if row["modify_type"] not in LABELS:
         valid = ", ".join(LABELS)
-        found = row["modify_type"]
-        raise UsageError(f"{listed.path}, row {number}: modify_type is {found!r}, expected one of {valid}")
+        raise UsageError(f"{listed.path}, row {number}: modify_type is {row['modify_type']!r}, expected one of {valid}")
     visual, audio = LABELS[row["modify_type"]]
     file, prefix = row["file"], f"{listed.dataset}/{listed.split}"
     attributes = {"official_split": listed.split, "modify_type": row["modify_type"], **_source(file)}
@@ -125,19 +124,19 @@ def _video(listed: _Listed, number: int, row: Mapping[str, Any], place: str, not
 
 
 def _segments(path: Path, number: int, row: Mapping[str, Any], notes: Notes) -> tuple[FakeSegment, ...]:
-    """Return the forged segments of the streams that were forged; the others' are mistakes of the list."""
-    found: list[FakeSegment] = []
+    """Return the forged segments of the streams that were forged; those of the others are mistakes of the list."""
+    forgeries: list[FakeSegment] = []
     for modality, forged in zip(("visual", "audio"), LABELS[row["modify_type"]], strict=True):
         times = row[f"{modality}_fake_segments"]
         if forged:
-            found += segments(path, number, times, (modality,))
+            forgeries += segments(path, number, times, (modality,))
         elif times:
             notes.warn("fake segments of a stream that is genuine by modify_type, not used", row["file"])
-    return tuple(found)
+    return tuple(forgeries)
 
 
 def _source(file: str) -> dict[str, str]:
-    """Return where the footage comes from, where the folder says."""
+    """Return where the footage comes from, if the folder shows it."""
     return {"source": folder} if (folder := file.split("/")[0]) in _SOURCES else {}
 
 
@@ -160,18 +159,18 @@ def _generator(row: Mapping[str, Any]) -> str | None:
 
 def _unlabelled(root: Path, path: Path, folder: str, files: set[str], dataset: str, notes: Notes) -> Iterator[Video]:
     names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    found = 0
+    present = 0
     for name in names:
         place = _take(folder, name, files)
         if place is None:
-            notes.warn(f"listed in {path.name} but not there, left out", name)
+            notes.warn(f"listed in {path.name} but missing, left out", name)
             continue
-        found += 1
+        present += 1
         yield Video(
             dataset=dataset, video_id=f"{dataset}/{folder}/{name.rpartition('.')[0]}", path=absolute(root, place),
             attributes={"official_split": "test"},
         )  # fmt: skip
-    notes.expect(f"listed in {path.name}", len(names), found)
+    notes.expect(f"listed in {path.name}", len(names), present)
 
 
 ADAPTER = Adapter("AV-Deepfake1M", read, AVDeepfake1MOptions, LAYOUT)

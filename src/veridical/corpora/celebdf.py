@@ -1,4 +1,4 @@
-"""Celeb-DF v1 and v2 (Li et al., CVPR 2020) and Celeb-DF++ (2025): celebrities and their face swaps, without sound.
+"""Celeb-DF v1 and v2 (Li et al., CVPR 2020) and Celeb-DF++ (2025): celebrities and their face swaps, without audio.
 
 The test list has a line per video, `<label> <folder>/<file>`, and there 1 means real. Fakes are named
 `id<target>_id<donor>_<recording>.mp4`. There is no official validation set.
@@ -51,13 +51,13 @@ def read(root: Path, options: CelebDFOptions, notes: Notes) -> Iterator[Video]:
     dataset = options.dataset or notes.release or "celebdf"
     for path in mine:
         yield _video(root, path, dataset, listed, notes)
-    notes.rest("in the test list but not there", set(listed) - set(mine))
+    notes.rest("in the test list but missing", set(listed) - set(mine))
     if version is None:
-        notes.warn("release unknown, official counts not compared; say --version v1, v2 or ++")
+        notes.warn("release unknown, official counts not compared; give --version v1, v2 or ++")
 
 
 def _test_list(folder: Path, notes: Notes) -> Mapping[str, int]:
-    """Return path → label (0 real, 1 fake) of the test videos; the list itself says 1 for real."""
+    """Return path → label (0 real, 1 fake) of the test videos; in the list itself 1 means real."""
     path = find_list(folder, [LIST_FILE])
     if path is None:
         notes.warn("test list not found, no official split; put it into ROOT or give --lists", LIST_FILE)

@@ -1,8 +1,8 @@
-"""DeepSpeak v1.1 and v2 (Barrington, Bohacek, Farid, 2024–25): consenting people before their webcams, with sound.
+"""DeepSpeak v1.1 and v2 (Barrington, Bohacek, Farid, 2024–25): consenting people before their webcams, with audio.
 
-The lists name files without folders, so the archives may be unpacked anywhere below the root. The two releases say in
-different columns whether a voice is synthetic: v1.1 `recording-target-ai-generated`, v2 `audio-config`. Where the name
-of a v2 file says another voice than its row (HelloMeme), the audio label stays unknown.
+The lists name files without folders, so the archives may be unpacked anywhere below the root. Whether a
+voice is synthetic stands in different columns of the two releases: `recording-target-ai-generated` in v1.1, `audio-config`
+in v2. Where the name of a v2 file contradicts its row (HelloMeme), the audio label stays unknown.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ def read(root: Path, options: DeepSpeakOptions, notes: Notes) -> Iterator[Video]
     notes.release = "deepspeak_v2" if rows[1] and "audio-config" in rows[1][0] else "deepspeak_v1"
     files = _by_name(list_files(root), notes)
     for label, path in lists.items():
-        found = 0
+        present = 0
         for _, row in distinct(path, rows[label], "video-file", notes):
             place = files.pop(Path(row["video-file"]).stem, None)
             if place is None:
-                notes.warn(f"listed in {path.name} but not there, left out", row["video-file"])
+                notes.warn(f"listed in {path.name} but missing, left out", row["video-file"])
                 continue
-            found += 1
+            present += 1
             yield _video(root, place, label, row, split, options.dataset or notes.release, notes)
-        notes.expect(f"listed as {'fake' if label else 'real'}", len(rows[label]), found)
+        notes.expect(f"listed as {'fake' if label else 'real'}", len(rows[label]), present)
     listed = {Path(row["video-file"]).stem for part in rows.values() for row in part}
     notes.rest("in no list, left out", [path for name, path in files.items() if name not in listed])
 
@@ -69,21 +69,21 @@ def _list(base: Path, kind: str) -> Path:
 
 
 def _splits(path: Path, notes: Notes) -> dict[str, str]:
-    """Return the official split of each person; empty for one who is in two."""
-    found: dict[str, str] = {}
+    """Return the official split of each person; empty for a person who is in two."""
+    split: dict[str, str] = {}
     for row in csv_rows(path, ("identity", "split")):
         place = row["split"].lower()
-        if found.setdefault(row["identity"], place) != place:
-            notes.warn("a person in two official splits, left without one", row["identity"])
-            found[row["identity"]] = ""
-    return found
+        if split.setdefault(row["identity"], place) != place:
+            notes.warn("person in two official splits, left without a split", row["identity"])
+            split[row["identity"]] = ""
+    return split
 
 
 def _by_name(files: list[str], notes: Notes) -> dict[str, str]:
     named: dict[str, str] = {}
     for path in files:
         if named.setdefault(Path(path).stem, path) != path:
-            notes.warn("two files of one name, the first counts", path)
+            notes.warn("two files of one name, the first is used", path)
     return named
 
 
@@ -93,11 +93,11 @@ def _video(root: Path, path: str, label: int, row: Row, split: Mapping[str, str]
     attributes = dict(zip(("target", "donor"), [f"deepspeak/{name}" for name in people], strict=False))
     places = {split.get(name) for name in people}
     if len(places) > 1:
-        notes.warn("its people are in different official splits, left without one", path)
+        notes.warn("people of different official splits, left without a split", path)
     elif places and (place := places.pop()) in ("train", "test"):
         attributes["official_split"] = place
     else:
-        notes.warn("its people are in no official split", path)
+        notes.warn("people in no official split", path)
     attributes |= {name.replace("-", "_"): row[name] for name in _KEPT if row.get(name)}
     if row.get("recording-target") and row.get("identity-target"):
         attributes["original"] = f"{dataset}/{row['identity-target']}-{row['recording-target']}"
@@ -110,13 +110,13 @@ def _video(root: Path, path: str, label: int, row: Row, split: Mapping[str, str]
 
 
 def _audio_label(row: Row, path: str, notes: Notes) -> int | None:
-    """Return whether the voice of a fake is synthetic; None where the row does not say, or the file's name disagrees."""
+    """Return whether the voice of a fake is synthetic; None where the row leaves it open, or the file name contradicts it."""
     if "audio-config" not in row:
         return _AI_GENERATED.get(row.get("recording-target-ai-generated", "").lower())
     voice = row["audio-config"].lower()
     named = Path(path).stem.rpartition("-")[2].lower()
     if named != voice and named in (*SYNTHETIC_VOICES, "real"):
-        notes.warn("voice in the name is not that of the list, audio label unknown", f"{path}: {voice}")
+        notes.warn("the file name and the list disagree about the voice, audio label unknown", f"{path}: {voice}")
         return None
     return 1 if voice in SYNTHETIC_VOICES else 0 if voice == "real" else None
 

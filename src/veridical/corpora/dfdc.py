@@ -1,7 +1,7 @@
 """DFDC (Dolhansky et al., 2020): training parts with metadata.json, the labelled test set, and the preview set.
 
-A clip has one label for picture and sound together, so what is forged in a fake is unknown. Actors are not named;
-clips are tied by their original and by their part.
+A clip has one label for video and audio together, so what is forged in a fake is unknown. Actors are not named; clips
+are linked by their original and by their part.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def read(root: Path, options: DFDCOptions, notes: Notes) -> Iterator[Video]:
         for file, facts in _READERS[kind](root / name).items():
             path = _on_disk(folder, file, files)
             if path is None:
-                notes.warn(f"listed in {name} but not there, left out", file)
+                notes.warn(f"listed in {name} but missing, left out", file)
                 continue
             first = listed.setdefault(path, _Listed(folder, kind, facts))
             if first.facts is facts:
                 continue
             if _label(first.facts) == _label(facts):
-                notes.warn("in two lists, the first counts", path)
+                notes.warn("in two lists, the first is used", path)
             else:
                 notes.warn("in two lists with different labels, label unknown", path)
                 listed[path] = replace(first, facts={**first.facts, "label": None})
@@ -63,7 +63,7 @@ def read(root: Path, options: DFDCOptions, notes: Notes) -> Iterator[Video]:
 
 @dataclass(frozen=True)
 class _Listed:
-    """What the first list that names a video says of it."""
+    """The entry of a video in the first list that names it."""
 
     folder: str
     """Of the list, with a slash at its end; empty for the root."""

@@ -1,4 +1,4 @@
-"""Official numbers of videos: what each corpus should hold, put beside what a manifest holds.
+"""Official numbers of videos: how many each corpus should hold, compared with a manifest.
 
 Sources: FaceForensics++ (its splits and download script), Celeb-DF v1, v2 and ++ (their papers and test list), DFDC (its
 paper: 119 154 training and 5 000 labelled test videos), FakeAVCeleb (its csv), LAV-DF and AV-Deepfake1M (their papers).
@@ -32,7 +32,7 @@ class Expected:
     where: Mapping[str, str] = field(default_factory=dict)
     """`label` (real, fake), a column of the manifest, or an attribute → the value that the videos of this kind have."""
     optional: bool = False
-    """Compared only when some are there: a part of the release that many do without."""
+    """Compared only when the manifest has some: a part of the release that many users do not download."""
 
 
 def _official_split(counts: Mapping[str, int], **where: str) -> tuple[Expected, ...]:
@@ -89,7 +89,7 @@ EXPECTED: dict[str, tuple[Expected, ...]] = {
     "deepspeak_v1": (Expected("real", 6667, {"label": "real"}), Expected("fake", 6796, {"label": "fake"})),
     "deepspeak_v2": (Expected("real", 9376, {"label": "real"}), Expected("fake", 7209, {"label": "fake"})),
 }
-"""Dataset, by the name that `scan` gives it → what it should hold; in FaceForensics++, at each compression."""
+"""Dataset, by the name that `scan` gives it → what it should hold; FaceForensics++ at each compression."""
 
 
 def publishes_split(dataset: str) -> bool:
@@ -98,21 +98,21 @@ def publishes_split(dataset: str) -> bool:
 
 
 def official_counts(manifest: Manifest, releases: Mapping[str, str] | None = None) -> tuple[OfficialCount, ...]:
-    """Put the official numbers beside those of a manifest, for every dataset of which they are known.
+    """Put the official numbers beside those of a manifest, for every dataset whose numbers are published.
 
     Args:
-        manifest: The videos, whole: parts of a corpus would only be short of videos.
+        manifest: The videos of whole corpora; of a part, most would be reported missing.
         releases: Dataset → key of `EXPECTED`, where the dataset was given another name.
     """
-    found: list[OfficialCount] = []
+    counts: list[OfficialCount] = []
     for dataset in sorted(manifest.table["dataset"].unique().to_pylist()):
         videos = manifest.select(dataset=dataset)
         release = (releases or {}).get(dataset, dataset)
         for level in _levels(videos, release):
             part = {} if level is None else {"compression": level}
-            counts = [_count(videos, item, part) for item in EXPECTED.get(release, ())]
-            found += [count for count in counts if count is not None]
-    return tuple(found)
+            compared = [_count(videos, item, part) for item in EXPECTED.get(release, ())]
+            counts += [count for count in compared if count is not None]
+    return tuple(counts)
 
 
 def _levels(videos: Manifest, release: str) -> list[str | None]:
@@ -122,7 +122,7 @@ def _levels(videos: Manifest, release: str) -> list[str | None]:
 
 
 def _count(videos: Manifest, expected: Expected, part: Mapping[str, str]) -> OfficialCount | None:
-    """Return one count, None for a part that is not there or a fact that nothing is known of (lists not found)."""
+    """Return one count; None for an optional part that is missing, or a fact that no list was found for."""
     mask = np.ones(len(videos), dtype=bool)
     for name, value in {**expected.where, **part}.items():
         matches = _matches(videos, name, value)
@@ -136,7 +136,7 @@ def _count(videos: Manifest, expected: Expected, part: Mapping[str, str]) -> Off
 
 
 def _matches(videos: Manifest, name: str, value: str) -> npt.NDArray[np.bool_] | None:
-    """Return (N,) which videos have this value; None when a list that would say it was not found."""
+    """Return (N,) which videos have this value; None when the list that holds it was not found."""
     if name == "label":
         column, wanted = videos.table["label"], pa.scalar(_LABELS[value], pa.int8())
     elif name in _COLUMNS:

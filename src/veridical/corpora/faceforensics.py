@@ -2,8 +2,8 @@
 
 Official: `original_sequences/<source>/<compression>/videos`, `manipulated_sequences/<method>/<compression>/videos`.
 Flat copies have a folder per method (`original`, `Deepfakes`, …) and one compression, which only the user can know. A
-fake is named `<target>_<source>.mp4`. The release has no sound; a wav file beside a video is taken as its genuine
-sound.
+fake is named `<target>_<source>.mp4`. The release has no audio; a wav file beside a video is taken as its genuine
+audio track.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from veridical.settings import Settings
 
 LAYOUT = (
     "ROOT/original_sequences/youtube/c23/videos/*.mp4 and ROOT/manipulated_sequences/<method>/c23/videos/*.mp4, "
-    "or a flat copy "
-    "with ROOT/original/*.mp4 and ROOT/Deepfakes/*.mp4"
+    "or a flat copy with ROOT/original/*.mp4 and ROOT/Deepfakes/*.mp4"
 )
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter", "DeepFakeDetection")
 COMPRESSIONS = {"raw": "c0", "c0": "c0", "c23": "c23", "c40": "c40"}
@@ -51,7 +50,7 @@ class FaceForensicsOptions(Settings):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a file lies: `source` is youtube, actors, or a method."""
+    """Where a file lies; `source` is youtube, actors, or a method."""
 
     path: str
     source: str
@@ -72,12 +71,12 @@ def read(root: Path, options: FaceForensicsOptions, notes: Notes) -> Iterator[Vi
         level = f" of compression {options.compression}" if options.compression else ""
         raise UsageError(f"{root}: no FaceForensics++ videos{level} among {len(files)} video files; expected {LAYOUT}")
     masks = {path for path in files if "/masks/" in path}
-    sounds = set(list_files(root, frozenset({".wav"})))
+    sidecars = set(list_files(root, frozenset({".wav"})))
     lists = _Lists.read(root, options.lists, notes)
     for place in places:
         video = _video(root, place, options.dataset, lists, notes)
         if video is not None:
-            yield _with_companions(video, root, place, masks, sounds)
+            yield _with_companions(video, root, place, masks, sidecars)
 
 
 def _tree_places(files: list[str], options: FaceForensicsOptions, notes: Notes) -> list[_Place]:
@@ -86,7 +85,7 @@ def _tree_places(files: list[str], options: FaceForensicsOptions, notes: Notes) 
         match = _TREE.fullmatch(path)
         if match is None or (match["method"] and match["method"] not in METHODS):
             if "/masks/" not in path and path.startswith(("original_sequences/", "manipulated_sequences/")):
-                notes.warn("in the tree but not where a video belongs, left out", path)
+                notes.warn("in the tree but not in a folder of videos, left out", path)
             continue
         place = _Place(path, match["origin"] or match["method"], COMPRESSIONS[match["compression"]])
         key = (place.source, str(place.compression), stem(path))
@@ -99,27 +98,27 @@ def _tree_places(files: list[str], options: FaceForensicsOptions, notes: Notes) 
 
 def _flat_places(files: list[str], options: FaceForensicsOptions, notes: Notes) -> list[_Place]:
     folders = {"original": "youtube", "originals": "youtube", **{method: method for method in METHODS}}
-    found = []
+    places = []
     for path in files:
         folder, _, name = path.rpartition("/")
         source = folders.get(folder)
         if source == "DeepFakeDetection" and _SCENE.fullmatch(stem(name)):
             source = "actors"
         if source is None:
-            notes.warn("in no folder of a method, left out", path)
+            notes.warn("not in the folder of a method, left out", path)
             continue
         level = None if options.compression is None else COMPRESSIONS[options.compression]
-        found.append(_Place(path, source, level))
-    if found and options.compression is None:
-        notes.warn("flat copy: compression unknown; say --compression c23 (or c0, c40)", found[0].path, len(found))
-    return found
+        places.append(_Place(path, source, level))
+    if places and options.compression is None:
+        notes.warn("flat copy: compression unknown; give --compression c23 (or c0, c40)", places[0].path, len(places))
+    return places
 
 
 def _video(root: Path, place: _Place, dataset: str, lists: _Lists, notes: Notes) -> Video | None:
-    """Return the row of one file, or None with a notice when its name is not one of the corpus's."""
+    """Return the row of one file, or None with a notice when its name is not of the corpus's form."""
     name, people, attributes = stem(place.path), _people(place), {}
     if people is None:
-        notes.warn("name is not one of the corpus's, left out", place.path)
+        notes.warn("file name not of the corpus, left out", place.path)
         return None
     compression = place.compression or "unknown"
     acted = place.source in ("actors", "DeepFakeDetection")
@@ -157,16 +156,16 @@ def _people(place: _Place) -> tuple[str, ...] | None:
     return (f"{kind}/{match[1]}", f"{kind}/{match[2]}")
 
 
-def _with_companions(video: Video, root: Path, place: _Place, masks: set[str], sounds: set[str]) -> Video:
-    """Return the row with its mask video and its side-car sound, where these exist."""
+def _with_companions(video: Video, root: Path, place: _Place, masks: set[str], sidecars: set[str]) -> Video:
+    """Return the row with its mask video and its sidecar audio file, where these exist."""
     attributes = dict(video.attributes)
     mask = f"manipulated_sequences/{place.source}/masks/videos/{place.path.rpartition('/')[2]}"
     if mask in masks:
         attributes["mask"] = absolute(root, mask)
-    sound = place.path.rpartition(".")[0] + ".wav"
+    sidecar = place.path.rpartition(".")[0] + ".wav"
     facts: dict[str, Any] = dict(vars(video), attributes=attributes)
-    if sound in sounds:
-        attributes["audio_path"] = absolute(root, sound)
+    if sidecar in sidecars:
+        attributes["audio_path"] = absolute(root, sidecar)
         facts |= {"has_audio": True, "audio_label": 0}
     return Video(**facts)
 
@@ -180,7 +179,7 @@ class _Lists:
 
     @classmethod
     def read(cls, root: Path, folder: Path | None, notes: Notes) -> _Lists:
-        """Read what is there; missing lists are noted."""
+        """Read the lists that are there; missing ones are noted."""
         base = folder or root
         split: dict[str, str] = {}
         for name in _SPLIT_FILES:
@@ -195,7 +194,7 @@ class _Lists:
                         raise UsageError(f"{path}: sequence {sequence} is in {split[sequence]}.json too")
         path = find_list(base, ["conversion_dict.json"], ("", "splits", "dataset"))
         if path is None:
-            notes.warn("not found: without it, sequences of one YouTube video are not tied", "conversion_dict.json")
+            notes.warn("not found: without it, sequences of one YouTube video are not linked", "conversion_dict.json")
             return cls(split, {})
         cut_from = {sequence: text.rpartition(" ")[0] for sequence, text in read_json(path).items()}
         return cls(split, {sequence: f"youtube/{video}" for sequence, video in cut_from.items() if video})
@@ -204,7 +203,7 @@ class _Lists:
         """Return the official split of a video, None when its sequences have none or two."""
         places = {self.split.get(sequence) for sequence in sequences}
         if len(places) > 1:
-            notes.warn("target and source are in different official splits, left without one", path)
+            notes.warn("target and source in different official splits, left without a split", path)
             return None
         return places.pop()
 

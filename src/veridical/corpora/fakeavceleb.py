@@ -1,4 +1,4 @@
-"""FakeAVCeleb (Khalid et al., NeurIPS datasets 2021): picture and sound forged separately, with race and gender.
+"""FakeAVCeleb (Khalid et al., NeurIPS datasets 2021): video and audio forged separately, with race and gender.
 
 `meta_data.csv` has ten columns; in the release the last one, the folder, has an empty header and `path` is the bare
 file name; a common copy names them `filename` and `path`. Two rows may name the same file with different methods.
@@ -53,7 +53,7 @@ def read(root: Path, options: FakeAVCelebOptions, notes: Notes) -> Iterator[Vide
     methods, first = _rows_by_file(path)
     for key, row in first.items():
         if key not in on_disk:
-            notes.warn("listed but not there, left out", key)
+            notes.warn("listed but missing, left out", key)
             continue
         if len(methods[key]) > 1:
             notes.warn("listed twice with different methods, generator unknown", f"{key}: {', '.join(methods[key])}")
@@ -97,7 +97,7 @@ def _header(path: Path, names: list[str]) -> list[str]:
 
 
 def _from_category(path: str) -> str | None:
-    """Return the part of a path from the category on; None when it has none."""
+    """Return a path from its category on; None when it has none."""
     parts = path.split("/")
     for index, part in enumerate(parts):
         if part in LABELS:

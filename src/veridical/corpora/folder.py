@@ -43,8 +43,7 @@ def read(root: Path, options: FolderOptions, notes: Notes) -> Iterator[Video]:
     placed = [(path, *_place(path, options.all_real)) for path in files]
     if all(label is None for _, label, _ in placed):
         raise UsageError(
-            f"{root}: {len(files)} videos, none below real/ or fake/; expected {LAYOUT}; if all are real, "
-            "say --all-real"
+            f"{root}: {len(files)} videos, none below real/ or fake/; expected {LAYOUT}; if all are real, give --all-real"
         )
     ids = without_suffix(files)
     for path, label, generator in placed:
@@ -62,7 +61,7 @@ def read(root: Path, options: FolderOptions, notes: Notes) -> Iterator[Video]:
 
 
 def _place(path: str, all_real: bool) -> tuple[int | None, str | None]:
-    """Return (label, generator) from the folder a file lies in; label None where the folder does not say."""
+    """Return (label, generator) from the folder a file lies in; label None outside real and fake."""
     if all_real:
         return 0, None
     parts = path.split("/")
@@ -118,9 +117,9 @@ def _people(
 def _advise(placed: list[tuple[str, int | None, str | None]], options: FolderOptions, notes: Notes) -> None:
     fakes = [path for path, label, _ in placed if label == 1]
     if fakes and options.fakes == "unknown":
-        notes.warn("fake whose forged modality is unknown; say --fakes visual, audio or both", fakes[0], len(fakes))
+        notes.warn("fake whose forged modality is unknown; give --fakes visual, audio or both", fakes[0], len(fakes))
     if options.identity_pattern is None:
-        notes.warn("identity unknown; give --identity-pattern, else one person can be on both sides of a split",
+        notes.warn("identity unknown; give --identity-pattern, or one person may be in two splits",
                    count=sum(label is not None for _, label, _ in placed))  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""Leak groups: videos that share a person, an original, a source video or content belong on one side of a split.
+"""Leak groups: videos that share a person, an original, a source video or content belong in one split.
 
-Videos and what they share (keys) form a graph; a group is one of its connected components. Everything is columnar, a
+Videos and what they share (keys) form a graph; a group is one of its connected components. Everything is columnar: a
 million videos take seconds.
 """
 
@@ -25,13 +25,13 @@ Ints = npt.NDArray[np.int64]
 LINKS = ("identity", "original", "youtube_id", "part", "sha256", "perceptual_hash")
 """What two videos can share. `identity`: a person (target, source, donor, actor). `original`: the real video that a
 fake was made from. `youtube_id`: the source video two sequences were cut from. `part`: a release part whose actors
-are its own (DFDC). `sha256`: the same file. `perceptual_hash`: nearly the same pictures. All but identity and sha256
+are its own (DFDC). `sha256`: the same file. `perceptual_hash`: nearly the same frames. All but identity and sha256
 are attributes of the video."""
 
 
 @dataclass(frozen=True, eq=False)
 class KeyEdges:
-    """Which videos have which keys of one kind; an edge per (video, key)."""
+    """Which videos have which keys of one kind: an edge per (video, key)."""
 
     link: str
     video: Ints
@@ -43,7 +43,7 @@ class KeyEdges:
 
 
 def attribute_column(manifest: Manifest, name: str) -> pa.Array:
-    """Return one attribute of every video as a string array, null where a video does not have it."""
+    """Return one attribute of every video as a string array, null where a video lacks it."""
     array = _single(manifest.table["attributes"])
     if len(array) == 0:
         return pa.nulls(0, pa.string())
@@ -103,11 +103,11 @@ def components(size: int, edges: Sequence[KeyEdges]) -> Ints:
 
 
 def leak_groups(manifest: Manifest, links: Sequence[str] = LINKS, near: int = 6) -> Manifest:
-    """Return the manifest with `group` filled: the smallest video_id of each component, whatever the order of rows.
+    """Return the manifest with `group` filled in: the smallest video_id of each component, whatever the order of rows.
 
     Args:
         manifest: The videos.
-        links: What ties videos together, names in `LINKS`.
+        links: What links videos, names in `LINKS`.
         near: See `key_edges`.
     """
     if len(manifest) == 0:

@@ -16,17 +16,17 @@ _SIDE = 8
 _MAX_BUCKET = 200
 
 
-def perceptual_hash(pictures: Sequence[npt.NDArray[np.uint8]]) -> str:
-    """Return the difference hash of some pictures of a video, 16 hex digits (64 bits) a picture.
+def perceptual_hash(frames: Sequence[npt.NDArray[np.uint8]]) -> str:
+    """Return the difference hash of some frames of a video, 16 hex digits (64 bits) per frame.
 
-    A bit says whether brightness rises from one cell of an 8 × 9 grid to its right neighbour.
+    A bit is set where brightness rises from one cell of an 8 × 9 grid to its right neighbour.
 
     Args:
-        pictures: (H, W, 3) RGB arrays, taken at the same relative times in every video.
+        frames: (H, W, 3) RGB arrays, taken at the same relative times in every video.
     """
     digits = []
-    for picture in pictures:
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    for frame in frames:
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         small = cv2.resize(grey, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
         digits.append(np.packbits((np.diff(small, axis=1) > 0).ravel()).tobytes().hex())
     return "".join(digits)

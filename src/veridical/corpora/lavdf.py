@@ -1,4 +1,4 @@
-"""LAV-DF (Cai et al., DICTA 2022): partial forgeries of picture, sound or both, with the times that were forged.
+"""LAV-DF (Cai et al., DICTA 2022): partial forgeries of video, audio or both, with the times that were forged.
 
 Field names as in the authors' loader and in a row of the released list: `original` is null for reals, times are seconds.
 """
@@ -39,7 +39,7 @@ def read(root: Path, options: LavDFOptions, notes: Notes) -> Iterator[Video]:
     rows = json_rows(path, _NEEDED)
     for number, row in distinct(path, rows, "file", notes):
         if row["file"] not in files:
-            notes.warn("listed but not there, left out", row["file"])
+            notes.warn("listed but missing, left out", row["file"])
             continue
         yield _video(root, path, number, row, options.dataset, notes)
     notes.rest(f"not in {path.name}, left out", files - {row["file"] for row in rows})
@@ -55,7 +55,7 @@ def _video(root: Path, path: Path, number: int, row: Mapping[str, Any], dataset:
     if row["split"] in _SPLITS:
         attributes["official_split"] = _SPLITS[row["split"]]
     else:
-        notes.warn(f"split is {row['split']!r}, expected train, dev or test; left without one", row["file"])
+        notes.warn(f"split is {row['split']!r}, expected train, dev or test; left without a split", row["file"])
     original = row.get("original")
     if original:
         # Some copies of the list name the original without its folder.

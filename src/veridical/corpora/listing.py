@@ -1,4 +1,4 @@
-"""The list files that corpora come with: rows of JSON and csv, checked; a file that is listed twice is never a guess."""
+"""Reading the list files of corpora (JSON and csv): fields are checked, files that are listed twice are never guessed."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def csv_rows(path: Path, needed: Sequence[str]) -> list[Row]:
     """
     with open_csv(path) as stream:
         reader = csv.DictReader(stream)
-        found = list(reader.fieldnames or ())
-        missing = [name for name in needed if name not in found]
+        names = list(reader.fieldnames or ())
+        missing = [name for name in needed if name not in names]
         if missing:
-            heads = ", ".join(found) or "an empty file"
-            raise UsageError(f"{path}: columns missing: {', '.join(missing)}; found {heads}")
+            header = ", ".join(names) or "an empty file"
+            raise UsageError(f"{path}: columns missing: {', '.join(missing)}; found {header}")
         return [{name: str(value or "").strip() for name, value in row.items() if name} for row in reader]
 
 
 @contextmanager
 def open_csv(path: Path) -> Iterator[TextIO]:
-    """Open a csv file for reading; what is not text becomes an error that names the file.
+    """Open a csv file for reading; a file that is not text becomes an error that names it.
 
     Raises:
         UsageError: while reading, when the file is not UTF-8 or its quotes are broken.
@@ -83,7 +83,7 @@ def segments(
     """Return fake segments from [start, end] pairs in seconds, one per pair and modality.
 
     Raises:
-        UsageError: naming the row whose times are not a range.
+        UsageError: naming the row whose times are no range.
     """
     try:
         return tuple(

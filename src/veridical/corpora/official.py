@@ -1,4 +1,4 @@
-"""The split that a corpus was published with, as it is and repaired where it leaks."""
+"""The split that a corpus was published with: as it is, or repaired where it leaks."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.artefacts import SPLITS, Manifest
+from veridical.corpora.allocation import LEFT_OUT, TEST, TRAIN, VAL, Sides
 from veridical.corpora.groups import LINKS, KeyEdges, attribute_column, codes, components, key_edges
-from veridical.corpora.sides import LEFT_OUT, TEST, TRAIN, VAL, Sides
 from veridical.errors import UsageError
 
 Ints = npt.NDArray[np.int64]
 
 _TOO_MUCH = 0.25
-"""When moving groups would take more than this share of the validation or test videos away, training videos are left
-out instead, and validation and test stay as published."""
+"""If moving groups would take more than this share of the validation or test videos away, training videos are left out
+instead, and validation and test stay as published."""
 
 
 def official_sides(manifest: Manifest) -> Sides:
@@ -26,7 +26,7 @@ def official_sides(manifest: Manifest) -> Sides:
     numbers, names = codes(attribute_column(manifest, "official_split"))
     unknown = [name for name in names if name not in SPLITS]
     if unknown:
-        raise UsageError(f"official split: found {unknown[0]!r}, valid: {', '.join(SPLITS)}")
+        raise UsageError(f"official split: got {unknown[0]!r}, valid: {', '.join(SPLITS)}")
     side = np.array([SPLITS.index(name) for name in names] + [LEFT_OUT], dtype=np.int64)[numbers]
     if not (side >= 0).any():
         datasets = ", ".join(sorted(set(manifest.table["dataset"].unique().to_pylist())))
@@ -70,16 +70,16 @@ def _moved(side: Ints, component: Ints) -> Ints:
 def _without_leaking_training(official: Sides, edges: list[KeyEdges]) -> Sides:
     side = official.side.copy()
     left_out = dict(official.left_out)
-    for judge, others in ((TEST, (VAL, TRAIN)), (VAL, (TRAIN,))):
+    for kept, others in ((TEST, (VAL, TRAIN)), (VAL, (TRAIN,))):
         leaking = np.zeros(len(side), dtype=bool)
         for edge in edges:
             held = np.zeros(len(edge.names), dtype=bool)
-            held[edge.key[side[edge.video] == judge]] = True
+            held[edge.key[side[edge.video] == kept]] = True
             leaking[edge.video[held[edge.key]]] = True
         rows = np.flatnonzero(leaking & np.isin(side, others))
         if len(rows):
             side[rows] = LEFT_OUT
-            left_out[f"shares a person, original or file with {SPLITS[judge]}"] = rows
+            left_out[f"shares a person, original or file with {SPLITS[kept]}"] = rows
     count = int((official.side >= 0).sum() - (side >= 0).sum())
     note = (
         f"repaired: the leaking groups are too large to move; {SPLITS[TEST]} is as published, {count} videos that "
@@ -89,6 +89,6 @@ def _without_leaking_training(official: Sides, edges: list[KeyEdges]) -> Sides:
 
 
 def _among(edges: KeyEdges, used: npt.NDArray[np.bool_]) -> KeyEdges:
-    """Return the edges of the used videos only: an unused video ties nothing together."""
+    """Return the edges of the used videos only: an unused video links nothing."""
     kept = used[edges.video]
     return KeyEdges(edges.link, edges.video[kept], edges.key[kept], edges.names)

@@ -1,7 +1,7 @@
-"""Where components of people are too large to be dealt out whole: people are split, videos that cross are left out.
+"""Splitting people inside components too large to be assigned whole; videos with people of two sides are left out.
 
-In FakeAVCeleb fifty people of one race and gender are all tied to each other by face swaps. Sides are grown person by
-person, each time taking the one with the largest share of common videos inside the side, so that few videos cross.
+In FakeAVCeleb fifty people of one race and gender are all linked to each other by face swaps. Sides are grown person by
+person, each time taking the one with the largest share of videos in common with the side, so that few videos cross.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _FEWEST_GROUPS = 2.0
 def split_people(manifest: Manifest, stratum: Ints, fractions: Sequence[float], rng: np.random.Generator) -> Ints:
     """Return (N,) the side of each video; −1 for videos that cross sides and must be left out.
 
-    Components of many people are divided within, each in the same shares, so that every community is on every side (the
-    components of FakeAVCeleb are its ten groups of race and gender); small components are dealt out whole.
+    Components of many people are split inside, each in the same shares, so that every community is on every side (the
+    components of FakeAVCeleb are its ten groups of race and gender); small components are assigned whole.
 
     Args:
         manifest: The videos.
-        stratum: (N,) what the shares are kept of, see `allocate`.
+        stratum: (N,) stratum of each video, see `allocate`.
         fractions: Share of each side, summing to 1.
-        rng: Draws with whom each side begins.
+        rng: Decides with whom each side begins.
     """
     component = components(len(manifest), [key_edges(manifest, link) for link in LINKS])
     edges = _people_edges(manifest)
@@ -58,7 +58,7 @@ def split_people(manifest: Manifest, stratum: Ints, fractions: Sequence[float], 
 
 
 def _large(component: Ints, edges: KeyEdges, fractions: Sequence[float]) -> npt.NDArray[np.bool_]:
-    """Return (C,) which components must be divided within."""
+    """Return (C,) which components must be split inside."""
     pairs = np.unique(np.stack([component[edges.video], edges.key], axis=1), axis=0)
     people = np.bincount(pairs[:, 0], minlength=int(component.max()) + 1)
     too_large = np.bincount(component) > LARGER_THAN_A_SPLIT * max(fractions) * len(component)
@@ -67,7 +67,7 @@ def _large(component: Ints, edges: KeyEdges, fractions: Sequence[float]) -> npt.
 
 
 def too_coarse(manifest: Manifest, component: Ints, fractions: Sequence[float]) -> bool:
-    """Say whether components are too large, or too few for how many people they hold, to be dealt out whole.
+    """Say whether components are too large, or too few for the people they hold, to be assigned whole.
 
     Too few means: the smallest side would get fewer than two of them on average, though a component holds many people.
     """
@@ -80,9 +80,9 @@ def too_coarse(manifest: Manifest, component: Ints, fractions: Sequence[float]) 
 
 
 def target_groups(manifest: Manifest) -> Ints:
-    """Return (N,) components that are tied by everything but the donors: the person shown, not the one put in.
+    """Return (N,) components linked by everything but the donors: by the person shown, not the one put in.
 
-    A video that does not name its target shows all its people.
+    A video without a named target counts as showing all its people.
     """
     target = attribute_column(manifest, "target")
     named = np.flatnonzero(np.asarray(target.is_valid()))
@@ -125,7 +125,7 @@ def _grow(member: csr_matrix, fractions: npt.NDArray[np.float64], rng: np.random
         wanted = fractions[index] * weight.sum()
         inside = np.zeros(len(weight))
         while wanted > 0 and free.any():
-            # The seed decides between equals, at the start all are equal.
+            # The seed breaks ties; at the start all people are tied.
             score = np.where(free, inside / np.maximum(degree, 1), -1.0) + 1e-9 * rng.random(len(weight))
             person = int(np.argmax(score))
             if weight[person] > 2 * wanted and inside.any():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from veridical.artefacts import MANIFEST_SCHEMA, Manifest
+from veridical.artefacts import MANIFEST_SCHEMA, Manifest, file_sha256, file_stamp
 from veridical.corpora.adapter import Notes, Notice
 from veridical.corpora.hashes import perceptual_hash
 from veridical.errors import UsageError
@@ -28,7 +26,6 @@ _COLUMNS = (
     "audio_rate_hz",
 )  # fmt: skip
 _WAITING_PER_WORKER = 7
-_HASH_BLOCK_BYTES = 1 << 20
 _HASHED_SHARES = (0.1, 0.5, 0.9)
 """Where in a video, as shares of its duration, the frames of its perceptual hash are taken."""
 
@@ -78,8 +75,8 @@ def probe_media(
     Args:
         manifest: The videos.
         probing: What is read of each video; `Probing()` when not given.
-        journal: File that takes a line per video as it is done. Videos in an existing journal whose size and time of
-            change are unchanged are not opened again; delete it once the manifest is written.
+        journal: File that takes a line per video as it is done. Videos in an existing journal whose files are
+            unchanged are not opened again; delete it once the manifest is written.
         probe: Opens one video, `media.probe` when not given; what it raises is counted as the reason why the video
             cannot be read.
     """
@@ -120,13 +117,13 @@ class _Look:
 
     def is_done(self, path: str, known: Mapping[str, Any]) -> bool:
         """Say whether an earlier run read everything that is asked for from this file, as it is now."""
-        if known.get("stamp") != _stamp(path):
+        if known.get("stamp") != file_stamp(path):
             return False
         return "error" in known or all(name in known for name in self.probing.hashes)
 
     def __call__(self, path: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Return the journal entry of a video; what an earlier run read from the same file (`known`) is not read again."""
-        stamp = _stamp(path)
+        stamp = file_stamp(path)
         reusable = known.get("stamp") == stamp and "error" not in known
         entry = dict(known) if reusable else {"path": path, "stamp": stamp}
         try:
@@ -135,7 +132,7 @@ class _Look:
                 entry.update({name: getattr(facts, name) for name in _COLUMNS})
                 entry["container"] = facts.container
             if self.probing.content_hash and "sha256" not in entry:
-                entry["sha256"] = _sha256(Path(path))
+                entry["sha256"] = file_sha256(Path(path))
             if self.probing.perceptual_hash and "perceptual_hash" not in entry:
                 entry["perceptual_hash"] = _hash_of_frames(Path(path), float(entry["duration_s"]))
         except Exception as error:  # noqa: BLE001 (the loop over items: one bad video is counted, not fatal)
@@ -222,20 +219,3 @@ def _read_journal(path: Path | None) -> dict[str, dict[str, Any]]:
         if isinstance(entry, dict) and "path" in entry:
             known[entry["path"]] = entry
     return known
-
-
-def _stamp(path: str) -> str:
-    """Return size and time of change, so that a video that was replaced is opened again."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return "missing"
-    return f"{facts.st_size}:{facts.st_mtime_ns}"
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

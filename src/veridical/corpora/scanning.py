@@ -11,7 +11,17 @@ from typing import Any
 import pyarrow as pa
 
 from veridical.artefacts import MANIFEST_SCHEMA, Manifest, Video, check_file_name
-from veridical.corpora import avdeepfake1m, celebdf, deepspeak, dfdc, faceforensics, fakeavceleb, folder, lavdf, table
+from veridical.corpora import (
+    avdeepfake1m,
+    celebdf,
+    csv_list,
+    deepspeak,
+    dfdc,
+    faceforensics,
+    fakeavceleb,
+    folder,
+    lavdf,
+)
 from veridical.corpora.adapter import Adapter, Notes, ScanResult
 from veridical.corpora.expected import official_counts
 from veridical.corpora.probing import Probing, probe_media
@@ -27,7 +37,7 @@ CORPORA: dict[str, Adapter] = {
     "avdeepfake1m": avdeepfake1m.ADAPTER,
     "deepspeak": deepspeak.ADAPTER,
     "folder": folder.ADAPTER,
-    "csv": table.ADAPTER,
+    "csv": csv_list.ADAPTER,
 }
 """Every corpus that can be scanned: a new one is one file and one line here."""
 
@@ -91,7 +101,7 @@ def scan_to_file(
 
     Raises:
         UsageError: as for `scan`.
-        ArtefactError: when the output cannot be written; found before any work is done.
+        ArtefactError: when the output cannot be written, before any work is done.
     """
     check_file_name(output, ".parquet")
     result = scan(corpus, root, **options)

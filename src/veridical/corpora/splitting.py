@@ -1,4 +1,4 @@
-"""split: which videos train, which choose, which judge. Every split carries its proof."""
+"""Splitting a manifest into train, val and test without leaks; every split comes with its proof."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ import pyarrow as pa
 
 from veridical.artefacts import SPLITS, Manifest, write_json
 from veridical.corpora import people
-from veridical.corpora.allocation import allocate
+from veridical.corpora.allocation import LEFT_OUT, TEST, TRAIN, VAL, Sides, allocate
 from veridical.corpora.groups import LINKS, codes, components, key_edges, set_column, with_group
 from veridical.corpora.official import official_sides, repaired_sides
 from veridical.corpora.proof import Proof, generators, prove
-from veridical.corpora.sides import LEFT_OUT, TEST, TRAIN, VAL, Sides
 from veridical.errors import UsageError, unknown_name
 from veridical.randomness import stream
 
 Ints = npt.NDArray[np.int64]
 
 GROUP_BY = ("component", "identity", "target")
-"""What must not be on two sides. `component`: whatever is tied by a chain of people, originals, files; where one
-component is larger than a split, or there are few, as `identity`. `identity`: people are split, videos with people of
-two sides are left out. `target`: the person shown; donors may be on both sides, and the proof says how many are."""
+"""What must not be in two splits. `component`: videos linked by a chain of people, originals, files; where one component
+is larger than a split, or they are few, as `identity`. `identity`: people are split, videos with people of two splits are
+left out. `target`: the person shown; donors may be in two splits, and the proof counts them."""
 
 _HUGE = 0.5
 _FEW_GROUPS = 10
@@ -42,8 +41,8 @@ _USED_BY = {
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """What was asked of `split`."""
+class _Request:
+    """The checked arguments of `split`."""
 
     manifest: Manifest
     seed: int
@@ -62,9 +61,9 @@ class SplitResult:
     scheme: str
     proof: Proof
     moved: pd.DataFrame
-    """video_id, from, to: what a repair moved."""
+    """video_id, from, to: the videos that a repair moved."""
     dropped: pd.DataFrame
-    """video_id, reason: what is in no split."""
+    """video_id, reason: the videos in no split."""
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def split(
     Args:
         manifest: The videos; their own `split` and `group` are replaced.
         scheme: A name in `SCHEMES`.
-        seed: Draws which groups go where; another seed gives another split.
+        seed: Decides which groups go where; another seed gives another split.
         fractions: Shares of train, val and test, summing to 1 (stratified, leave-generator-out); 0.8, 0.1, 0.1 when
             not given.
         held_out: The generator that only test has (leave-generator-out).
@@ -114,7 +113,7 @@ def split(
         group_by: A name in `GROUP_BY` (stratified, leave-generator-out, kfold); `component` when not given.
 
     Raises:
-        UsageError: when a wish is unknown, missing, or cannot be met; the message says with which numbers.
+        UsageError: when an argument is unknown, missing, or cannot be met; the message gives the numbers.
     """
     if scheme not in SCHEMES:
         raise unknown_name("scheme", scheme, SCHEMES)
@@ -127,33 +126,33 @@ def split(
         if value is not None and scheme not in _USED_BY[name]:
             raise UsageError(f"--{name} belongs to --scheme {' and '.join(_USED_BY[name])}, not to {scheme}")
     shares = _shares(_DEFAULT_FRACTIONS if fractions is None else fractions)
-    wish = _Wish(manifest, seed, shares, held_out, _fold(fold), group_by or GROUP_BY[0])
-    sides = SCHEMES[scheme](wish)
+    request = _Request(manifest, seed, shares, held_out, _fold(fold), group_by or GROUP_BY[0])
+    sides = SCHEMES[scheme](request)
     return _result(manifest, scheme, sides)
 
 
-def _stratified(wish: _Wish) -> Sides:
-    sides = _partition(wish, wish.fractions)
-    _check_generators(wish.manifest, sides, wish.fractions)
+def _stratified(request: _Request) -> Sides:
+    sides = _partition(request, request.fractions)
+    _check_generators(request.manifest, sides, request.fractions)
     return sides
 
 
-def _leave_generator_out(wish: _Wish) -> Sides:
+def _leave_generator_out(request: _Request) -> Sides:
     """Test: the held-out generator and the reals of the test groups; train and val: the others and their reals."""
-    names = generators(wish.manifest)
+    names = generators(request.manifest)
     fakes = sorted(set(names[names.isin([*names.categories])]) - {"real", "unknown", "unlabelled"})
-    if wish.held_out is None:
+    if request.held_out is None:
         raise UsageError(
             f"leave-generator-out needs --held-out GENERATOR; the manifest has {', '.join(fakes) or 'none'}"
         )
-    if wish.held_out not in fakes:
-        raise unknown_name("generator", wish.held_out, fakes)
+    if request.held_out not in fakes:
+        raise unknown_name("generator", request.held_out, fakes)
     if len(fakes) < 2:
         raise UsageError(
-            f"leave-generator-out: {wish.held_out!r} is the only generator, nothing would be left to train on"
+            f"leave-generator-out: {request.held_out!r} is the only generator, nothing would be left to train on"
         )
-    sides = _partition(wish, wish.fractions)
-    held, real = np.asarray(names == wish.held_out), np.asarray(names == "real")
+    sides = _partition(request, request.fractions)
+    held, real = np.asarray(names == request.held_out), np.asarray(names == "real")
     side, left_out = sides.side.copy(), dict(sides.left_out)
     outside = np.flatnonzero(held & (side >= 0) & (side != TEST))
     inside = np.flatnonzero(~held & ~real & (side == TEST))
@@ -162,38 +161,38 @@ def _leave_generator_out(wish: _Wish) -> Sides:
     left_out["other generator, but of a test group"] = inside
     others = {SPLITS[index]: int(((side == index) & ~real).sum()) for index in (TRAIN, VAL, TEST)}
     reals = {SPLITS[index]: int(((side == index) & real).sum()) for index in (TRAIN, VAL, TEST)}
-    for index in np.flatnonzero(np.asarray(wish.fractions) > 0):
+    for index in np.flatnonzero(np.asarray(request.fractions) > 0):
         if not others[SPLITS[index]] or not reals[SPLITS[index]]:
             raise UsageError(
-                f"leave-generator-out {wish.held_out!r}: {SPLITS[index]} would hold {reals[SPLITS[index]]} real and "
+                f"leave-generator-out {request.held_out!r}: {SPLITS[index]} would hold {reals[SPLITS[index]]} real and "
                 f"{others[SPLITS[index]]} fake videos (all splits: real {reals}, fake {others}); change --fractions"
             )
     return Sides(side, left_out, group=sides.group, notes=sides.notes)
 
 
-def _kfold(wish: _Wish) -> Sides:
-    if wish.fold is None:
+def _kfold(request: _Request) -> Sides:
+    if request.fold is None:
         raise UsageError("kfold needs --fold K/N, for example 1/5")
-    k, n = wish.fold
-    parts = _partition(wish, (1 / n,) * n)
+    k, n = request.fold
+    parts = _partition(request, (1 / n,) * n)
     names = {index: f"fold {index + 1}" for index in range(n)}
-    _check_generators(wish.manifest, parts, (1 / n,) * n, names)
+    _check_generators(request.manifest, parts, (1 / n,) * n, names)
     side = np.full(len(parts.side), TRAIN, dtype=np.int64)
     side[parts.side == k - 1] = TEST
     if n > 2:
         side[parts.side == k % n] = VAL
     side[parts.side < 0] = LEFT_OUT
-    note = () if n > 2 else ("two folds leave no validation split: nothing may be chosen on the test fold",)
+    note = () if n > 2 else ("two folds leave no validation split: choose nothing on the test fold",)
     return Sides(side, parts.left_out, group=parts.group, notes=(*parts.notes, *note))
 
 
-def _all_test(wish: _Wish) -> Sides:
-    return Sides(np.full(len(wish.manifest), TEST, dtype=np.int64))
+def _all_test(request: _Request) -> Sides:
+    return Sides(np.full(len(request.manifest), TEST, dtype=np.int64))
 
 
-SCHEMES: dict[str, Callable[[_Wish], Sides]] = {
-    "official": lambda wish: official_sides(wish.manifest),
-    "repaired": lambda wish: repaired_sides(wish.manifest),
+SCHEMES: dict[str, Callable[[_Request], Sides]] = {
+    "official": lambda request: official_sides(request.manifest),
+    "repaired": lambda request: repaired_sides(request.manifest),
     "stratified": _stratified,
     "leave-generator-out": _leave_generator_out,
     "kfold": _kfold,
@@ -201,22 +200,22 @@ SCHEMES: dict[str, Callable[[_Wish], Sides]] = {
 }
 """official: as published. repaired: as published, leaking groups put on one side. stratified: by generator and
 compression, group-disjoint. leave-generator-out: one generator only in test. kfold: test is one of n parts. all-test:
-a corpus that only judges."""
+a corpus to test on only."""
 
 
-def _partition(wish: _Wish, fractions: Sequence[float]) -> Sides:
+def _partition(request: _Request, fractions: Sequence[float]) -> Sides:
     """Return group-disjoint sides with these shares of every stratum."""
-    manifest, rng = wish.manifest, stream(wish.seed, "split")
+    manifest, rng = request.manifest, stream(request.seed, "split")
     labels = components(len(manifest), [key_edges(manifest, link) for link in LINKS])
-    if wish.group_by == "target":
+    if request.group_by == "target":
         return _dealt(manifest, people.target_groups(manifest), fractions, rng)
-    if wish.group_by == "component" and not people.too_coarse(manifest, labels, fractions):
+    if request.group_by == "component" and not people.too_coarse(manifest, labels, fractions):
         return _dealt(manifest, labels, fractions, rng)
     side = people.split_people(manifest, _strata(manifest), fractions, rng)
     rows = np.flatnonzero(side < 0)
     sizes = np.bincount(labels)
     note = (
-        f"the {len(sizes)} leak groups (the largest of {sizes.max()} videos) are too large or too few to be dealt out whole: "
+        f"the {len(sizes)} leak groups (the largest of {sizes.max()} videos) are too large or too few to be assigned whole: "
         f"people were split, and {len(rows)} of {len(manifest)} videos, which show people of two splits, are left out "
         "(--group-by target keeps them, with donor leakage)"
     )
@@ -228,7 +227,7 @@ def _dealt(manifest: Manifest, group: Ints, fractions: Sequence[float], rng: np.
 
 
 def _kept_groups(manifest: Manifest, side: Ints) -> Ints:
-    """Return groups by the person shown, for the videos in a split: the components are too large for use."""
+    """Return groups by the person shown, for the videos in a split: the components are too large to resample."""
     kept = np.flatnonzero(side >= 0)
     group = np.full(len(side), -1, dtype=np.int64)
     if len(kept):
@@ -296,21 +295,21 @@ def _result(manifest: Manifest, scheme: str, sides: Sides) -> SplitResult:
 
 
 def _few_groups(proof: Proof) -> tuple[str, ...]:
-    """Warn of splits to judge on that rest on a handful of people."""
+    """Warn of validation and test splits that rest on a handful of people."""
     total = sum(proof.groups.values())
     few = {name: count for name, count in proof.groups.items() if name != "train" and count < _FEW_GROUPS}
     if not few:
         return ()
     counts = " and ".join(f"{name} only {count}" for name, count in few.items())
     note = (
-        f"{counts} of {total} leak groups: figures on so few independent cases will have wide intervals ({_FEW_GROUPS} "
-        "or more are better); take larger --fractions, judge all parts in turn with kfold, or add people"
+        f"{counts} of {total} leak groups: figures from so few independent cases will have wide intervals ({_FEW_GROUPS} "
+        "or more are better); take larger --fractions, test on every fold in turn with kfold, or add people"
     )
     return (note,)
 
 
 def _grouped(manifest: Manifest, sides: Sides) -> tuple[Manifest, tuple[str, ...]]:
-    """Fill `group`; where one component holds most videos, groups are the people shown, which resampling can use."""
+    """Fill in `group`; where one component holds most videos, groups are the people shown, which can be resampled."""
     if sides.group is None:
         labels = components(len(manifest), [key_edges(manifest, link) for link in LINKS])
         largest = int(np.bincount(labels).max())
@@ -333,9 +332,7 @@ def _shares(fractions: Sequence[float]) -> tuple[float, ...]:
     shares = tuple(float(value) for value in fractions)
     usable = len(shares) == len(SPLITS) and min(shares) >= 0 and shares[0] > 0
     if not usable or not abs(sum(shares) - 1) <= 1e-6:  # also refuses NaN
-        raise UsageError(
-            f"fractions: expected shares of train, val, test that sum to 1 with some train, found {shares}"
-        )
+        raise UsageError(f"fractions: expected shares of train, val, test that sum to 1 with some train, got {shares}")
     return shares
 
 

@@ -1,4 +1,4 @@
-"""stats: what a corpus holds: the diversity matrix, durations, sound, faces, speech, beside the official numbers."""
+"""Statistics of a corpus: diversity matrix, durations, audio, faces and speech, beside the official numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from veridical.corpora.adapter import OfficialCount
 from veridical.corpora.expected import official_counts, publishes_split
 from veridical.corpora.groups import attribute_column
 from veridical.corpora.proof import generators
-from veridical.corpora.texttable import (
+from veridical.corpora.tables import (
     TextTable,
     clips_table,
     generators_table,
@@ -35,20 +35,20 @@ _PER_VIDEO = {"speech_share": "speech_share", "face_px": "mean_box_size_px"}
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a manifest, and the clips made from it, hold. Plain values: None where a figure is not known."""
+    """Figures of a manifest and of the clips made from it. Plain values: None where a figure is unknown."""
 
     totals: Mapping[str, float | int | None]
     """Figure → value; see the documentation for each."""
     matrix: Mapping[str, Mapping[str, int]]
     """Generator (real first) → compression → videos."""
     generators: tuple[Mapping[str, Any], ...]
-    """A row per generator: videos, people, hours, quartiles of seconds and of face size, sound, clips, speech."""
+    """A row per generator: videos, people, hours, quartiles of seconds and of face size, audio, clips, speech."""
     splits: tuple[Mapping[str, Any], ...]
     """A row per split: videos, real, fake, people, clips."""
     lost: Mapping[str, int]
     """Status in the ledger → videos that gave no clips; empty for a manifest alone."""
     official: tuple[OfficialCount, ...]
-    """Official numbers beside those found, where they are known."""
+    """Official numbers beside those of the manifest, where they are published."""
     notes: tuple[str, ...] = ()
     """What could not be counted or compared, and why."""
 
@@ -58,7 +58,7 @@ class Statistics:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Statistics:
-        """Build statistics from what `to_json` gave; other keys are left alone."""
+        """Build statistics from what `to_json` returned; other keys are ignored."""
         return cls(
             totals=values["totals"],
             matrix=values["matrix"],
@@ -70,14 +70,14 @@ class Statistics:
         )
 
     def tables(self) -> tuple[TextTable, ...]:
-        """Return what the terminal and the report show."""
-        found = [totals_table(self.totals), matrix_table(self.matrix), generators_table(self.generators)]
-        found += [clips_table(self.generators)] if self.totals["clips"] is not None else []
-        found.append(splits_table(self.splits))
-        found += [lost_table(self.lost)] if self.lost else []
-        found += [official_table(self.official)] if self.official else []
-        found += [notes_table(self.notes)] if self.notes else []
-        return tuple(found)
+        """Return the tables that the terminal and the report show."""
+        tables = [totals_table(self.totals), matrix_table(self.matrix), generators_table(self.generators)]
+        tables += [clips_table(self.generators)] if self.totals["clips"] is not None else []
+        tables.append(splits_table(self.splits))
+        tables += [lost_table(self.lost)] if self.lost else []
+        tables += [official_table(self.official)] if self.official else []
+        tables += [notes_table(self.notes)] if self.notes else []
+        return tuple(tables)
 
 
 def statistics(
@@ -88,26 +88,26 @@ def statistics(
     frames_per_clip: int = 5,
     split: str | None = None,
 ) -> Statistics:
-    """Return what a manifest holds.
+    """Summarise a manifest, and the clips made from it.
 
     Args:
         manifest: The videos.
         clips: The index of a clip store (a row per clip with video_id, and optionally speech_share and
             mean_box_size_px), or None.
         ledger: The ledger of that store (video_id, status), or None.
-        frames_per_clip: Pictures in a clip of that store.
-        split: Count the videos of this split only; official numbers are not compared then.
+        frames_per_clip: Frames in a clip of that store.
+        split: Count the videos of this split only; official numbers are then not compared.
 
     Raises:
         UsageError: when there are no videos to count.
     """
-    chosen = manifest.select(split=split)
-    if len(chosen) == 0:
+    selected = manifest.select(split=split)
+    if len(selected) == 0:
         raise UsageError(
             f"the manifest holds {len(manifest)} videos" + (f", none in split {split!r}" if split else "")
             + ": no statistics"
         )  # fmt: skip
-    videos, own = _videos(chosen), None
+    videos, own = _videos(selected), None
     if clips is not None:
         own = clips[clips["video_id"].isin(set(videos["video_id"]))]
         videos = _with_clips(videos, own)
@@ -126,7 +126,7 @@ def statistics(
 
 
 def _videos(manifest: Manifest) -> pd.DataFrame:
-    """Return a row per video with what is counted; None and NaN where unknown."""
+    """Return a row per video with everything that is counted; None and NaN where unknown."""
     columns = ["dataset", "video_id", "label", "compression", "identities", "split", "has_audio", "duration_s", "fps"]
     videos = manifest.frame(columns)
     videos["generator"] = np.asarray(generators(manifest), dtype=object)
@@ -150,7 +150,7 @@ def _with_clips(videos: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
 
 def _totals(videos: pd.DataFrame, clips: pd.DataFrame | None, frames_per_clip: int) -> dict[str, float | int | None]:
     real, fake = int((videos["label"] == 0).sum()), int((videos["label"] == 1).sum())
-    sound = videos["has_audio"].dropna().astype(bool)
+    audio = videos["has_audio"].dropna().astype(bool)
     seconds = videos["duration_s"].dropna()
     return {
         "videos": len(videos),
@@ -166,9 +166,9 @@ def _totals(videos: pd.DataFrame, clips: pd.DataFrame | None, frames_per_clip: i
         "whole_seconds": int(np.floor(seconds).sum()) if len(seconds) else None,
         "partial_fakes": int((videos["segments"] > 0).sum()),
         "fake_segments": int(videos["segments"].sum()),
-        "with_sound": int(sound.sum()) if len(sound) else None,
-        "without_sound": int((~sound).sum()) if len(sound) else None,
-        "sound_unknown": len(videos) - len(sound),
+        "with_sound": int(audio.sum()) if len(audio) else None,
+        "without_sound": int((~audio).sum()) if len(audio) else None,
+        "sound_unknown": len(videos) - len(audio),
         "clips": None if clips is None else len(clips),
         "clip_frames": None if clips is None else len(clips) * frames_per_clip,
         "clips_with_sound": None if clips is None else _clips_with_sound(clips),
@@ -201,8 +201,8 @@ def _plain(value: float, digits: int) -> float | None:
 
 
 def _generator(name: str, videos: pd.DataFrame) -> dict[str, Any]:
-    """Return the row of one generator."""
-    sound = videos["has_audio"].dropna().astype(float)
+    """Return the row of one generator, or of the reals."""
+    audio = videos["has_audio"].dropna().astype(float)
     prepared = videos["clips"].dropna()
     return {
         "generator": name,
@@ -210,7 +210,7 @@ def _generator(name: str, videos: pd.DataFrame) -> dict[str, Any]:
         "people": _people(videos),
         "hours": _plain(videos["duration_s"].sum() / 3600 if videos["duration_s"].notna().any() else np.nan, 4),
         **_quartiles("duration_s", videos["duration_s"].dropna()),
-        "sound_share": _plain(sound.mean(), 4),
+        "sound_share": _plain(audio.mean(), 4),
         "fake_segments": int(videos["segments"].sum()),
         "prepared_share": _plain(float((prepared > 0).mean()), 4),
         "clips": int(prepared.sum()) if len(prepared) else None,
@@ -231,21 +231,21 @@ def _split(name: str, videos: pd.DataFrame) -> dict[str, Any]:
 
 
 def _lost(videos: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, int]:
-    """Count why videos gave no clips; videos that preparation has not come to are counted too."""
+    """Count the reasons why videos gave no clips; videos not yet prepared are counted too."""
     status = videos["video_id"].map(ledger.set_index("video_id")["status"]).fillna("not_prepared")
     return {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
 
 
 def _notes(videos: pd.DataFrame, official: Sequence[OfficialCount], split: str | None) -> tuple[str, ...]:
-    found = []
+    notes = []
     listed = videos.groupby("dataset")["listed_official"].any()
     unlisted = listed.index[~listed]
     if split is not None:
-        found.append(f"only split {split}: official numbers are of whole corpora and were not compared")
+        notes.append(f"only split {split}: official numbers are of whole corpora and were not compared")
     elif not official:
-        found.append(f"no official numbers are known of {', '.join(sorted(videos['dataset'].unique()))}")
+        notes.append(f"no official numbers are known for {', '.join(sorted(videos['dataset'].unique()))}")
     elif lacking := sorted(filter(publishes_split, set(unlisted))):
-        found.append(f"scan found no official split lists of {', '.join(lacking)}")
+        notes.append(f"scan found no official split lists of {', '.join(lacking)}")
     if videos["duration_s"].isna().all():
-        found.append("durations, frames and sound are not known: scan --probe fills them in")
-    return tuple(found)
+        notes.append("durations, frames and audio are unknown: scan --probe fills them in")
+    return tuple(notes)

@@ -1,4 +1,4 @@
-"""Listing of folders: video files by relative path, found in one walk; hidden files are left out."""
+"""Listing of folders: video files by relative path, in one walk; hidden files are left out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def list_files(root: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[st
     Raises:
         UsageError: when a name is not text that a manifest can hold.
     """
-    found: list[str] = []
+    paths: list[str] = []
     seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         facts = os.stat(folder)
@@ -32,17 +32,16 @@ def list_files(root: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[st
         folders[:] = [name for name in folders if not name.startswith(".")]
         prefix = os.path.relpath(folder, root).replace(os.sep, "/")
         prefix = "" if prefix == "." else prefix + "/"
-        found += [prefix + name for name in names if os.path.splitext(name)[1].lower() in suffixes and name[0] != "."]
-    for path in found:
-        if any(
-            "\ud800" <= character <= "\udfff" for character in path
-        ):  # what Python makes of bytes that are not UTF-8
+        paths += [prefix + name for name in names if os.path.splitext(name)[1].lower() in suffixes and name[0] != "."]
+    for path in paths:
+        # Python decodes bytes that are not UTF-8 to surrogates.
+        if any("\ud800" <= character <= "\udfff" for character in path):
             raise UsageError(f"{root}: the name of {path!a} is not UTF-8 text; rename the file")
-    return sorted(found)
+    return sorted(paths)
 
 
 def absolute(root: Path, relative: str) -> str:
-    """Return the absolute path of a file below `root`, as it is written into a manifest."""
+    """Return the absolute path of a file below `root`, as a manifest holds it."""
     return os.path.join(os.path.abspath(root), *relative.split("/"))
 
 

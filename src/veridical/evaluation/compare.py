@@ -1,18 +1,19 @@
-"""Two evaluations side by side: which figures differ, whether that is more than chance, and what else differs between them."""
+"""Comparison of two evaluations: which figures differ, whether by more than chance, and what else differs between them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from veridical.errors import NotEvaluableError, UsageError
-from veridical.evaluation.evaluation import Evaluation
+from veridical.evaluation.result import Evaluation
 from veridical.evaluation.settings import FEWEST_REPLICATES
+from veridical.evaluation.tables import KEY_COLUMNS
 from veridical.metrics import delong_test, holm, paired_group_bootstrap, roc_auc
+from veridical.settings import differences
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ComparedSet:
     dataset: str
     split: str
     shared: int
-    """Videos that both have scored, with a label."""
+    """Labelled videos that both have scored."""
     only_first: int
     only_second: int
     auc_first: float
@@ -36,14 +37,14 @@ class ComparedSet:
     p_holm: float
     """p_bootstrap, corrected for the number of data sets compared (Holm)."""
     p_delong: float
-    """DeLong's test; takes videos as independent."""
+    """DeLong's test, which takes videos as independent."""
     reason: str = ""
-    """Why it cannot be compared."""
+    """Why it is not evaluable."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `compare` found."""
+    """Two evaluations side by side."""
 
     sets: tuple[ComparedSet, ...]
     differences: tuple[tuple[str, str, str], ...]
@@ -67,11 +68,11 @@ def compare(first: Evaluation, second: Evaluation, *, replicates: int = 1000, se
     if all(side.empty for side in sides):
         raise UsageError("neither evaluation has scores of a test split; there is nothing to compare")
     keys = sorted({key for side in sides for key in zip(side["dataset"], side["split"], strict=True)})
-    found = [_compare_set(*key, sides[0], sides[1], replicates, seed) for key in keys]
-    judged = [number for number, item in enumerate(found) if not item.reason]
-    for number, p_value in zip(judged, holm([found[number].p_bootstrap for number in judged]), strict=True):
-        found[number] = ComparedSet(**{**vars(found[number]), "p_holm": float(p_value)})
-    return Comparison(tuple(found), tuple(_differences(first, second)), _figures(first, second))
+    sets = [_compare_set(*key, sides[0], sides[1], replicates, seed) for key in keys]
+    compared = [number for number, item in enumerate(sets) if not item.reason]
+    for number, p_value in zip(compared, holm([sets[number].p_bootstrap for number in compared]), strict=True):
+        sets[number] = replace(sets[number], p_holm=float(p_value))
+    return Comparison(tuple(sets), tuple(_differences(first, second)), _figures(first, second))
 
 
 def _compare_set(
@@ -100,41 +101,27 @@ def _compare_set(
 
 
 def _differences(first: Evaluation, second: Evaluation) -> list[tuple[str, str, str]]:
-    found = []
-    for part in ("settings", "fingerprints", "versions", "reference", "temperatures"):
-        left, right = (_flat(side.facts[part], f"{part}.") for side in (first, second))
-        for name in dict.fromkeys([*left, *right]):
-            if left.get(name) != right.get(name):
-                found.append((name, _text(left.get(name, "–")), _text(right.get(name, "–"))))
-    return found
+    apart = differences(_made_from(first), _made_from(second))
+    return [(name, _text(left), _text(right)) for name, (left, right) in apart.items()]
+
+
+def _made_from(evaluation: Evaluation) -> Mapping[str, object]:
+    facts = evaluation.facts
+    return {
+        "settings": facts.settings.model_dump(mode="json"),
+        "fingerprints": asdict(facts.fingerprints),
+        "versions": facts.versions,
+        "reference": asdict(facts.reference),
+        "temperatures": {name: asdict(item) for name, item in facts.temperatures.items()},
+    }
 
 
 def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _figures(first: Evaluation, second: Evaluation) -> pd.DataFrame:
-    keys = [
-        "dataset",
-        "split",
-        "level",
-        "aggregation",
-        "condition",
-        "slice",
-        "calibration",
-        "operating_point",
-        "metric",
-    ]
+    keys = list(KEY_COLUMNS)
     left, right = (side.metrics[[*keys, "value"]] for side in (first, second))
     both = left.merge(right, on=keys, suffixes=("_first", "_second"))
     both = both.rename(columns={"value_first": "first", "value_second": "second"})

@@ -1,4 +1,4 @@
-"""Which videos have a score at all, and what the AUC could be if the others had been scored right or wrong."""
+"""Which videos have a score, and the bounds of the AUC if the others had been scored all right or all wrong."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Coverage:
     dataset: str
     split: str
     num_videos: int
-    """As the manifest lists them; without a manifest, as scored."""
+    """In the manifest; without one, in the score table."""
     num_real: int
     num_fake: int
     num_unlabelled: int
     real_without_score: int
     fake_without_score: int
     share: float
-    """Of all videos, those with a score."""
+    """Share of all videos that have a score."""
     auc_if_missing_right: float | None
     """AUC if every missing video had been scored right; None when AUC is not evaluable."""
     auc_if_missing_wrong: float | None
@@ -40,7 +40,7 @@ class Coverage:
 def coverage(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> Coverage:
     """Count the videos of a cell."""
     facts = evidence.videos.iloc[cell.videos]
-    logits = evidence.video_logits(evidence.primary, settings.aggregation, settings.top_k)[cell.videos]
+    logits = evidence.video_logits(evidence.primary, settings.video_rule)[cell.videos]
     labels, missing = facts["label"].to_numpy(dtype=float), ~np.isfinite(logits)
     real, fake = labels == 0, labels == 1
     right, wrong = (_bound(labels, logits, fake_logit=side) for side in (np.inf, -np.inf))

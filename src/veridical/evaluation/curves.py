@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
+from pydantic import ConfigDict
+from scipy.special import expit
 
 from veridical.errors import NotEvaluableError
 from veridical.evaluation.evidence import Evidence
@@ -17,77 +21,142 @@ from veridical.metrics import FloatArray, equal_width_edges, reliability, roc_cu
 
 MAX_POINTS = 300
 _BAND_AT = np.linspace(0, 1, 61)
+Points = tuple[float, ...]
 
 
-def curves(evidence: Evidence, cell: Cell, selection: Selection, settings: EvaluationSettings) -> dict[str, list[Any]]:
-    """Return plain lists for JSON: `roc`, `reliability` and `histogram`, each a list of curves of this cell."""
-    found: dict[str, list[Any]] = {"roc": [], "reliability": [], "histogram": []}
-    where = {"dataset": cell.dataset, "split": cell.split}
-    for condition in (evidence.primary, *MODALITY_CONDITIONS):
-        if condition not in evidence.clips or (condition in MODALITY_CONDITIONS and condition == evidence.primary):
-            continue
-        logits = evidence.video_logits(condition, settings.aggregation, settings.top_k)
-        sample = video_sample(evidence, cell, settings, condition=condition, logits=logits)
-        try:
-            points = roc_points(sample, band=condition == evidence.primary)
-        except NotEvaluableError:
-            continue
-        found["roc"].append({**where, "condition": condition, **points})
-        if condition == evidence.primary:
-            found["histogram"].append({**where, **score_histogram(sample)})
-            found["reliability"] += [{**where, **item} for item in _reliability(sample, condition, selection, settings)]
-    return found
+@dataclass(frozen=True)
+class RocPoints:
+    """The ROC curve of a test set under one condition."""
+
+    dataset: str
+    split: str
+    condition: str
+    fpr: Points
+    """At most 300."""
+    tpr: Points
+    band_fpr: Points = ()
+    """Where the band is given; empty: no band."""
+    band_low: Points = ()
+    """95 % of bootstrap replicates, point by point."""
+    band_high: Points = ()
 
 
-def roc_points(sample: Sample, *, band: bool) -> dict[str, list[float]]:
-    """Return `fpr` and `tpr` (at most 300 points), and with a band `band_fpr`, `band_low`, `band_high` (95 %, pointwise)."""
+@dataclass(frozen=True)
+class ReliabilityPoints:
+    """The reliability diagram of a test set: a point per bin that holds videos."""
+
+    dataset: str
+    split: str
+    calibration: str
+    """`none` or `temperature`."""
+    count: tuple[int, ...]
+    mean_p_fake: Points
+    fake_share: Points
+
+
+@dataclass(frozen=True)
+class ScoreHistogram:
+    """Videos of a test set by their logit; what lies beyond the ends is counted in the outermost bins."""
+
+    dataset: str
+    split: str
+    edges: Points
+    """(bins + 1,) logits."""
+    real: tuple[int, ...]
+    fake: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The points of all plots."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    roc: tuple[RocPoints, ...]
+    reliability: tuple[ReliabilityPoints, ...]
+    histogram: tuple[ScoreHistogram, ...]
+
+
+def curves(evidence: Evidence, cells: Iterable[Cell], selection: Selection, settings: EvaluationSettings) -> Curves:
+    """Return the curves of the test sets among the cells."""
+    tested = [cell for cell in cells if cell.is_test]
+    primary = [(cell, _sample(evidence, cell, settings, evidence.primary)) for cell in tested]
+    drawn = [(cell, sample) for cell, sample in primary if len(set(sample.labels)) == 2]
+    return Curves(
+        roc=tuple(chain.from_iterable(_roc_curves(evidence, cell, settings) for cell in tested)),
+        reliability=tuple(
+            chain.from_iterable(
+                _reliability(cell, sample, evidence.primary, selection, settings) for cell, sample in drawn
+            )
+        ),
+        histogram=tuple(score_histogram(cell, sample) for cell, sample in drawn),
+    )
+
+
+def _sample(evidence: Evidence, cell: Cell, settings: EvaluationSettings, condition: str) -> Sample:
+    logits = evidence.video_logits(condition, settings.video_rule)
+    return video_sample(evidence, cell, settings, condition=condition, logits=logits)
+
+
+def _roc_curves(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> Iterator[RocPoints]:
+    """Yield the curve of the primary condition, with its band, and of every modality condition."""
+    for condition in dict.fromkeys((evidence.primary, *MODALITY_CONDITIONS)):
+        if condition in evidence.clips:
+            sample = _sample(evidence, cell, settings, condition)
+            try:
+                yield roc_points(cell, sample, condition, band=condition == evidence.primary)
+            except NotEvaluableError:
+                continue
+
+
+def roc_points(cell: Cell, sample: Sample, condition: str, *, band: bool) -> RocPoints:
+    """Return the ROC curve of a sample, and with `band` its 95 % band.
+
+    Raises:
+        NotEvaluableError: when there are not both reals and fakes.
+    """
     exact = roc_curve(sample.labels, sample.logits)
     fpr, tpr = _thinned(exact.fpr[:, 0], exact.tpr[:, 0])
-    points = {"fpr": _rounded(fpr), "tpr": _rounded(tpr)}
+    bands: tuple[Points, ...] = ()
     if band:
         replicates = next(iter(sample.bootstrap.curves(sample.labels, sample.logits, sample.rows)))
         defined = np.flatnonzero((replicates.real_weight > 0) & (replicates.fake_weight > 0))
         if len(defined) >= 20:
             at = [np.interp(_BAND_AT, replicates.fpr[:, index], replicates.tpr[:, index]) for index in defined]
             low, high = np.quantile(np.stack(at), [0.025, 0.975], axis=0)
-            points |= {"band_fpr": _rounded(_BAND_AT), "band_low": _rounded(low), "band_high": _rounded(high)}
-    return points
+            bands = _rounded(_BAND_AT), _rounded(low), _rounded(high)
+    return RocPoints(cell.dataset, cell.split, condition, _rounded(fpr), _rounded(tpr), *bands)
 
 
-def score_histogram(sample: Sample, bins: int = 40) -> dict[str, list[float]]:
-    """Return `edges` (bins + 1, logits) and the number of `real` and `fake` videos in each bin; ends collect what is beyond."""
+def score_histogram(cell: Cell, sample: Sample, bins: int = 40) -> ScoreHistogram:
+    """Return the histogram of a sample's logits."""
     low, high = np.quantile(sample.logits, [0.002, 0.998])
     reach = max(high - low, 1e-3) * 0.04
     edges = np.linspace(low - reach, high + reach, bins + 1)
     clipped = np.clip(sample.logits, edges[0], edges[-1])
-    counts = {
-        name: np.histogram(clipped[sample.labels == label], edges)[0] for name, label in (("real", 0), ("fake", 1))
-    }
-    return {"edges": _rounded(edges), **{name: [int(count) for count in values] for name, values in counts.items()}}
+    real, fake = (np.histogram(clipped[sample.labels == label], edges)[0].tolist() for label in (0, 1))
+    return ScoreHistogram(cell.dataset, cell.split, _rounded(edges), tuple(real), tuple(fake))
 
 
 def _reliability(
-    sample: Sample, condition: str, selection: Selection, settings: EvaluationSettings
-) -> list[dict[str, Any]]:
+    cell: Cell, sample: Sample, condition: str, selection: Selection, settings: EvaluationSettings
+) -> Iterator[ReliabilityPoints]:
     temperature = selection.temperatures.get(condition)
     maps: dict[str, FloatArray] = {}
     if settings.probabilistic:
-        maps["none"] = 1 / (1 + np.exp(-np.clip(sample.logits, -500, 500)))
+        maps["none"] = expit(sample.logits)
     if temperature is not None:
         maps["temperature"] = temperature(sample.logits)
-    found = []
     for calibration, p_fake in maps.items():
         table = reliability(sample.labels, p_fake, equal_width_edges(settings.ece_bins))
         full = table.count > 0
-        found.append(
-            {
-                "calibration": calibration,
-                "count": [int(count) for count in table.count[full]],
-                "mean_p_fake": _rounded(table.mean_p_fake[full]),
-                "fake_share": _rounded(table.fake_share[full]),
-            }
+        yield ReliabilityPoints(
+            cell.dataset,
+            cell.split,
+            calibration,
+            tuple(map(int, table.count[full])),
+            _rounded(table.mean_p_fake[full]),
+            _rounded(table.fake_share[full]),
         )
-    return found
 
 
 def _thinned(fpr: FloatArray, tpr: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -103,5 +172,5 @@ def _thinned(fpr: FloatArray, tpr: FloatArray) -> tuple[FloatArray, FloatArray]:
     return fpr[kept], tpr[kept]
 
 
-def _rounded(values: FloatArray) -> list[float]:
-    return [round(float(value), 5) for value in values]
+def _rounded(values: FloatArray) -> Points:
+    return tuple(round(float(value), 5) for value in values)

@@ -1,17 +1,15 @@
-"""What there is to judge: a score table and a manifest brought together, a row per video beside the rows of clips.
+"""The evidence of an evaluation: score table and manifest joined, a row per video beside the rows of clips.
 
-Facts of a video come from the manifest where it knows them, else from the score table. A video is fake when its
-manifest row says so; where the manifest does not know, when any of its clips is labelled fake. A clip has the label that
-the score table gives it; without one it has its video's, but not in a partial fake, where such a clip is left out. Where
-manifest and score table contradict each other the manifest is believed, and the videos are counted. No fact is read from
-a path. Everything is columnar: five million rows are fine.
+Facts of a video come from the manifest where it states them, else from the score table. A video is fake when its manifest row
+says so or, where that is null, when any of its clips is labelled fake. A clip has its label in the score table, else that of
+its video; in a partial fake, clips without a label are left out. Where manifest and score table contradict each other, the
+manifest wins and the videos are counted. No fact is read from a path. Everything is columnar: five million rows are fine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,15 +20,20 @@ from numpy.typing import NDArray
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.corpora import target_groups
 from veridical.errors import ArtefactError, UsageError
-from veridical.evaluation.settings import Aggregation
-from veridical.metrics import FloatArray, IntArray
+from veridical.metrics import Aggregation, FloatArray, IntArray
 
 TEXT_FACTS = ("dataset", "split", "generator", "compression", "group")
 LABELS = ("label", "visual_label", "audio_label")
 MIN_GROUPS = 10
-"""Leak groups that a data set and split needs for intervals over them."""
-CONDITION_ORDER = ("joint", "audio_masked", "video_masked", "video_head", "audio_head")
-"""`audio_masked` leaves the picture, `video_masked` leaves the sound; the first that is present is the primary condition."""
+"""Fewest leak groups of a data set and split over which videos are resampled."""
+CONDITION_NAMES = {
+    "joint": "video and audio",
+    "audio_masked": "video only",
+    "video_masked": "audio only",
+    "video_head": "video head",
+    "audio_head": "audio head",
+}
+"""Condition → its name for a reader; the first that was scored is the primary condition."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +54,11 @@ class Clips:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that an evaluation looks at."""
+    """Everything that the figures are computed from."""
 
     videos: pd.DataFrame
-    """A row per video: video_id, the text facts ('' unknown), resampling_group (what the bootstrap draws: the leak group, or
-    the person shown where leak groups are too few), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share, face_size_px,
+    """A row per video: video_id, the text facts ('' unknown), resampling_group (the unit of the bootstrap: the leak group, or
+    the person shown where there are too few leak groups), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share, face_size_px,
     attributes (a dict), in_manifest and sha256 ('' unknown)."""
     clips: Mapping[str, Clips]
     """Condition → its scored rows; the primary condition comes first."""
@@ -64,29 +67,32 @@ class Evidence:
     not_in_manifest: int = 0
     """Scored videos that the manifest does not list."""
     contradicted: tuple[str, ...] = ()
-    """Videos whose label in the score table contradicts the manifest, which is believed."""
+    """Videos whose label in the score table contradicts the manifest; the manifest wins."""
     segments: Mapping[int, FloatArray] = field(default_factory=dict)
-    """Position of a partial fake in `videos` → (m, 2) its forged stretches in seconds, picture and sound together."""
+    """Position of a partial fake in `videos` → (m, 2) its forged segments in seconds, of video and audio together."""
     has_manifest: bool = False
-    _logits: dict[tuple[str, str], FloatArray] = field(default_factory=dict)
+    _logits: dict[tuple[str, Aggregation], FloatArray] = field(default_factory=dict)
 
     @property
     def primary(self) -> str:
         """The condition that stands for the detector: `joint` where there is one."""
         return next(iter(self.clips))
 
-    def video_logits(self, condition: str, aggregation: Aggregation, top_k: int) -> FloatArray:
+    def video_logits(self, condition: str, aggregation: Aggregation) -> FloatArray:
         """Return (V,) aggregated logits; NaN where a video has no score under the condition."""
         key = (condition, aggregation)
         if key not in self._logits:
-            clips = self.clips.get(condition)
-            found = np.full(len(self.videos), np.nan)
-            self._logits[key] = found if clips is None else aggregate(clips, len(self.videos), aggregation, top_k)
+            clips, num_videos = self.clips.get(condition), len(self.videos)
+            self._logits[key] = (
+                np.full(num_videos, np.nan)
+                if clips is None
+                else aggregation.video_logits(clips.logit, clips.video, num_videos)
+            )
         return self._logits[key]
 
 
 def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
-    """Bring scores and manifest together.
+    """Join scores and manifest.
 
     Raises:
         UsageError: when nothing is scored, or no scored video is in the manifest.
@@ -106,46 +112,23 @@ def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
                 f"none of the {len(names)} scored videos is in the manifest: found video_id {names[0]!r},"
                 f" the manifest has {_first_id(manifest)!r}; give the manifest that the scores were made with"
             )
-        said, partial = videos["label"].to_numpy(dtype=float), np.isin(names, _partial_fakes(manifest))
+        scored_label, partial = videos["label"].to_numpy(dtype=float), np.isin(names, _partial_fakes(manifest))
         videos = _with_manifest(videos, manifest)
-        stated = videos["label"].to_numpy(dtype=float)[: len(names)]
-        contradicted = np.isfinite(said) & np.isfinite(stated) & (said != stated) & ~(partial & (said == 0))
+        label = videos["label"].to_numpy(dtype=float)[: len(names)]
+        known = np.isfinite(scored_label) & np.isfinite(label)
+        contradicted = known & (scored_label != label) & ~(partial & (scored_label == 0))
     labels = _clip_labels(_floats(scored["label"]), codes, videos["label"].to_numpy(dtype=float), contradicted, partial)
     clips = _clips(scored, codes, labels)
-    silent = table.filter(pc.and_(pc.is_null(table["logit"]), pc.equal(table["condition"], next(iter(clips)))))
+    unscored = table.filter(pc.and_(pc.is_null(table["logit"]), pc.equal(table["condition"], next(iter(clips)))))
     return Evidence(
         videos=videos.assign(resampling_group=_resampling_groups(videos, manifest)),
         clips=clips,
-        rows_without_logit=silent.num_rows,
+        rows_without_logit=unscored.num_rows,
         not_in_manifest=not_in_manifest,
         segments=_segments(manifest, videos["video_id"]) if manifest is not None else {},
         contradicted=tuple(map(str, names[contradicted])),
         has_manifest=manifest is not None,
     )
-
-
-def aggregate(clips: Clips, num_videos: int, aggregation: Aggregation, top_k: int = 3) -> FloatArray:
-    """Return (V,) one logit per video: mean, max, median, or mean of the `top_k` highest; NaN without a clip."""
-    count = np.bincount(clips.video, minlength=num_videos)
-    result = np.full(num_videos, np.nan)
-    present = count > 0
-    if aggregation == "mean":
-        result[present] = np.bincount(clips.video, weights=clips.logit, minlength=num_videos)[present] / count[present]
-        return result
-    order = np.lexsort((-clips.logit, clips.video))
-    ordered = clips.logit[order]
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    if aggregation == "max":
-        result[present] = ordered[start[present]]
-    elif aggregation == "median":
-        low, high = start + np.maximum(count - 1, 0) // 2, start + count // 2
-        result[present] = (ordered[low[present]] + ordered[high[present]]) / 2
-    else:
-        rank = np.arange(len(ordered)) - np.repeat(start, count)
-        kept = rank < top_k
-        sums = np.bincount(clips.video[order][kept], weights=ordered[kept], minlength=num_videos)
-        result[present] = sums[present] / np.minimum(count, top_k)[present]
-    return result
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[IntArray, np.ndarray]:
@@ -161,7 +144,7 @@ def _encode(column: pa.ChunkedArray) -> tuple[IntArray, np.ndarray]:
 def _facts_of_scores(scored: pa.Table, codes: IntArray, names: np.ndarray) -> pd.DataFrame:
     first = np.empty(len(names), dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
-    columns: dict[str, Any] = {"video_id": names}
+    columns: dict[str, np.ndarray] = {"video_id": names}
     for fact in TEXT_FACTS:
         values, distinct = _encode(scored[fact])
         unlike = np.flatnonzero(values != values[first][codes])
@@ -173,8 +156,8 @@ def _facts_of_scores(scored: pa.Table, codes: IntArray, names: np.ndarray) -> pd
         columns[label] = _any_fake(_floats(scored[label]), codes, len(names))
     for fact in ("speech_share", "face_size_px"):
         columns[fact] = _mean_known(_floats(scored[fact]), codes, len(names))
-    heard = np.isfinite(columns["speech_share"])
-    columns["has_audio"] = heard.astype(float) if heard.any() else np.full(len(names), np.nan)
+    with_audio = np.isfinite(columns["speech_share"])
+    columns["has_audio"] = with_audio.astype(float) if with_audio.any() else np.full(len(names), np.nan)
     videos = pd.DataFrame(columns)
     attributes = scored["attributes"].take(pa.array(first)).to_pylist()
     videos["attributes"] = pd.Series([dict(item or ()) for item in attributes], dtype=object)
@@ -222,11 +205,11 @@ def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
 
 
 def _resampling_groups(videos: pd.DataFrame, manifest: Manifest | None) -> pd.Series:
-    """Return what the bootstrap draws for each video.
+    """Return the unit that the bootstrap resamples, for each video.
 
-    A video without a leak group is drawn with those of the person it shows. Donors tie people together: the leak groups of
-    a corpus of swaps can be one (Celeb-DF's test list has 30 people in one), and nothing can be drawn from one. Where a data
-    set and split has fewer than `MIN_GROUPS`, its videos are drawn by the person shown.
+    A video without a leak group is drawn with the other videos of the person it shows. Donors tie people together: all videos
+    of a corpus of swaps can form one leak group (Celeb-DF's test list holds 30 people in one), and one group cannot be
+    resampled. Where a data set and split has fewer than `MIN_GROUPS`, its videos are resampled by the person shown.
     """
     group = videos["group"].copy()
     if manifest is None:
@@ -251,7 +234,7 @@ def _mapping(value: object) -> dict[str, str]:
 
 
 def _partial_fakes(manifest: Manifest) -> np.ndarray:
-    """Return the video_ids of fakes that are forged in stretches only."""
+    """Return the video_ids of fakes of which only some segments are forged."""
     table = manifest.table
     some = pc.greater(pc.fill_null(pc.list_value_length(table["fake_segments"]), 0), 0)
     chosen = table["video_id"].filter(pc.and_(some, pc.fill_null(pc.equal(table["label"], 1), False)))
@@ -259,11 +242,11 @@ def _partial_fakes(manifest: Manifest) -> np.ndarray:
 
 
 def _segments(manifest: Manifest, names: pd.Series) -> dict[int, FloatArray]:
-    """Return position → stretches that do not touch each other, for every partial fake."""
+    """Return position → disjoint segments, for every partial fake."""
     table = manifest.table
     rows = table.filter(pc.is_in(table["video_id"], pa.array(_partial_fakes(manifest), type=pa.string())))
     position = {name: number for number, name in enumerate(names)}
-    found = {}
+    forged = {}
     for name, segments in zip(rows["video_id"].to_pylist(), rows["fake_segments"].to_pylist(), strict=True):
         joined: list[list[float]] = []
         for start_s, end_s in sorted((item["start_s"], item["end_s"]) for item in segments):
@@ -271,8 +254,8 @@ def _segments(manifest: Manifest, names: pd.Series) -> dict[int, FloatArray]:
                 joined[-1][1] = max(joined[-1][1], end_s)
             else:
                 joined.append([start_s, end_s])
-        found[position[name]] = np.array(joined)
-    return found
+        forged[position[name]] = np.array(joined)
+    return forged
 
 
 def _clip_labels(
@@ -294,15 +277,16 @@ def _clips(scored: pa.Table, codes: IntArray, labels: FloatArray) -> dict[str, C
     """Return the rows of each condition."""
     conditions, names = _encode(scored["condition"])
     values = {name: _floats(scored[name]) for name in ("start_s", "logit", "p_fake")} | {"label": labels}
-    found: dict[str, Clips] = {}
+    clips: dict[str, Clips] = {}
     for name in sorted(names, key=_condition_rank):
         rows = np.flatnonzero(conditions == list(names).index(name))
-        found[str(name)] = Clips(video=codes[rows], **{key: column[rows] for key, column in values.items()})
-    return found
+        clips[str(name)] = Clips(video=codes[rows], **{key: column[rows] for key, column in values.items()})
+    return clips
 
 
 def _condition_rank(name: str) -> tuple[int, str]:
-    return (CONDITION_ORDER.index(name) if name in CONDITION_ORDER else len(CONDITION_ORDER), name)
+    order = list(CONDITION_NAMES)
+    return (order.index(name) if name in order else len(order), name)
 
 
 def _floats(column: pa.ChunkedArray) -> FloatArray:

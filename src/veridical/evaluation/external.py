@@ -1,8 +1,7 @@
-"""Scores of any detector: a csv with a video_id and a score is enough. What the score means is said, never guessed.
+"""Import of any detector's scores: a csv with a video_id and a score is enough. What the score means is stated, never guessed.
 
-A column named `logit` or `p_fake` has the meaning that a score table gives it. For any other column three things must
-be said: which it is, whether it is higher for fakes or for reals, and whether it is a logit, a probability, or only
-ranks.
+A column named `logit` or `p_fake` means what it does in a score table. For any other column three things must be stated: its
+name, whether it is higher for fakes or for reals, and whether it is a logit, a probability, or only ranks.
 """
 
 from __future__ import annotations
@@ -32,22 +31,22 @@ class ColumnMeaning:
     """What the columns of a csv mean."""
 
     score: str | None = None
-    """The column of the score; None: `logit` or `p_fake`, whichever is there."""
+    """Column of the score; None: `logit` or `p_fake`, whichever is there."""
     higher_is: HigherIs | None = None
     kind: ScoreKind | None = None
     video_id: str = "video_id"
     time: str | None = None
-    """Column with the start of the clip in seconds; None: `start_s` when it is there."""
+    """Column with the start of the clip in seconds; None: `start_s` where it is there."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExternalScores:
-    """A csv brought into the form of a score table."""
+    """A file of scores, read into a score table."""
 
     scores: ScoreTable
     kind: ScoreKind
     remarks: tuple[str, ...]
-    """What was understood and what did not fit, a line each."""
+    """How the file was understood and what did not match, a line each."""
 
 
 def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Manifest | None = None) -> ExternalScores:
@@ -56,7 +55,7 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
     Args:
         path: `scores.parquet`, or a csv with a header.
         meaning: What the columns of a csv mean; needed unless they are named `video_id` and `logit` or `p_fake`.
-        manifest: Gives labels, splits and groups; without it the csv has to have a column `label`.
+        manifest: Labels, splits and groups; without it, the csv needs a column `label`.
 
     Raises:
         UsageError: when the file cannot be read or its columns are not explained.
@@ -65,7 +64,7 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
     if path.suffix == ".parquet":
         if meaning is not None and meaning != ColumnMeaning():
             raise UsageError(
-                f"{path}: a score table says itself what its columns mean; the options for a csv do not apply"
+                f"{path}: the columns of a score table have a fixed meaning; the options for a csv do not apply"
             )
         scores = ScoreTable.read(path)
         remarks = (
@@ -89,7 +88,7 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
         remarks.append(f"{unreadable} of {len(values)} rows hold no finite score and count as not scored")
     if kind == "logit" and unreadable < len(values) and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
         remarks.append(
-            f"all values of {column!r} lie between 0 and 1: if they are probabilities, say --score-kind probability"
+            f"all values of {column!r} lie between 0 and 1: if they are probabilities, give --score-kind probability"
         )
     logits = _logits(path, column, values, kind, higher_is)
     table, more = _score_frame(frame, meaning, logits, manifest)
@@ -113,12 +112,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _explained(path: Path, frame: pd.DataFrame, meaning: ColumnMeaning) -> tuple[str, HigherIs, ScoreKind]:
-    """Return the score column, its direction and its kind; everything that is not known by name has to be said."""
+    """Return the score column, its direction and its kind; what is not known by name must be stated."""
     numeric = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name]) and name not in _FACTS]
     column = meaning.score or next((name for name in KNOWN_MEANING if name in frame), None)
     if column is None:
         raise UsageError(
-            f"{path}: which column is the score? Say --score-column; numeric columns: {', '.join(numeric) or 'none'}"
+            f"{path}: which column is the score? Name it with --score-column; numeric columns: {', '.join(numeric) or 'none'}"
         )
     if column not in frame:
         raise unknown_name("column", column, map(str, frame.columns))
@@ -126,11 +125,11 @@ def _explained(path: Path, frame: pd.DataFrame, meaning: ColumnMeaning) -> tuple
     higher_is = meaning.higher_is or ("fake" if column in KNOWN_MEANING else None)
     if higher_is is None:
         raise UsageError(
-            f"{path}: is {column!r} higher for fakes or for reals? Say --higher-is fake or --higher-is real"
+            f"{path}: is {column!r} higher for fakes or for reals? Give --higher-is fake or --higher-is real"
         )
     if kind is None:
         raise UsageError(
-            f"{path}: what is {column!r}? Say --score-kind {', '.join(get_args(ScoreKind))} (ranking: only ranks)"
+            f"{path}: what is {column!r}? Give --score-kind {', '.join(get_args(ScoreKind))} (ranking: only ranks)"
         )
     return column, higher_is, kind
 
@@ -140,8 +139,8 @@ def _logits(path: Path, column: str, values: np.ndarray, kind: ScoreKind, higher
     if kind == "probability":
         if len(finite) and (finite.min() < 0 or finite.max() > 1):
             raise UsageError(
-                f"{path}: {column!r} was said to be a probability but goes from {finite.min():g} to {finite.max():g};"
-                " say --score-kind logit or ranking"
+                f"{path}: {column!r} should be a probability but ranges from {finite.min():g} to {finite.max():g};"
+                " give --score-kind logit or ranking"
             )
         values = logit_of(values)
     return np.where(np.isfinite(values), values if higher_is == "fake" else -values, np.nan)
@@ -171,7 +170,7 @@ def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
     """Return a column as numbers.
 
     Raises:
-        UsageError: when something else stands in it.
+        UsageError: when it holds anything else.
     """
     values = pd.to_numeric(frame[name], errors="coerce")
     odd = frame[name][values.isna() & frame[name].notna()]
@@ -182,7 +181,7 @@ def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _numbered(table: pd.DataFrame) -> list[str]:
-    """Number the rows of videos that occur several times as their clips, in the order of the file, and say so."""
+    """Number the rows of videos that occur several times as their clips, in the order of the file; return a remark."""
     rows = table.groupby(["video_id", "condition"], sort=False)["video_id"].transform("size")
     several = table["video_id"][rows > 1]
     if several.empty:
@@ -200,7 +199,7 @@ _TEXT = ("dataset", "split", "generator", "compression", "group", "condition")
 
 
 def _joined(table: pd.DataFrame, manifest: Manifest) -> list[str]:
-    """Say how scores and manifest fit together; evaluation itself does the join."""
+    """Return remarks on how scores and manifest match; evaluation itself joins them."""
     listed = manifest.frame(["video_id", "dataset", "split"])
     scored = set(table.loc[table["logit"].notna(), "video_id"])
     if not scored:
@@ -218,10 +217,10 @@ def _joined(table: pd.DataFrame, manifest: Manifest) -> list[str]:
             table["dataset"] = "not in the manifest"
     rated = listed["video_id"].isin(known)
     some = rated.groupby([listed["dataset"], listed["split"].fillna("no split")]).transform("any")
-    wanted = listed[some | (listed["split"] != "train")]  # nobody expects scores of what was trained on
+    wanted = listed[some | (listed["split"] != "train")]  # training videos need no score
     missing = wanted[~wanted["video_id"].isin(known)]
     if len(missing):
         counts = missing["split"].fillna("no split").value_counts()
         where = ", ".join(f"{split} {count}" for split, count in counts.items())
-        lines.append(f"{len(missing)} of {len(wanted)} videos to judge have no score ({where})")
+        lines.append(f"{len(missing)} of {len(wanted)} videos to evaluate have no score ({where})")
     return lines

@@ -1,14 +1,14 @@
-"""The worst videos: those whose probability was furthest on the wrong side, and what they have in common."""
+"""The worst videos, those with the highest score on the wrong side, and what they have in common."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.selection import Selection
@@ -20,7 +20,7 @@ MAX_TIMELINE = 240
 
 @dataclass(frozen=True)
 class Failure:
-    """One badly judged video."""
+    """A badly scored video."""
 
     dataset: str
     split: str
@@ -33,7 +33,7 @@ class Failure:
     p_fake: float
     """After temperature scaling where there is one."""
     num_clips: int
-    timeline: list[tuple[float, float]]
+    timeline: tuple[tuple[float, float], ...]
     """(start_s, p_fake) of its clips, at most 240; empty for a detector that scores whole videos."""
 
 
@@ -57,7 +57,7 @@ def failures(
 ) -> tuple[list[Failure], list[Common]]:
     """Return the worst videos of a cell, worst first, and what they have in common."""
     primary = evidence.primary
-    logits = evidence.video_logits(primary, settings.aggregation, settings.top_k)
+    logits = evidence.video_logits(primary, settings.video_rule)
     sample = video_sample(evidence, cell, settings, condition=primary, logits=logits)
     temperature = selection.temperatures.get(primary)
     scale = temperature.temperature if temperature is not None else 1.0
@@ -65,9 +65,9 @@ def failures(
     order = np.argsort(-wrongness, kind="stable")[: settings.worst_videos]
     order = order[wrongness[order] > -np.inf]
     videos = cell.videos[np.asarray(sample.rows)]
-    found = [_failure(evidence, cell, int(video), float(logits[video]), scale) for video in videos[order]]
+    failed = [_failure(evidence, cell, int(video), float(logits[video]), scale) for video in videos[order]]
     worst = np.isin(np.arange(len(videos)), order)
-    return found, _in_common(cell.dataset, worst, evidence.videos.iloc[videos])
+    return failed, _in_common(cell.dataset, worst, evidence.videos.iloc[videos])
 
 
 def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: float) -> Failure:
@@ -76,7 +76,7 @@ def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: fl
     mine = np.flatnonzero(clips.video == video)
     timed = mine[np.isfinite(clips.start_s[mine])]
     timed = timed[np.argsort(clips.start_s[timed], kind="stable")][:MAX_TIMELINE]
-    p_fake = 1 / (1 + np.exp(-np.clip(clips.logit[timed] / scale, -500, 500)))
+    p_fake = expit(clips.logit[timed] / scale)
     return Failure(
         dataset=cell.dataset,
         split=cell.split,
@@ -86,29 +86,27 @@ def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: fl
         compression=str(row["compression"]),
         attributes={name: value for name, value in row["attributes"].items() if name not in BOOKKEEPING},
         logit=logit,
-        p_fake=float(1 / (1 + np.exp(-np.clip(logit / scale, -500, 500)))),
+        p_fake=float(expit(logit / scale)),
         num_clips=len(mine),
-        timeline=[(float(start), float(p)) for start, p in zip(clips.start_s[timed], p_fake, strict=True)],
+        timeline=tuple((float(start), float(p)) for start, p in zip(clips.start_s[timed], p_fake, strict=True)),
     )
 
 
 def _facts(videos: pd.DataFrame) -> pd.DataFrame:
     """Return a column of text for each fact of the videos, '' where it is unknown."""
     names = sorted({name for attributes in videos["attributes"] for name in attributes})
-    columns: dict[str, Any] = {
-        name: [attributes.get(name, "") for attributes in videos["attributes"]] for name in names
-    }
-    columns |= {name: videos[name] for name in ("generator", "compression")}
-    columns |= {name: banded(name, videos[name].to_numpy(dtype=float)) for name in BANDS}
-    return pd.DataFrame({name: list(values) for name, values in columns.items()}, index=videos.index)
+    columns = {name: [attributes.get(name, "") for attributes in videos["attributes"]] for name in names}
+    columns |= {name: list(videos[name]) for name in ("generator", "compression")}
+    columns |= {name: list(banded(name, videos[name].to_numpy(dtype=float))) for name in BANDS}
+    return pd.DataFrame(columns, index=videos.index)
 
 
-def _in_common(dataset: str, worst: NDArray[np.bool_], judged: pd.DataFrame) -> list[Common]:
-    """Compare the worst fakes with all fakes and the worst reals with all reals; keep what chance gives in < 1 %."""
-    found = []
-    facts = _facts(judged)
+def _in_common(dataset: str, worst: NDArray[np.bool_], scored: pd.DataFrame) -> list[Common]:
+    """Compare the worst fakes with all fakes and the worst reals with all reals; keep what has p < .01."""
+    common = []
+    facts = _facts(scored)
     for label in (1.0, 0.0):
-        same = (judged["label"] == label).to_numpy()
+        same = (scored["label"] == label).to_numpy()
         for name in facts:
             for value in sorted(set(facts[name][same & worst]) - {""}):
                 having = (facts[name] == value).to_numpy() & same
@@ -116,5 +114,5 @@ def _in_common(dataset: str, worst: NDArray[np.bool_], judged: pd.DataFrame) -> 
                 p_value = float(scipy.stats.hypergeom.sf(few - 1, everyone, having.sum(), drawn))
                 if p_value < 0.01:
                     share = float(having.sum() / everyone)
-                    found.append(Common(dataset, f"{name}={value}", few, drawn, share, p_value))
-    return sorted(found, key=lambda common: common.p_value)
+                    common.append(Common(dataset, f"{name}={value}", few, drawn, share, p_value))
+    return sorted(common, key=lambda item: item.p_value)

@@ -1,4 +1,4 @@
-"""Figures with their intervals, computed once from a sample and kept with their replicates, so that differences are paired."""
+"""Figures with intervals; each keeps its bootstrap replicates, so that differences between figures are paired."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from veridical.artefacts import METRIC_COLUMNS
 from veridical.errors import NotEvaluableError
+from veridical.evaluation.tables import METRIC_COLUMNS
 from veridical.metrics import (
     DECISION_METRICS,
     FloatArray,
@@ -50,7 +50,7 @@ CALIBRATION_METRICS = ("ece", "adaptive_ece", "brier", "log_loss")
 
 @dataclass(frozen=True)
 class Key:
-    """Which figure: the identifying columns of metrics.csv."""
+    """The columns of metrics.csv that identify a figure."""
 
     dataset: str
     split: str
@@ -86,7 +86,7 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Rows to be judged together: m of them."""
+    """The m rows that a figure is computed from."""
 
     labels: IntArray
     """(m,) 0 or 1."""
@@ -97,7 +97,7 @@ class Sample:
     bootstrap: GroupBootstrap
     confidence: float = 0.95
     reason: str = ""
-    """Why there are no rows, when there are none."""
+    """Why there are no rows, where there are none."""
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -112,12 +112,12 @@ class FigureTable:
         self._figures: dict[Key, Figure] = {}
 
     def add(self, key: Key, figure: Figure) -> None:
-        """Add one figure; a key is given once."""
+        """Add one figure; its key must be new."""
         assert key not in self._figures, key
         self._figures[key] = figure
 
     def get(self, key: Key) -> Figure:
-        """Return a figure; one that was never computed is not evaluable and says so."""
+        """Return a figure; one that was not computed is not evaluable, with that reason."""
         return self._figures.get(key, Figure(reason="not computed"))
 
     def items(self) -> Iterator[tuple[Key, Figure]]:
@@ -146,15 +146,14 @@ class FigureTable:
 
 
 def figure_from(value: float, replicates: FloatArray, sample: Sample, groups: int, *, shift: bool = False) -> Figure:
-    """Return a figure with its interval; what is undefined says why.
+    """Return a figure with its interval, or with the reason why it is undefined.
 
     Args:
-        value: The figure itself; NaN when it is not defined.
+        value: The figure itself; NaN where it is undefined.
         replicates: (B,).
         sample: What it was computed from.
         groups: Leak groups of the smaller class.
-        shift: For figures that chance can only raise (ECE, a highest minus a lowest): the interval is moved down by
-        twice
+        shift: For figures that chance can only raise (ECE, a highest minus a lowest): the interval is moved down by twice
             the bootstrap's bias, once for the bias of the replicates and once for that of the figure.
     """
     n_real, n_fake = sample.counts
@@ -179,7 +178,7 @@ def _interval(
 
 
 def not_evaluable(sample: Sample, reason: str) -> Figure:
-    """Return the figure that says why there is none."""
+    """Return a figure without a value, with its reason."""
     n_real, n_fake = sample.counts
     return Figure(n_real=n_real, n_fake=n_fake, reason=sample.reason or reason)
 
@@ -192,13 +191,13 @@ def rank_figures(sample: Sample, names: Iterable[str] = tuple(RANK_METRICS)) -> 
     except NotEvaluableError as error:
         return {name: not_evaluable(sample, str(error)) for name in names}
     exact = roc_curve(sample.labels, sample.logits)
-    found: dict[str, list[FloatArray]] = {name: [] for name in names}
+    replicates: dict[str, list[FloatArray]] = {name: [] for name in names}
     for curves in sample.bootstrap.curves(sample.labels, sample.logits, sample.rows):
         for name in names:
-            found[name].append(RANK_METRICS[name](curves))
+            replicates[name].append(RANK_METRICS[name](curves))
     groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
     return {
-        name: figure_from(float(RANK_METRICS[name](exact)[0]), np.concatenate(found[name]), sample, groups)
+        name: figure_from(float(RANK_METRICS[name](exact)[0]), np.concatenate(replicates[name]), sample, groups)
         for name in names
     }
 
@@ -218,22 +217,22 @@ def decision_figures(sample: Sample, threshold: float) -> dict[str, Figure]:
 
 
 def share_figures(sample: Sample, events: Mapping[str, tuple[FloatArray, FloatArray]]) -> dict[str, Figure]:
-    """Return shares with intervals: name → (m,) what is counted, (m,) among which rows; both 0 or 1."""
+    """Return shares with intervals; `events`: name → (m,) rows counted and (m,) rows they are a share of, both 0 or 1."""
     groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
-    found = {}
+    shares = {}
     for name, (counted, among) in events.items():
         if not among.sum():
-            found[name] = not_evaluable(sample, "there is no such video")
+            shares[name] = not_evaluable(sample, "there is no such video")
             continue
         totals = sample.bootstrap.totals(np.stack([counted * among, among], axis=1), sample.rows)
         with np.errstate(invalid="ignore", divide="ignore"):
             replicates = totals[:, 0] / totals[:, 1]
-        found[name] = figure_from(float((counted * among).sum() / among.sum()), replicates, sample, groups)
-    return found
+        shares[name] = figure_from(float((counted * among).sum() / among.sum()), replicates, sample, groups)
+    return shares
 
 
 def calibration_figures(sample: Sample, p_fake: FloatArray, bins: int = 10, seed: int = 0) -> dict[str, Figure]:
-    """Return ECE, adaptive ECE, Brier score and log loss of probabilities (m,), and the ECE that chance alone would give."""
+    """Return ECE, adaptive ECE, Brier score and log loss of probabilities (m,), and the ECE expected by chance alone."""
     names = (*CALIBRATION_METRICS, "ece_by_chance")
     try:
         labels_and_scores(sample.labels, sample.logits)
@@ -242,21 +241,21 @@ def calibration_figures(sample: Sample, p_fake: FloatArray, bins: int = 10, seed
         return {name: not_evaluable(sample, str(error)) for name in names}
     groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
     surplus = p_fake - sample.labels
-    found = {}
+    figures = {}
     for name, edges in (("ece", equal_width_edges(bins)), ("adaptive_ece", equal_count_edges(p_fake, bins))):
         index = bin_index(p_fake, edges)
         exact = np.abs(np.bincount(index, weights=surplus)).sum() / len(surplus)
         totals = sample.bootstrap.binned_totals(surplus, index, len(edges) - 1, sample.rows)
         size = sample.bootstrap.binned_totals(np.ones(len(surplus)), np.zeros_like(index), 1, sample.rows)[:, 0]
-        found[name] = figure_from(float(exact), np.abs(totals).sum(axis=1) / size, sample, groups, shift=True)
+        figures[name] = figure_from(float(exact), np.abs(totals).sum(axis=1) / size, sample, groups, shift=True)
     losses = {"brier": surplus**2, "log_loss": row_log_loss(sample.labels, p_fake)}
     for name, loss in losses.items():
         totals = sample.bootstrap.totals(np.stack([loss, np.ones_like(loss)], axis=1), sample.rows)
-        found[name] = figure_from(float(loss.mean()), totals[:, 0] / totals[:, 1], sample, groups)
+        figures[name] = figure_from(float(loss.mean()), totals[:, 0] / totals[:, 1], sample, groups)
     n_real, n_fake = sample.counts
     chance = ece_by_chance(p_fake, bins, seed=seed)
-    found["ece_by_chance"] = Figure(chance, n_real=n_real, n_fake=n_fake, reason="an expectation: it has no interval")
-    return found
+    figures["ece_by_chance"] = Figure(chance, n_real=n_real, n_fake=n_fake, reason="an expectation: it has no interval")
+    return figures
 
 
 def ece_at_prevalence(sample: Sample, p_fake: FloatArray, prevalence: float, bins: int = 10) -> Figure:
@@ -276,12 +275,12 @@ def ece_at_prevalence(sample: Sample, p_fake: FloatArray, prevalence: float, bin
 
 
 def difference(first: Figure, second: Figure, confidence: float = 0.95) -> Figure:
-    """Return first minus second; paired where both come from one bootstrap, independent where they do not."""
+    """Return first minus second: paired where both come from one bootstrap, else independent."""
     return combine([first, second], lambda values: values[0] - values[1], confidence)
 
 
 def spread(figures: Iterable[Figure], confidence: float = 0.95) -> Figure:
-    """Return the highest minus the lowest figure; the interval is corrected for what chance adds."""
+    """Return the highest minus the lowest figure; the interval is corrected for the spread that chance adds."""
     return combine(
         list(figures), lambda values: np.max(values, axis=0) - np.min(values, axis=0), confidence, shift=True
     )
@@ -302,8 +301,7 @@ def combine(
         confidence: Coverage of the interval.
         shift: As in :func:`figure_from`.
 
-    Where no replicate differs from another (all figures perfect), the widest interval of a part is put around the
-    value.
+    Where all replicates are equal (all figures perfect), the widest interval of a part is put around the value.
     """
     missing = next((figure for figure in figures if not figure.evaluable), None)
     if missing is not None:

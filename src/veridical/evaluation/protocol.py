@@ -1,7 +1,6 @@
 """The protocol: which figures are computed for which data set, split, level, condition and slice.
 
-Test splits (and videos without a split) are judged in full; training and validation splits get one line each, for
-comparison.
+Test splits (and videos without a split) are evaluated in full; training and validation splits get their ranking metrics only.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.figures import (
@@ -30,7 +30,7 @@ from veridical.evaluation.figures import (
     share_figures,
     spread,
 )  # fmt: skip
-from veridical.evaluation.localising import localisation_figures
+from veridical.evaluation.localisation import localisation_figures
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import BANDS, HEAD_TARGETS, Cell, clip_sample, fake_slices, slices, video_sample
@@ -40,10 +40,10 @@ from veridical.progress import track
 MODALITY_CONDITIONS = ("audio_masked", "video_masked", "video_head", "audio_head")
 
 CONTRIBUTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "contribution_picture": lambda auc: (auc[1] - 0.5 + auc[0] - auc[2]) / 2,
-    "contribution_sound": lambda auc: (auc[2] - 0.5 + auc[0] - auc[1]) / 2,
+    "contribution_video": lambda auc: (auc[1] - 0.5 + auc[0] - auc[2]) / 2,
+    "contribution_audio": lambda auc: (auc[2] - 0.5 + auc[0] - auc[1]) / 2,
 }
-"""Shapley values from the AUC with both, with the picture alone, with the sound alone, and .5 with neither."""
+"""Shapley values from the AUC with video and audio, with video alone, with audio alone, and .5 with neither."""
 
 
 def compute_figures(
@@ -51,17 +51,17 @@ def compute_figures(
 ) -> FigureTable:
     """Return all figures of an evaluation."""
     table = FigureTable()
-    for cell in track(parts, "judge", unit="split"):
-        judge = Judge(evidence, cell, selection, settings, table)
-        judge.headline()
-        if cell.judged:
-            judge.in_full()
+    for cell in track(parts, "evaluate", unit="split"):
+        figures = CellFigures(evidence, cell, selection, settings, table)
+        figures.headline()
+        if cell.is_test:
+            figures.in_full()
     _gaps(table, parts, evidence.primary, selection, settings)
     return table
 
 
-class Judge:
-    """Computes the figures of one cell and adds them to the table."""
+class CellFigures:
+    """The figures of one cell, each added to the table as it is computed."""
 
     def __init__(
         self,
@@ -75,11 +75,11 @@ class Judge:
         self.table = table
 
     def headline(self) -> None:
-        """Rank metrics of the videos under the primary condition."""
+        """Add the ranking metrics of the videos under the primary condition."""
         self._add(rank_figures(self._videos(self.evidence.primary)), condition=self.evidence.primary)
 
     def in_full(self) -> None:
-        """Everything else: clips, aggregations, decisions, calibration, slices, modalities, other conditions."""
+        """Add all others: clips, aggregations, decisions, calibration, slices, modalities, other conditions."""
         primary = self.evidence.primary
         for level, sample in (
             ("video", self._videos(primary)),
@@ -95,10 +95,10 @@ class Judge:
         self._own_probabilities()
         self._add(localisation_figures(self.evidence, self.cell, self.settings), condition=primary)
         for aggregation in self.settings.other_aggregations:
-            if aggregation != self.settings.aggregation:
-                logits = self.evidence.video_logits(primary, aggregation, self.settings.top_k)
+            if aggregation.rule != self.settings.video_rule.rule:
+                logits = self.evidence.video_logits(primary, aggregation)
                 figures = rank_figures(self._videos(primary, logits=logits), SLICE_METRICS)
-                self._add(figures, condition=primary, aggregation=aggregation)
+                self._add(figures, condition=primary, aggregation=aggregation.rule)
         self._slices(primary, slices(self.evidence, self.cell, self.settings))
         self._modalities(primary)
         for condition in self.evidence.clips:
@@ -115,13 +115,13 @@ class Judge:
         logits: FloatArray | None = None,
     ) -> Sample:
         if logits is None:
-            logits = self.evidence.video_logits(condition, self.settings.aggregation, self.settings.top_k)
+            logits = self.evidence.video_logits(condition, self.settings.video_rule)
         return video_sample(
             self.evidence, self.cell, self.settings, condition=condition, logits=logits, target=target, mask=mask
         )
 
     def _key(self, metric: str, **facts: str) -> Key:
-        aggregation = facts.pop("aggregation", self.settings.aggregation if facts.get("level") != "clip" else "")
+        aggregation = facts.pop("aggregation", self.settings.video_rule.rule if facts.get("level") != "clip" else "")
         return Key(self.cell.dataset, self.cell.split, metric, aggregation=aggregation, **facts)
 
     def _add(self, figures: dict[str, Figure], **facts: str) -> None:
@@ -157,16 +157,16 @@ class Judge:
             return np.asarray(share * rates[0] / (share * rates[0] + (1 - share) * rates[1]))
 
     def _abstention(self, sample: Sample, condition: str) -> None:
-        """Add what a detector that may say "cannot tell" comes to."""
+        """Add how often a detector that may abstain does so, and how often its decisions are wrong."""
         names = ("abstained", "error_if_decided", "label_excluded_real", "label_excluded_fake")
         rule = self.selection.conformal
         if rule is None or len(sample.labels) == 0:
             reason = self.selection.conformal_reason or self.selection.reason
             figures = {name: not_evaluable(sample, reason) for name in names}
         else:
-            said = rule.decide(sample.logits)
-            decided = (said != ABSTAIN).astype(float)
-            wrong = (said != sample.labels).astype(float)
+            decision = rule.decide(sample.logits)
+            decided = (decision != ABSTAIN).astype(float)
+            wrong = (decision != sample.labels).astype(float)
             excluded = rule.excludes(sample.labels, sample.logits).astype(float)
             real, fake = ((sample.labels == label).astype(float) for label in (0, 1))
             counted = (1 - decided, wrong, excluded, excluded)
@@ -176,9 +176,7 @@ class Judge:
 
     def _calibration(self, sample: Sample, level: str, condition: str, **facts: str) -> None:
         bins, seed = self.settings.ece_bins, self.settings.seed
-        with np.errstate(over="ignore"):
-            raw = 1 / (1 + np.exp(-sample.logits))
-        figures = calibration_figures(sample, raw, bins, seed)
+        figures = calibration_figures(sample, expit(sample.logits), bins, seed)
         if not self.settings.probabilistic:
             figures = {name: not_evaluable(sample, "the scores rank, they are not probabilities") for name in figures}
         self._add(figures, level=level, condition=condition, calibration="none", **facts)
@@ -191,7 +189,7 @@ class Judge:
         self._add(figures, level=level, condition=condition, calibration="temperature", **facts)
 
     def _alternatives(self, sample: Sample, condition: str) -> None:
-        """Add what beta and isotonic calibration, fitted on the same validation videos, would give."""
+        """Add beta and isotonic calibration, fitted on the same validation videos, for comparison."""
         for name, calibrate in self.selection.maps.items():
             p_fake = calibrate(sample.logits)
             figures = calibration_figures(sample, p_fake, self.settings.ece_bins, self.settings.seed)
@@ -204,33 +202,30 @@ class Judge:
         self._add({"ece_at_prevalence": figure}, condition=condition, calibration="beta")
 
     def _own_probabilities(self) -> None:
-        """Judge the probabilities that the model itself gave, where it gave one for every clip."""
+        """Add the calibration of the model's own probabilities, where it gave one for every clip."""
         primary = self.evidence.primary
         clips = self.evidence.clips[primary]
         inside = self.cell.place[clips.video] >= 0
         if not inside.any() or not np.isfinite(clips.p_fake[inside]).all():
             return
-        count = np.bincount(clips.video[inside], minlength=len(self.evidence.videos))
-        total = np.bincount(clips.video[inside], weights=logit_of(clips.p_fake[inside]), minlength=len(count))
-        logits = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        calibrated, videos = logit_of(clips.p_fake[inside]), clips.video[inside]
+        logits = self.settings.video_rule.video_logits(calibrated, videos, len(self.evidence.videos))
         sample = self._videos(primary, logits=logits)
-        figures = calibration_figures(
-            sample, 1 / (1 + np.exp(-sample.logits)), self.settings.ece_bins, self.settings.seed
-        )
-        self._add(figures, condition=primary, calibration="model", aggregation="mean")
+        figures = calibration_figures(sample, expit(sample.logits), self.settings.ece_bins, self.settings.seed)
+        self._add(figures, condition=primary, calibration="model")
 
     def _slices(self, condition: str, masks: dict[str, NDArray[np.bool_]]) -> None:
         for name, mask in masks.items():
             figures = rank_figures(self._videos(condition, mask=mask), SLICE_METRICS)
             self._add(figures, condition=condition, slice=name)
         for prefix in dict.fromkeys(name.partition("=")[0] for name in masks):
-            if prefix in ("forged", "sound"):
+            if prefix in ("forged", "audio"):
                 continue
             parts = self.table.slices(self._key("auc", condition=condition), prefix)
-            # One person alone is no group: what has no interval says nothing about a difference between groups.
+            # A value without an interval (one leak group alone) is no evidence of a difference between values.
             parts = {value: part for value, part in parts.items() if np.isfinite(part.low)}
             if len(parts) < 2:
-                figure = Figure(reason=f"fewer than two values of {prefix} can be judged with an interval")
+                figure = Figure(reason=f"fewer than two values of {prefix} have an AUC with an interval")
             else:
                 figure = spread(parts.values(), self.settings.confidence)
             self.table.add(self._key("auc_spread", condition=condition, slice=prefix), figure)
@@ -242,7 +237,7 @@ class Judge:
                 self.table.add(self._key("auc_spread", condition=condition, slice=fact), Figure(reason=reason))
 
     def _modalities(self, primary: str) -> None:
-        """Score every modality condition against the video's label, and the heads against their own modality's too."""
+        """Add every modality condition against the video's label, and the heads against that of their own modality as well."""
         masks = fake_slices(self.evidence.videos.iloc[self.cell.videos])
         for condition in MODALITY_CONDITIONS:
             if condition == primary:
@@ -263,7 +258,7 @@ class Judge:
         self._contributions(primary)
 
     def _contributions(self, primary: str) -> None:
-        """Add Shapley values of picture and sound: their mean gain in AUC over .5, on the videos that have all scores."""
+        """Add the Shapley values of video and audio, the mean gain in AUC above .5, on the videos that have all scores."""
         used = (primary, "audio_masked", "video_masked")
         together = np.ones(len(self.cell.videos), dtype=bool)
         for condition in used:
@@ -288,9 +283,9 @@ class Judge:
         self.table.add(self._key("auc_drop", condition=condition), difference(first, second, self.settings.confidence))
 
 
-def judged_cell(parts: list[Cell], dataset: str) -> Cell | None:
-    """Return the cell on which a data set is judged: its test split, else its videos without a split."""
-    candidates = {cell.split: cell for cell in parts if cell.dataset == dataset and cell.judged}
+def test_set(parts: list[Cell], dataset: str) -> Cell | None:
+    """Return the test set of a data set: its test split, else its videos without a split."""
+    candidates = {cell.split: cell for cell in parts if cell.dataset == dataset and cell.is_test}
     return candidates.get("test") or candidates.get("")
 
 
@@ -298,12 +293,12 @@ def _gaps(
     table: FigureTable, parts: list[Cell], primary: str, selection: Selection, settings: EvaluationSettings
 ) -> None:
     """Add AUC on the reference minus AUC on each other data set."""
-    source = judged_cell(parts, selection.dataset) if selection.dataset is not None else None
+    source = test_set(parts, selection.dataset) if selection.dataset is not None else None
     for dataset in dict.fromkeys(cell.dataset for cell in parts):
-        target = judged_cell(parts, dataset)
+        target = test_set(parts, dataset)
         if dataset == selection.dataset or target is None:
             continue
-        facts = {"condition": primary, "aggregation": settings.aggregation}
+        facts = {"condition": primary, "aggregation": settings.video_rule.rule}
         key = Key(f"{selection.dataset or '?'}->{dataset}", target.split, "auc_gap", **facts)
         if source is None:
             reason = selection.reason or f"the training corpus {selection.dataset} has no test split with scores"

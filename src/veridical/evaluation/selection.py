@@ -1,4 +1,4 @@
-"""What is chosen on validation videos: temperatures and thresholds. Nothing else can be given to these functions."""
+"""Selection of temperatures and thresholds, on validation videos only: `ValidationScores` refuses any other split."""
 
 from __future__ import annotations
 
@@ -58,29 +58,29 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Selection:
-    """All that was chosen, and why not where it could not be."""
+    """All that was selected, and the reason where it could not be."""
 
     dataset: str | None
     """Whose validation split was used."""
     reason: str = ""
-    """Why nothing could be chosen."""
+    """Why nothing could be selected."""
     temperatures: dict[str, Temperature] = field(default_factory=dict)
     """Condition → temperature, fitted on video logits."""
     maps: dict[str, MonotoneMap] = field(default_factory=dict)
     """`beta` and `isotonic` calibration of the primary condition, for comparison."""
     conformal: ConformalRule | None = None
-    """When to say "cannot tell"."""
+    """When to abstain."""
     conformal_reason: str = ""
     operating_points: tuple[OperatingPoint, ...] = ()
     """Of the primary condition, for clips and videos."""
     num_videos: int = 0
     """Validation videos of the primary condition."""
     share_of_fakes: float = np.nan
-    """Among them."""
+    """Share of fakes among them."""
     warnings: tuple[str, ...] = ()
 
     def p_in_use(self, logits: FloatArray, prevalence: float) -> FloatArray | None:
-        """Return (n,) probabilities for a stated share of fakes: beta calibration, then Bayes; None where nothing was fitted."""
+        """Return (n,) probabilities at a stated prevalence: beta calibration, then Bayes; None where nothing was fitted."""
         beta = self.maps.get("beta")
         return None if beta is None else at_prevalence(beta(logits), self.share_of_fakes, prevalence)
 
@@ -101,12 +101,12 @@ def reference_dataset(evidence: Evidence, settings: EvaluationSettings) -> tuple
         return validated[0], ""
     if len(names) == 1:
         return names[0], ""
-    found = f"{len(validated)} data sets have a validation split" if validated else "no data set has a validation split"
-    return None, f"{found}; name the training corpus with --reference"
+    number = f"{len(validated)} data sets have" if validated else "no data set has"
+    return None, f"{number} a validation split; name the training corpus with --reference"
 
 
 def validation_scores(
-    evidence: Evidence, dataset: str, condition: str, level: str, top: EvaluationSettings
+    evidence: Evidence, dataset: str, condition: str, level: str, settings: EvaluationSettings
 ) -> ValidationScores:
     """Return the validation scores of a data set at level `clip` or `video`."""
     chosen = ((evidence.videos["dataset"] == dataset) & (evidence.videos["split"] == "val")).to_numpy()
@@ -114,7 +114,7 @@ def validation_scores(
         clips = evidence.clips[condition]
         rows = chosen[clips.video] & np.isfinite(clips.label)
         return ValidationScores(dataset, clips.label[rows], clips.logit[rows], _splits(evidence, clips.video[rows]))
-    logits = evidence.video_logits(condition, top.aggregation, top.top_k)
+    logits = evidence.video_logits(condition, settings.video_rule)
     labels = evidence.videos["label"].to_numpy(dtype=float)
     rows = chosen & np.isfinite(logits) & np.isfinite(labels)
     return ValidationScores(dataset, labels[rows], logits[rows], _splits(evidence, np.flatnonzero(rows)))
@@ -183,13 +183,13 @@ def chosen_points(
 
 
 def _maps(validation: ValidationScores) -> dict[str, MonotoneMap]:
-    found = {}
+    maps = {}
     for name, fit in {"beta": fit_beta, "isotonic": fit_isotonic}.items():
         try:
-            found[name] = fit(validation.labels, validation.logits)
+            maps[name] = fit(validation.labels, validation.logits)
         except NotEvaluableError:
             continue
-    return found
+    return maps
 
 
 def _conformal(validation: ValidationScores, settings: EvaluationSettings) -> tuple[ConformalRule | None, str]:
@@ -202,22 +202,24 @@ def _conformal(validation: ValidationScores, settings: EvaluationSettings) -> tu
 def _temperatures(
     evidence: Evidence, dataset: str, settings: EvaluationSettings
 ) -> tuple[dict[str, Temperature], list[str]]:
-    found, warnings = {}, []
+    temperatures, warnings = {}, []
     for condition in evidence.clips:
         if ":" in condition:
-            continue  # controls, degradations and attacks are judged as they rank
+            continue  # controls, degradations and attacks get ranking metrics only
         scores = validation_scores(evidence, dataset, condition, "video", settings)
         try:
-            found[condition] = fit_temperature(scores.labels, scores.logits)
+            temperatures[condition] = fit_temperature(scores.labels, scores.logits)
         except NotEvaluableError as error:
             warnings.append(f"no temperature for {condition}: {error} in the validation split of {dataset}")
             continue
-        if found[condition].at_bound:
-            perfect = found[condition].temperature < 1
-            told = "are separated perfectly" if perfect else "are not separated by these scores"
-            reached = f"lies at the edge of what is allowed ({found[condition].temperature:.3g})"
-            warnings.append(f"the temperature of {condition} {reached}: the validation videos {told}")
-    return found, warnings
+        if temperatures[condition].at_bound:
+            perfect = temperatures[condition].temperature < 1
+            separation = (
+                "separate the validation videos perfectly" if perfect else "do not separate the validation videos"
+            )
+            bound = f"is at its bound ({temperatures[condition].temperature:.3g})"
+            warnings.append(f"the temperature of {condition} {bound}: the scores {separation}")
+    return temperatures, warnings
 
 
 def _logit(probability: float) -> float:

@@ -1,8 +1,7 @@
-"""Sign-off: what the training strategy expects beside what was measured, and whether the next phase may begin.
+"""Sign-off: the outcomes that the training strategy expects beside those measured, and whether the next phase may begin.
 
 The primary criterion is the AUC on a corpus that was not trained on. The expected figures are those of the strategy
-(FaceForensics++ for training, Celeb-DF for the cross-corpus test); for other corpora they are a yardstick, not a
-promise.
+(FaceForensics++ for training, Celeb-DF for the cross-corpus test); for other corpora they are a yardstick.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from veridical.evaluation.figures import Figure
-from veridical.evaluation.risk import Findings
 from veridical.evaluation.slices import Cell
+from veridical.evaluation.verdicts import Measurements
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Expectation:
     low: float | None
     high: float | None
     text: str
-    """As it is written in the strategy."""
+    """As the strategy writes it."""
 
 
 @dataclass(frozen=True)
@@ -62,57 +61,51 @@ EXPECTATIONS = {
     "fpr_at_95_tpr": Expectation("FPR at 95 % TPR", None, 0.10, "< .10"),
     "ece": Expectation("ECE", 0.03, 0.05, ".03–.05"),
     "spread": Expectation("Spread over generators", None, 0.15, "≤ .15"),
-    "audio_masked": Expectation("AUC, picture only", 0.78, 0.78, "≈ .78"),
-    "video_masked": Expectation("AUC, sound only", 0.72, 0.72, "≈ .72"),
-    "joint": Expectation("AUC, sound and picture", 0.85, 0.85, "≈ .85"),
+    "audio_masked": Expectation("AUC, video only", 0.78, 0.78, "≈ .78"),
+    "video_masked": Expectation("AUC, audio only", 0.72, 0.72, "≈ .72"),
+    "joint": Expectation("AUC, video and audio", 0.85, 0.85, "≈ .85"),
 }
 LOWER_IS_BETTER = {"gap", "eer", "fpr_at_95_tpr", "ece", "spread"}
 ABOUT = 0.02
-"""How far from an "≈" still counts as expected."""
+"""How far from an "≈" a figure still counts as expected."""
 
 
-def outcomes(findings: Findings) -> list[Outcome]:
-    """Return every expected outcome beside what was measured; one line per other corpus for AUC and gap."""
-    source = findings.reference
-    found = []
+def outcomes(measured: Measurements) -> list[Outcome]:
+    """Return every expected outcome beside the measured one; AUC and gap once per other corpus."""
+    source = measured.reference
+    compared = []
     for name, expectation in EXPECTATIONS.items():
         if name in ("cross_auc", "gap"):
-            found += _cross(findings, name, expectation)
+            compared += _cross(measured, name, expectation)
             continue
-        figure = _measured(findings, source, name)
+        figure = _measured(measured, source, name)
         dataset = source.dataset if source is not None else ""
-        found.append(_compare(name, expectation, dataset, figure))
-    return found
+        compared.append(_compare(name, expectation, dataset, figure))
+    return compared
 
 
-def _measured(findings: Findings, cell: Cell | None, name: str) -> Figure:
+def _measured(measured: Measurements, cell: Cell | None, name: str) -> Figure:
     if cell is None:
-        return Figure(reason=findings.selection.reason or "the training corpus has no scored test split")
-    get = findings.table.get
+        return Figure(reason=measured.selection.reason or "the training corpus has no scored test split")
     if name == "spread":
-        figure = get(findings.key(cell, "auc_spread", slice="generator"))
+        figure = measured.get(cell, "auc_spread", slice="generator")
         return figure if figure.reason != "not computed" else Figure(reason="no generator is known")
     if name == "ece":
-        return get(findings.key(cell, "ece", calibration="temperature"))
+        return measured.get(cell, "ece", calibration="temperature")
     if name in ("audio_masked", "video_masked", "joint"):
-        figure = get(findings.key(cell, "auc", condition=name))
+        figure = measured.get(cell, "auc", condition=name)
         return figure if figure.reason != "not computed" else Figure(reason=f"no scores under the condition {name!r}")
-    return get(findings.key(cell, name))
+    return measured.get(cell, name)
 
 
-def _cross(findings: Findings, name: str, expectation: Expectation) -> list[Outcome]:
-    found = []
-    for key, gap in findings.table.items():
-        if key.metric != "auc_gap":
-            continue
-        target = next(cell for cell in findings.judged if cell.dataset == key.dataset.partition("->")[2])
-        figure = gap if name == "gap" else findings.table.get(findings.key(target, "auc"))
-        found.append(_compare(name, expectation, key.dataset if name == "gap" else target.dataset, figure))
-    if not found:
-        found.append(
-            _compare(name, expectation, "", Figure(reason="scores of one corpus only; a second one is needed"))
-        )
-    return found
+def _cross(measured: Measurements, name: str, expectation: Expectation) -> list[Outcome]:
+    compared = []
+    for key, gap in measured.named("auc_gap"):
+        target = next(cell for cell in measured.test_sets if cell.dataset == key.dataset.partition("->")[2])
+        figure = gap if name == "gap" else measured.get(target, "auc")
+        compared.append(_compare(name, expectation, key.dataset if name == "gap" else target.dataset, figure))
+    alone = Figure(reason="scores of one corpus only; a second one is needed")
+    return compared or [_compare(name, expectation, "", alone)]
 
 
 def _compare(name: str, expectation: Expectation, dataset: str, figure: Figure) -> Outcome:
@@ -145,29 +138,29 @@ def _interval(figure: Figure, form: str) -> str:
     return "" if np.isnan(figure.low) else f" [{figure.low:{form}}, {figure.high:{form}}]"
 
 
-def decide(findings: Findings, risks: pd.DataFrame) -> Decision:
-    """Decide by the cross-corpus AUC first, then the gap, then flags that are certain.
+def decide(measured: Measurements, risks: pd.DataFrame) -> Decision:
+    """Decide by the cross-corpus AUC first, then the gap, then the flags that are certain.
 
-    Yes: every other corpus reaches at least .78 and its gap is at most the threshold, and no risk is flagged with
-    certainty. A figure whose interval reaches below .78 is said so. Without a second corpus: not evaluable.
+    Yes: every other corpus reaches an AUC of at least .78 with a gap of at most the threshold, and no risk is flagged with
+    certainty. Without a second corpus: not evaluable.
     """
-    gaps = [(key, figure) for key, figure in findings.table.items() if key.metric == "auc_gap"]
-    judged = [(key, figure) for key, figure in gaps if figure.evaluable]
-    if not judged:
+    gaps = measured.named("auc_gap")
+    evaluable = [(key, figure) for key, figure in gaps if figure.evaluable]
+    if not evaluable:
         reason = gaps[0][1].reason if gaps else "no second corpus was scored"
         return Decision("not evaluable", (f"the primary criterion is the AUC on another corpus: {reason}",))
     against: list[str] = []
     beside: list[str] = []
     least = EXPECTATIONS["cross_auc"].low or 0.0
-    for key, gap in judged:
+    for key, gap in evaluable:
         dataset = key.dataset.partition("->")[2]
-        cell = next(cell for cell in findings.judged if cell.dataset == dataset)
-        area = findings.table.get(findings.key(cell, "auc"))
-        line = f"AUC on {dataset} is {area.value:.3f}{_interval(area, '.3f')}, at least {least:.2f} is asked"
+        cell = next(cell for cell in measured.test_sets if cell.dataset == dataset)
+        area = measured.get(cell, "auc")
+        line = f"the AUC on {dataset} is {area.value:.3f}{_interval(area, '.3f')}, at least {least:.2f} is required"
         (against if area.value < least else beside).append(line)
-        limit = findings.settings.thresholds.corpus_gap
-        line = f"gap {key.dataset} is {gap.value:+.3f}{_interval(gap, '+.3f')}, at most {limit:.2f} is allowed"
+        limit = measured.settings.thresholds.corpus_gap
+        line = f"the gap {key.dataset} is {gap.value:+.3f}{_interval(gap, '+.3f')}, at most {limit:.2f} is allowed"
         (against if gap.value > limit else beside).append(line)
-    sure = risks[(risks["verdict"] == "FLAG") & (risks["certain"] == True)]  # noqa: E712
-    against += [f"{row.risk}: {row.figure:.3f} against {row.threshold:.2f}, certain" for row in sure.itertuples()]
+    certain = risks[(risks["verdict"] == "FLAG") & (risks["certain"] == True)]  # noqa: E712
+    against += [f"{row.risk}: {row.figure:.3f} against {row.threshold:.2f}, certain" for row in certain.itertuples()]
     return Decision("no" if against else "yes", (*against, *beside))

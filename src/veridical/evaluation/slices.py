@@ -1,7 +1,7 @@
-"""Which videos a figure is about: data set and split, label to be judged against, and slices within.
+"""Which videos a figure is about: data set and split, target label, and slices.
 
-A slice of fakes (a generator, a forged modality) is judged against ALL reals of the same data set and split. A slice
-of videos (compression, attribute, sound, speech) takes reals and fakes alike.
+A slice of fakes (a generator, a forged modality) is compared with ALL reals of the same data set and split. A slice of videos
+(compression, attribute, audio, speech) takes reals and fakes alike.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from veridical.evaluation.settings import EvaluationSettings
 from veridical.metrics import FloatArray, GroupBootstrap, IntArray, draw_groups
 from veridical.randomness import seed_from
 
-SOUND_CONDITIONS = ("video_masked", "audio_head")
-"""Conditions that see sound only: videos without sound are left out."""
+AUDIO_CONDITIONS = ("video_masked", "audio_head")
+"""Conditions in which the detector sees audio only: videos without audio are left out."""
 HEAD_TARGETS = {"video_head": "visual_label", "audio_head": "audio_label"}
-"""The label of its own modality, against which a head is judged as well."""
-FORGED = {"picture": (1.0, 0.0), "sound": (0.0, 1.0), "both": (1.0, 1.0), "neither": (0.0, 0.0)}
+"""The label of its own modality, against which a head is evaluated as well."""
+FORGED = {"video": (1.0, 0.0), "audio": (0.0, 1.0), "both": (1.0, 1.0), "neither": (0.0, 0.0)}
 """visual_label and audio_label of a fake; `neither`: real face and real voice that do not belong together."""
 UNSPLIT = ""
 
@@ -44,15 +44,15 @@ class Cell:
     """Videos without a leak group; each is a group of its own."""
 
     @property
-    def judged(self) -> bool:
-        """True for a test split, and for videos without a split: the full evaluation is made there."""
+    def is_test(self) -> bool:
+        """True for a test split, and for videos without a split: these are evaluated in full."""
         return self.split in ("test", UNSPLIT)
 
 
 def cells(evidence: Evidence, settings: EvaluationSettings) -> list[Cell]:
     """Return a cell for each data set and split, in order of name; the order of the rows of the tables does not matter."""
     videos = evidence.videos
-    found = []
+    parts = []
     scored = np.zeros(len(videos), bool)
     for clips in evidence.clips.values():
         scored[clips.video] = True
@@ -62,15 +62,15 @@ def cells(evidence: Evidence, settings: EvaluationSettings) -> list[Cell]:
         rows = np.flatnonzero((names == dataset) & (splits == split))
         rows = rows[np.argsort(ids[rows], kind="stable")]
         if split == "train" and not scored[rows].any():
-            continue  # nobody asked for figures on what was trained on
+            continue  # figures on training videos are not expected
         group = videos["resampling_group"].to_numpy()[rows]
         unit = np.where(group == "", "\x00" + ids[rows], group)
         place = np.full(len(videos), -1, dtype=np.int64)
         place[rows] = np.arange(len(rows))
         seed = seed_from(settings.seed, "cell", dataset, split)
         bootstrap = draw_groups(pd.factorize(unit)[0], replicates=settings.replicates, seed=seed)
-        found.append(Cell(str(dataset), str(split), rows, place, bootstrap, int((group == "").sum())))
-    return found
+        parts.append(Cell(str(dataset), str(split), rows, place, bootstrap, int((group == "").sum())))
+    return parts
 
 
 def video_sample(
@@ -83,7 +83,7 @@ def video_sample(
     target: str = "label",
     mask: NDArray[np.bool_] | None = None,
 ) -> Sample:
-    """Return the videos of a cell that can be judged under a condition.
+    """Return the videos of a cell that have a score under a condition and a label.
 
     Args:
         evidence: Everything.
@@ -91,7 +91,7 @@ def video_sample(
         settings: For the confidence of intervals.
         condition: Under which the scores were made.
         logits: (V,) video logits; NaN where there is none.
-        target: Label column to judge against.
+        target: Label column to compare with.
         mask: (n,) of the cell's videos: the slice.
     """
     facts = evidence.videos
@@ -99,11 +99,11 @@ def video_sample(
     scores = logits[cell.videos]
     chosen = np.ones(len(cell.videos), dtype=bool) if mask is None else mask.copy()
     reason = "" if condition in evidence.clips else f"no scores under the condition {condition!r}"
-    if condition in SOUND_CONDITIONS or target == "audio_label":
-        heard = facts["has_audio"].to_numpy(dtype=float)[cell.videos] != 0
-        if not (chosen & heard).any() and chosen.any():
-            reason = f"none of the {int(chosen.sum())} videos has sound"
-        chosen &= heard
+    if condition in AUDIO_CONDITIONS or target == "audio_label":
+        with_audio = facts["has_audio"].to_numpy(dtype=float)[cell.videos] != 0
+        if not (chosen & with_audio).any() and chosen.any():
+            reason = f"none of the {int(chosen.sum())} videos has audio"
+        chosen &= with_audio
     scored = chosen & np.isfinite(scores)
     if not reason and not scored.any():
         reason = f"no video has a score under the condition {condition!r}"
@@ -140,29 +140,29 @@ BOOKKEEPING = frozenset(
         "container",
     }
 )
-"""Attributes that say where a video came from, not what is in it: not broken down."""
+"""Attributes about where a video came from rather than its content: not broken down."""
 
 
 def slices(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> dict[str, NDArray[np.bool_]]:
     """Return slice name → mask (n,) of the cell's videos; a fact with one value only makes no slice."""
     facts = evidence.videos.iloc[cell.videos]
-    found = {**fake_slices(facts)}
+    named = {**fake_slices(facts)}
     compression = facts["compression"].to_numpy()
-    found |= _by_value("compression", compression, settings.max_slice_values)
+    named |= _by_value("compression", compression, settings.max_slice_values)
     label = np.nan_to_num(facts["label"].to_numpy(dtype=float), nan=-1)
     names = sorted({name for attributes in facts["attributes"] for name in attributes} - BOOKKEEPING)
     for name in names:
         values = np.array([attributes.get(name, "") for attributes in facts["attributes"]], dtype=object)
         masks = _by_value(name, values, settings.max_slice_values)
-        # What is known of one class only (how a fake was made) cannot be broken down by.
-        found |= masks if any(len(set(label[mask]) - {-1}) == 2 for mask in masks.values()) else {}
-    heard = facts["has_audio"].to_numpy(dtype=float)
-    found |= _by_value("sound", np.select([heard == 1, heard == 0], ["yes", "no"], "").astype(object), 2)
+        # An attribute known for one class only (how a fake was made) gives no AUC.
+        named |= masks if any(len(set(label[mask]) - {-1}) == 2 for mask in masks.values()) else {}
+    has_audio = facts["has_audio"].to_numpy(dtype=float)
+    named |= _by_value("audio", np.select([has_audio == 1, has_audio == 0], ["yes", "no"], "").astype(object), 2)
     for name in BANDS:
         values = banded(name, facts[name].to_numpy(dtype=float))
         masks = {f"{name}={band}": values == band for band in band_names(name) if (values == band).any()}
-        found |= masks if len(masks) > 1 else {}
-    return found
+        named |= masks if len(masks) > 1 else {}
+    return named
 
 
 BANDS = {"speech_share": ((0.2, 0.5, 0.8), ""), "face_size_px": ((64, 128, 256), " px")}
@@ -187,14 +187,14 @@ def fake_slices(facts: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
     real = (facts["label"] == 0).to_numpy()
     fake = (facts["label"] == 1).to_numpy()
     generator = facts["generator"].to_numpy()
-    found = {f"generator={name}": real | (fake & (generator == name)) for name in sorted(set(generator[fake]) - {""})}
+    named = {f"generator={name}": real | (fake & (generator == name)) for name in sorted(set(generator[fake]) - {""})}
     visual, audio = (facts[name].to_numpy(dtype=float) for name in ("visual_label", "audio_label"))
     audio = np.where(np.isnan(audio) & (facts["has_audio"].to_numpy(dtype=float) == 0), 0.0, audio)
     for name, (visual_label, audio_label) in FORGED.items():
         part = fake & (visual == visual_label) & (audio == audio_label)
         if part.any():
-            found[f"forged={name}"] = real | part
-    return found
+            named[f"forged={name}"] = real | part
+    return named
 
 
 def _by_value(name: str, values: np.ndarray, limit: int) -> dict[str, NDArray[np.bool_]]:

@@ -21,6 +21,7 @@ import torch
 from pydantic import Field, model_validator
 from torchvision.transforms.v2 import functional as TF
 
+from veridical.artefacts import file_stamp
 from veridical.clips import FLOW_STATISTICS, SAMPLE_RATE_HZ, Clip
 from veridical.errors import UsageError
 from veridical.media import UnusableVideoError, audio_samples
@@ -326,10 +327,10 @@ def background_noise(length: int, folder: Path | None, stream: np.random.Generat
     return coloured_noise(length, float(stream.uniform(0, 2)), stream)
 
 
-def noise_facts(folder: Path | None) -> list[tuple[str, int, int]]:
-    """Return what tells the sound files of a folder from others: name below it, bytes, and time of change in nanoseconds."""
-    files = [] if folder is None else [(path, path.stat()) for path in _noise_files(folder)]
-    return [(path.relative_to(str(folder)).as_posix(), facts.st_size, facts.st_mtime_ns) for path, facts in files]
+def noise_facts(folder: Path | None) -> list[tuple[str, str]]:
+    """Return what tells the sound files of a folder from others: name below it, and stamp."""
+    files = () if folder is None else _noise_files(folder)
+    return [(path.relative_to(str(folder)).as_posix(), file_stamp(path)) for path in files]
 
 
 @lru_cache(maxsize=8)

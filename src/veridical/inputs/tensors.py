@@ -14,11 +14,10 @@ from veridical.clips import Clip, Content
 from veridical.errors import UsageError
 from veridical.inputs.augment import Augmentation, augment_audio, augment_video, centre_crop, mirrored
 from veridical.inputs.settings import InputSettings
+from veridical.media import FULL_SCALE, loudness_dbfs
 from veridical.randomness import stream
 
 # B clips, T frames, C colours, H height, W width, S samples, M mouth crops, F flow statistics
-
-FULL_SCALE = 32768.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ def usable_sound(clip: Clip, settings: InputSettings) -> npt.NDArray[np.float32]
     if clip.samples is None or (clip.speech_share or 0.0) < settings.min_speech_share:
         return None
     samples = clip.samples.astype(np.float32) / FULL_SCALE
-    loudness = 10 * np.log10(float(np.mean(samples**2)) + 1e-12)
-    return samples if loudness >= settings.min_loudness_dbfs else None
+    return samples if loudness_dbfs(samples) >= settings.min_loudness_dbfs else None
 
 
 def clip_inputs(clips: Sequence[Clip], settings: InputSettings) -> ClipInputs:

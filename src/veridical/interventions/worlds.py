@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, field_validator
 
-from veridical.artefacts import Manifest, Video
+from veridical.artefacts import Manifest, Video, claim_folder
 from veridical.clips import SAMPLE_RATE_HZ
 from veridical.errors import UsageError, unknown_name
 from veridical.interventions.catalogue import INTERVENTIONS
 from veridical.interventions.shortcuts import Recording
 from veridical.media import audio_samples, probe, video_frames, write_video
 from veridical.progress import track
-from veridical.puppets import claim
 from veridical.randomness import stream
 from veridical.settings import Settings
 
@@ -79,7 +78,8 @@ def plant(manifest: Manifest, folder: Path, world: WorldSettings, seed: int = 0)
     """
     folder = Path(folder)
     names = [name for name in world.shortcuts if INTERVENTIONS[name].on_recording]
-    claim(folder / _FACTS_FILE, {"version": _VERSION, "world": world.model_dump(mode="json"), "seed": seed})
+    facts = {"version": _VERSION, "world": world.model_dump(mode="json"), "seed": seed}
+    claim_folder(folder, "a world", _FACTS_FILE, facts)
     if names and not any(video.label == world.label for video in manifest.videos()):
         raise UsageError(f"no video has label {world.label}, so {', '.join(names)} cannot be planted; forge some first")
     videos = [

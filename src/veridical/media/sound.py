@@ -17,6 +17,10 @@ from veridical.media.frames import video_origin_s
 
 Samples = npt.NDArray[np.float32]
 
+FULL_SCALE = 32_768.0
+"""Of 16-bit samples."""
+SILENCE_DBFS = -120.0
+"""Loudness of digital silence."""
 JUMP_S = 0.02
 """Timestamps that differ from the running count by less are rounding and are ignored; more is a gap or an overlap."""
 
@@ -49,6 +53,28 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
             raise UnusableVideoError("unreadable", "the sound's codec is not known to the decoder", path)
         pieces = list(_resampled(_contiguous(decoded(container, stream, av.AudioFrame), origin_s), rate_hz))
     return np.concatenate(pieces) if pieces else None
+
+
+def loudness_dbfs(samples: npt.NDArray[np.float32] | npt.NDArray[np.int16]) -> float:
+    """Return the root mean square of samples in decibels below full scale; digital silence is -120."""
+    return float(step_loudness_dbfs(samples, max(len(samples), 1))[0]) if len(samples) else SILENCE_DBFS
+
+
+def step_loudness_dbfs(samples: npt.NDArray[np.float32] | npt.NDArray[np.int16], step: int) -> npt.NDArray[np.float64]:
+    """Return the loudness of every `step` samples; the last step counts as filled up with silence.
+
+    Args:
+        samples: (S,) with full scale 1, or int16.
+        step: Number of samples.
+    """
+    num_whole = len(samples) // step
+    rest = samples[num_whole * step :].astype(np.float64)
+    whole = samples[: num_whole * step].reshape(num_whole, step)
+    power = np.einsum("ij,ij->i", whole, whole, dtype=np.float64)
+    power = np.append(power, rest @ rest) if len(rest) else power
+    full_scale = FULL_SCALE if samples.dtype == np.int16 else 1.0
+    floor = 10 ** (SILENCE_DBFS / 10)
+    return np.asarray(10 * np.log10(np.maximum(power / step / full_scale**2, floor)), np.float64)
 
 
 def _contiguous(frames: Iterator[av.AudioFrame], origin_s: float) -> Iterator[tuple[int, Samples]]:

@@ -8,7 +8,6 @@ deleted by the next run: files of encoded clips, and clips without a ledger row.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from veridical import progress
-from veridical.artefacts import Manifest, fingerprint
+from veridical.artefacts import Manifest, file_stamp, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.clips.store import MANIFEST_FILE
 from veridical.clips.writer import COMMIT_SECONDS
@@ -33,7 +32,6 @@ INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0
 FAILED_TO_READ = ("unreadable", "timeout")
 """Statuses that say nothing of what a video shows: clips that it gave before stay valid."""
-_STAMP_BYTES = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,21 +219,6 @@ def _stamp(job: Job) -> str:
     """Return what tells the files of a video from others; empty when the video cannot be read."""
     video, *beside = (file_stamp(path) for path in (job.path, job.audio_path, job.mask_path) if path is not None)
     return fingerprint(":".join([video, *beside]).encode()) if video and beside else video
-
-
-def file_stamp(path: str) -> str:
-    """Return what tells one file from another: size, beginning and end; empty when it cannot be read or is no regular file."""
-    try:
-        if not Path(path).is_file():  # to open a named pipe is to wait for its writer
-            return ""
-        with Path(path).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(0)
-            ends = file.read(_STAMP_BYTES)
-            file.seek(max(0, size - _STAMP_BYTES))
-            return fingerprint(f"{size}:".encode() + ends + file.read(_STAMP_BYTES))
-    except OSError:
-        return ""
 
 
 def _is_another(kept: str, job: Job) -> bool:

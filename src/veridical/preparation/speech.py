@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from veridical.clips import SAMPLE_RATE_HZ, SPEECH_STEP_S
 from veridical.errors import MissingWeightsError
+from veridical.media import step_loudness_dbfs
 
 CHUNK = 512
 CONTEXT = 64
@@ -47,13 +48,13 @@ class SpeechDetector:
         Args:
             samples: (S,) float32 in [-1, 1], 16 kHz.
         """
-        steps = -(-len(samples) // round(SAMPLE_RATE_HZ * SPEECH_STEP_S))
-        if not steps:
+        if not len(samples):
             return np.zeros(0, dtype=np.bool_)
+        loudness_dbfs = step_loudness_dbfs(samples, round(SAMPLE_RATE_HZ * SPEECH_STEP_S))
         chunks = _tidy(_with_hysteresis(self.probabilities(samples), self.threshold))
-        centres_s = (np.arange(steps) + 0.5) * SPEECH_STEP_S
+        centres_s = (np.arange(len(loudness_dbfs)) + 0.5) * SPEECH_STEP_S
         owner = np.minimum((centres_s * SAMPLE_RATE_HZ / CHUNK).astype(np.int64), len(chunks) - 1)
-        mask: npt.NDArray[np.bool_] = chunks[owner] & (_step_loudness_dbfs(samples, steps) >= self.silence_dbfs)
+        mask: npt.NDArray[np.bool_] = chunks[owner] & (loudness_dbfs >= self.silence_dbfs)
         return mask
 
     def probabilities(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -132,15 +133,3 @@ def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return [first, last) of each stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
-
-
-def _step_loudness_dbfs(samples: npt.NDArray[np.float32], steps: int) -> npt.NDArray[np.float64]:
-    size = round(SAMPLE_RATE_HZ * SPEECH_STEP_S)
-    whole = len(samples) // size
-    power = np.zeros(steps, dtype=np.float64)
-    view = samples[: whole * size].reshape(whole, size)
-    power[:whole] = np.einsum("ij,ij->i", view, view) / size
-    if whole < steps:
-        power[whole] = float(np.square(samples[whole * size :]).sum()) / size
-    loudness: npt.NDArray[np.float64] = 10.0 * np.log10(np.maximum(power, 1e-12))
-    return loudness

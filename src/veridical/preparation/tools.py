@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 
 from veridical import faces, weights
+from veridical.artefacts import file_sha256
 from veridical.clips import StoreSettings
 from veridical.errors import UsageError
 from veridical.preparation.detection import SUSPICION, ThriftyDetector
@@ -79,7 +79,7 @@ def with_checksum(settings: StoreSettings) -> StoreSettings:
     if settings.detector == "centerface":
         return settings
     file = _weights_of(settings)
-    found = hashlib.sha256(weights.locate_file(file).read_bytes()).hexdigest()
+    found = file_sha256(weights.locate_file(file))
     if settings.detector_sha256 not in ("", found):
         raise UsageError(
             f"{file}: is not the file that found the faces before (SHA-256 {found[:12]}…, expected "

@@ -2,7 +2,7 @@
 
 from veridical.puppets.casting import FAMILIES, sample_identity
 from veridical.puppets.clip import FPS, PuppetClip, render_clip, render_puppet
-from veridical.puppets.corpus import claim, render_corpus, sample_person
+from veridical.puppets.corpus import render_corpus, sample_person
 from veridical.puppets.espeak import speech_available
 from veridical.puppets.identity import Identity
 from veridical.puppets.motion import perform
@@ -19,7 +19,6 @@ __all__ = [
     "Scene",
     "SceneSettings",
     "Truth",
-    "claim",
     "perform",
     "render_clip",
     "render_corpus",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
-from veridical.artefacts import Manifest, Video, read_json, write_json
+from veridical.artefacts import Manifest, Video, claim_folder
 from veridical.errors import UsageError
 from veridical.machine import Lost, WorkerFailedError, keep_large_blocks, run_jobs
 from veridical.media import write_video
@@ -21,7 +21,6 @@ from veridical.puppets.renderer import Renderer
 from veridical.puppets.scene import Scene, SceneSettings, sample_scene
 from veridical.puppets.speech import SAMPLE_RATE_HZ
 from veridical.randomness import seed_from
-from veridical.settings import differences
 
 _FACTS_FILE = "puppets.json"
 _PRESET = "superfast"
@@ -85,7 +84,7 @@ def render_corpus(
         "renderer_version": _RENDERER_VERSION, "name": name, "duration_s": duration_s, "family": family, "seed": seed,
         "crf": crf, "scenes": scenes.model_dump(),
     }  # fmt: skip
-    claim(folder / _FACTS_FILE, facts)
+    claim_folder(folder, "a corpus of puppets", _FACTS_FILE, facts)
     people = [sample_person(name, index, family, seed) for index in range(num_identities)]
     jobs = [
         _plan(folder, person, k, seed_from(seed, name, person.name, k), duration_s, crf, scenes)
@@ -98,23 +97,6 @@ def render_corpus(
     manifest = Manifest.from_videos(_row(name, job) for job in jobs)
     manifest.write(folder / "manifest.parquet")
     return manifest
-
-
-def claim(path: Path, facts: Mapping[str, object]) -> None:
-    """Note in a JSON file what a folder is made from, so that work resumes there but is never mixed with other work.
-
-    Raises:
-        UsageError: if the file already holds other facts, naming those that differ.
-    """
-    if not path.exists():
-        write_json(path, facts)
-        return
-    apart = differences(read_json(path), facts)
-    if apart:
-        listed = "; ".join(f"{name}: {there!r} there, {asked!r} asked for" for name, (there, asked) in apart.items())
-        raise UsageError(
-            f"{path.parent}: made with other settings ({listed}); choose another folder, or delete this one"
-        )
 
 
 def sample_person(name: str, index: int, family: str, seed: int) -> Identity:

@@ -1,7 +1,6 @@
-"""Reports: evaluation folders in, one self-contained HTML page out. No torch."""
+"""Reports: evaluations in, one self-contained HTML page and a model card out."""
 
 from veridical.reports.card import write_model_card
-from veridical.reports.report import write_report
-from veridical.reports.source import ReportExtras
+from veridical.reports.report import ReportExtras, write_report
 
 __all__ = ["ReportExtras", "write_model_card", "write_report"]

@@ -1,73 +1,72 @@
-"""A model card in Markdown: what a detector can be relied on for, in a page that travels with its weights."""
+"""A model card in Markdown: what a detector can be relied on for, on a page that travels with its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from veridical.artefacts import atomic_path
+from veridical.evaluation import Evaluation
 from veridical.reports import content
 from veridical.reports.content import Cell, Table
-from veridical.reports.source import Source, read_source
 
-SCOPE = """Reference corpus: {trained} (trained on it, or at least thresholds chosen on its validation videos); judged on
-{judged}. Brackets hold 95 % intervals over leak groups; figures are of
-whole videos unless said otherwise."""
-LIMITS = """The figures hold for videos like those above. A score is evidence,
-not proof: on other material, other generators or another compression it may mean less, and a person should decide. Not
-for deciding about people without review."""
+SCOPE = """Reference corpus: {reference}. Tested on {tested}. Figures are for whole videos unless stated otherwise; brackets are
+95 % intervals over leak groups."""
+SELECTED = " (thresholds and temperatures were selected on its validation videos)"
+LIMITS = """The figures hold for videos like those above. A score is evidence, not proof: on other material, for other generators
+or at another compression it may be less reliable, and the decision is for a person to make. Not for decisions about people
+without human review."""
 
 
-def write_model_card(folder: Path, out_markdown: Path) -> Path:
-    """Write the model card of an evaluation folder.
-
-    Raises:
-        ArtefactError: when the folder is not an evaluation.
-    """
-    text = model_card(read_source(folder))
+def write_model_card(evaluation: Evaluation, out_markdown: Path) -> Path:
+    """Write the model card of an evaluation and return its path."""
     with atomic_path(Path(out_markdown)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(model_card(evaluation), encoding="utf-8")
     return Path(out_markdown)
 
 
-def model_card(source: Source) -> str:
-    """Return the card: figures with intervals, thresholds, flags, and what was never judged."""
-    decision = source.facts["decision"]
-    names = [dataset for dataset, _ in source.judged]
+def model_card(evaluation: Evaluation) -> str:
+    """Return the card: figures with intervals, thresholds, flagged risks, and what was not evaluated."""
+    facts = evaluation.facts
+    reference = facts.reference.dataset or "not known"
+    selected = "" if facts.reference.reason else SELECTED
+    tested = ", ".join(dataset for dataset, _ in evaluation.test_sets) or "no test set"
     parts = [
-        f"# {source.name}",
-        SCOPE.format(trained=source.reference or "not known", judged=", ".join(names)),
-        f"**Ready for the next phase: {decision['ready']}.**",
-        _bullets([content.typeset(reason) for reason in decision["reasons"]]),
+        f"# {facts.title or content.UNTITLED}",
+        SCOPE.format(reference=f"{reference}{selected}", tested=tested),
+        f"**Ready for the next phase: {evaluation.ready}.**",
+        _bullets([content.typeset(reason) for reason in facts.decision.reasons]),
         "## Figures",
-        _markdown(content.headline_table(source)),
-        "## From corpus to corpus",
-        _markdown(content.matrix_table([source])),
-        "## Decisions",
-        *(_markdown(table) for table in content.decision_tables(source)),
+        _markdown(content.headline_table(evaluation)),
+        "## Generalisation across corpora",
+        _markdown(content.matrix_table([evaluation])),
+        "## Operating points",
+        *(_markdown(table) for table in content.decision_tables(evaluation)),
         "## Known risks",
-        _bullets(_risks(source, "FLAG")) or "No risk was flagged.",
-        "## Not judged",
-        _bullets(_risks(source, "NOT EVALUABLE")) or "Every risk of the register was judged.",
+        _bullets(_risks(evaluation, "FLAG")) or "No risk was flagged.",
+        "## Not evaluated",
+        _bullets(_risks(evaluation, "NOT EVALUABLE")) or "Every risk of the register was evaluated.",
         "## Use and limits",
         LIMITS,
         "## Made from",
-        _bullets([f"{name}: `{text}`" for name, text in content.flat(source.facts["fingerprints"])]),
-        _bullets([f"{name} {text}" for name, text in content.flat(source.facts["versions"])]),
+        _bullets([f"{name}: `{text}`" for name, text in content.pairs(asdict(facts.fingerprints))]),
+        _bullets([f"{name} {text}" for name, text in content.pairs(facts.versions)]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _risks(source: Source, verdict: str) -> list[str]:
-    found = []
-    for _, row in source.risks[source.risks["verdict"] == verdict].iterrows():
+def _risks(evaluation: Evaluation, verdict: str) -> list[str]:
+    lines = []
+    for _, row in evaluation.risks[evaluation.risks["verdict"] == verdict].iterrows():
+        risk = content.typeset(row["risk"])
         if verdict == "FLAG":
-            sure = "certain" if row["certain"] else "not certain"
-            measured = f": {content.plain(row['figure'])} against {row['threshold']:g}, {sure}."
-            found.append(f"**{content.typeset(row['risk'])}**{measured} {row['mitigation']}.")
+            certain = "certain" if row["certain"] else "not certain"
+            limit = f"{content.plain(row['figure'])} against a threshold of {row['threshold']:g}, {certain}"
+            lines.append(f"**{risk}**: {limit}. Mitigation: {row['mitigation']}.")
         else:
-            found.append(f"{content.typeset(row['risk'])}: {row['reason']}.")
-    return found
+            lines.append(f"{risk}: {row['reason']}.")
+    return lines
 
 
 def _bullets(lines: Sequence[str]) -> str:

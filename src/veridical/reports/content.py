@@ -1,17 +1,17 @@
-"""The content of a report: what each section says, as plain rows that the template lays out."""
+"""The content of a report's sections, as plain rows that the template lays out."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
+from veridical.evaluation import CONDITION_NAMES, Coverage, Evaluation
 from veridical.reports import plots
-from veridical.reports.plots import Picture, tone
-from veridical.reports.source import CONDITION_NAMES, Source
+from veridical.reports.plots import Plot, tone
+from veridical.settings import flatten
 
 HEADLINE = {
     "auc": "AUC",
@@ -29,8 +29,9 @@ DECISIONS = {
     "recall": "Recall",
     "f1": "F1",
     "fpr": "FPR",
-    "precision_at_prevalence": "Precision in use",
+    "precision_at_prevalence": "Precision in deployment",
 }
+UNTITLED = "Evaluation"
 READY = {"yes": "good", "no": "bad", "not evaluable": "open"}
 
 
@@ -46,7 +47,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first column heads its row."""
+    """A table; the first cell of a row is its heading."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -64,7 +65,7 @@ class Tile:
 
 
 def number(row: pd.Series | None, digits: int = 3, *, signed: bool = False) -> Cell:
-    """Return the cell of a figure: value, interval beneath, reason when there is none."""
+    """Return the cell of a figure: value and interval, or the reason why there is none."""
     if row is None:
         return Cell("–", css="absent")
     if pd.isna(row["value"]):
@@ -79,149 +80,152 @@ def number(row: pd.Series | None, digits: int = 3, *, signed: bool = False) -> C
 
 
 def typeset(text: str) -> str:
-    """Return text with real minus signs and arrows."""
+    """Return text with typographic minus signs and arrows."""
     return re.sub(r"(?<![\w.])-(?=[\d.])", "−", text.replace("->", " → "))
 
 
 def plain(value: float) -> str:
-    """Return a number as a reader wants it: whole numbers as they are, others with three decimals."""
+    """Return a number for a reader: whole numbers as they are, others with three decimals."""
     return f"{value:.0f}" if float(value).is_integer() else typeset(f"{value:.3f}")
 
 
-def tiles(source: Source) -> list[Tile]:
-    """Return the figures at the top: AUC of every judged data set, the largest gap, flags."""
-    found = []
-    for dataset, split in source.judged[:4]:
-        cell = number(source.figure(dataset, split, "auc"))
-        role = "reference corpus" if dataset == source.reference else "other corpus"
+def tiles(evaluation: Evaluation) -> list[Tile]:
+    """Return the figures at the top: AUC of every test set, the largest gap, flags."""
+    shown = []
+    for dataset, split in evaluation.test_sets[:4]:
+        cell = number(evaluation.figure(dataset, split, "auc"))
+        role = "reference corpus" if dataset == evaluation.facts.reference.dataset else "other corpus"
         value = cell.text if cell.css != "absent" else "–"
-        found.append(Tile(f"AUC on {dataset}", value, f"{cell.below} · {role}" if cell.below else role))
-    gaps = source.metrics[(source.metrics["metric"] == "auc_gap") & source.metrics["value"].notna()]
+        shown.append(Tile(f"AUC on {dataset}", value, f"{cell.below} · {role}" if cell.below else role))
+    gaps = evaluation.metrics[(evaluation.metrics["metric"] == "auc_gap") & evaluation.metrics["value"].notna()]
     if len(gaps):
         row = gaps.sort_values("value").iloc[-1]
         cell = number(row, signed=True)
-        found.append(Tile(typeset(f"Gap {row['dataset']}"), cell.text, cell.below))
-    flags = source.risks[source.risks["verdict"] == "FLAG"]
+        shown.append(Tile(typeset(f"Gap {row['dataset']}"), cell.text, cell.below))
+    flags = evaluation.risks[evaluation.risks["verdict"] == "FLAG"]
     certain = int((flags["certain"] == True).sum())  # noqa: E712
-    open_rows = int((source.risks["verdict"] == "NOT EVALUABLE").sum())
+    open_rows = int((evaluation.risks["verdict"] == "NOT EVALUABLE").sum())
     css = "bad" if certain else ("warn" if len(flags) else "good")
-    found.append(Tile("Risks flagged", str(len(flags)), f"{certain} certain · {open_rows} not evaluable", css))
-    return found
+    shown.append(Tile("Risks flagged", str(len(flags)), f"{certain} certain · {open_rows} not evaluable", css))
+    return shown
 
 
-def headline_table(source: Source) -> Table:
-    """Return rank metrics and calibration, a column per judged data set, at video level, and AUC at clip level."""
-    rows = []
-    for metric, name in HEADLINE.items():
-        rows.append([Cell(name), *(number(source.figure(*where, metric)) for where in source.judged)])
-    rows.insert(
-        1, [Cell("AUC of clips"), *(number(source.figure(*where, "auc", level="clip")) for where in source.judged)]
-    )
-    calibration = "temperature" if source.facts["temperatures"] else "none"
-    label = "ECE after temperature scaling" if calibration == "temperature" else "ECE, raw"
-    rows.append(
-        [Cell(label), *(number(source.figure(*where, "ece", calibration=calibration)) for where in source.judged)]
-    )
-    counts = []
-    for dataset, split in source.judged:
-        item = coverage_of(source, dataset, split)
-        counts.append(Cell(f"{item['num_real']} + {item['num_fake']}", "real + fake", "number"))
-    rows.append([Cell("Videos"), *counts])
-    return Table(["Videos, mean logit", *(_where(source, *where) for where in source.judged)], rows)
+def headline_table(evaluation: Evaluation) -> Table:
+    """Return ranking metrics and calibration of videos, and the AUC of clips, a column per test set."""
+    tested, facts = evaluation.test_sets, evaluation.facts
+
+    def row(name: str, metric: str, **columns: str) -> list[Cell]:
+        return [Cell(name), *(number(evaluation.figure(*where, metric, **columns)) for where in tested)]
+
+    rows = [row(name, metric) for metric, name in HEADLINE.items()]
+    rows.insert(1, row("AUC of clips", "auc", level="clip"))
+    if facts.temperatures:
+        rows.append(row("ECE after temperature scaling", "ece", calibration="temperature"))
+    else:
+        rows.append(row("ECE, raw", "ece", calibration="none"))
+    covered = [coverage_of(evaluation, *where) for where in tested]
+    rows.append([Cell("Videos"), *(Cell(f"{x.num_real} + {x.num_fake}", "real + fake", "number") for x in covered)])
+    return Table([f"Videos, {facts.settings.video_rule} logit", *(_where(*where) for where in tested)], rows)
 
 
-def _where(source: Source, dataset: str, split: str) -> str:
+def _where(dataset: str, split: str) -> str:
     return f"{dataset} ({split or 'no split'})"
 
 
-def coverage_of(source: Source, dataset: str, split: str) -> Mapping[str, Any]:
-    """Return the coverage row of a data set and split."""
-    return next(item for item in source.facts["coverage"] if (item["dataset"], item["split"]) == (dataset, split))
+def coverage_of(evaluation: Evaluation, dataset: str, split: str) -> Coverage:
+    """Return the coverage of a data set and split."""
+    return next(item for item in evaluation.facts.coverage if (item.dataset, item.split) == (dataset, split))
 
 
-def aggregation_table(source: Source) -> Table:
-    """Return AUC and EER by the way in which clips become a video."""
-    settings = source.facts["settings"]
-    names = dict.fromkeys([settings["aggregation"], *settings["other_aggregations"]])
+def aggregation_table(evaluation: Evaluation) -> Table:
+    """Return AUC and EER by the rule that aggregates clip logits into a video logit."""
+    settings = evaluation.facts.settings
+    rules = {rule.rule: rule for rule in (*settings.other_aggregations, settings.video_rule)}
     rows = []
-    for name in names:
+    for name in dict.fromkeys([settings.video_rule.rule, *rules]):
         cells = [
-            number(source.figure(*where, metric, aggregation=name))
-            for where in source.judged
+            number(evaluation.figure(*where, metric, aggregation=name))
+            for where in evaluation.test_sets
             for metric in ("auc", "eer")
         ]
-        rows.append([Cell(f"top-{settings['top_k']}" if name == "top-k" else name), *cells])
-    headers = [f"{dataset} {metric}" for dataset, _ in source.judged for metric in ("AUC", "EER")]
-    return Table(["Logit of a video", *headers], rows)
+        rows.append([Cell(str(rules[name])), *cells])
+    headers = [f"{dataset} {metric}" for dataset, _ in evaluation.test_sets for metric in ("AUC", "EER")]
+    return Table(["Video logit", *headers], rows)
 
 
-def decision_tables(source: Source) -> list[Table]:
-    """Return, for each judged data set, what every operating point makes of it."""
-    found = []
-    for dataset, split in source.judged:
+def decision_tables(evaluation: Evaluation) -> list[Table]:
+    """Return the decision metrics at every operating point, a table per test set."""
+    tables = []
+    for dataset, split in evaluation.test_sets:
         rows = []
-        for point, calibration, label in _points(source):
+        for point, calibration, label in _points(evaluation):
             cells = [
-                number(source.figure(dataset, split, metric, operating_point=point, calibration=calibration))
+                number(evaluation.figure(dataset, split, metric, operating_point=point, calibration=calibration))
                 for metric in DECISIONS
             ]
             if all(cell.css == "absent" for cell in cells):
                 cells = [cells[0], *([Cell("")] * (len(cells) - 1))]
             rows.append([Cell(label), *cells])
-        found.append(Table([dataset, *DECISIONS.values()], rows))
-    return found
+        tables.append(Table([dataset, *DECISIONS.values()], rows))
+    return tables
 
 
-def _points(source: Source) -> list[tuple[str, str, str]]:
-    scaled = bool(source.facts["temperatures"])
-    calibration, said = ("temperature", "calibrated") if scaled else ("none", "raw")
+def _points(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    scaled = bool(evaluation.facts.temperatures)
+    calibration, kind = ("temperature", "calibrated") if scaled else ("none", "raw")
     fixed = [
-        (f"{value:g}", calibration, f"p ≥ {value:g} ({said})")
-        for value in source.facts["settings"]["probability_thresholds"]
+        (f"{value:g}", calibration, f"p ≥ {value:g} ({kind})")
+        for value in evaluation.facts.settings.probability_thresholds
     ]
-    return [*fixed, ("val_eer", "", "EER threshold of validation"), ("val_tpr", "", "95 % TPR threshold of validation")]
+    return [
+        *fixed,
+        ("val_eer", "", "EER threshold from validation"),
+        ("val_tpr", "", "95 % TPR threshold from validation"),
+    ]
 
 
-def abstention_table(source: Source) -> Table:
-    """Return what a detector comes to that may say "cannot tell"."""
-    rate = source.facts["settings"]["error_rate"]
+def abstention_table(evaluation: Evaluation) -> Table:
+    """Return how a detector does that may abstain."""
+    rate = evaluation.facts.settings.error_rate
     names = {
-        "abstained": "Cannot tell",
-        "error_if_decided": "Wrong, of the decided",
+        "abstained": "Abstained",
+        "error_if_decided": "Errors among decisions",
         "label_excluded_real": "Reals ruled out as real",
         "label_excluded_fake": "Fakes ruled out as fake",
     }
     rows = []
-    for dataset, split in source.judged:
-        cells = [number(source.figure(dataset, split, name, operating_point=f"conformal_{rate:g}")) for name in names]
+    for dataset, split in evaluation.test_sets:
+        cells = [
+            number(evaluation.figure(dataset, split, name, operating_point=f"conformal_{rate:g}")) for name in names
+        ]
         rows.append([Cell(dataset), *cells])
     return Table(["Data set", *names.values()], rows)
 
 
-def matrix_table(sources: Sequence[Source]) -> Table:
-    """Return AUC by reference corpus (row) and test corpus (column), over all evaluations given."""
-    columns = list(dict.fromkeys(dataset for source in sources for dataset, _ in source.judged))
+def matrix_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Return the AUC by training corpus (row) and test corpus (column), over all evaluations."""
+    columns = list(dict.fromkeys(dataset for evaluation in evaluations for dataset, _ in evaluation.test_sets))
     rows = []
-    for source in sources:
-        judged = dict(source.judged)
+    for evaluation in evaluations:
+        tested = dict(evaluation.test_sets)
         cells = []
         for dataset in columns:
-            row = source.figure(dataset, judged[dataset], "auc") if dataset in judged else None
+            row = evaluation.figure(dataset, tested[dataset], "auc") if dataset in tested else None
             cell = number(row)
             shade = "" if cell.css == "absent" else f" heat{max(0, min(5, int((float(cell.text) - 0.5) * 10)))}"
-            own = " own" if dataset == source.reference else ""
+            own = " own" if dataset == evaluation.facts.reference.dataset else ""
             cells.append(Cell(cell.text, cell.below, cell.css + shade + own, cell.title))
-        name = source.reference or "reference not known"
-        rows.append([Cell(name, source.name if len(sources) > 1 else ""), *cells])
-    return Table(["Reference ↓ · judged on →", *columns], rows)
+        name = evaluation.facts.reference.dataset or "reference not known"
+        rows.append([Cell(name, (evaluation.facts.title or UNTITLED) if len(evaluations) > 1 else ""), *cells])
+    return Table(["Reference ↓ · tested on →", *columns], rows)
 
 
-def gap_table(source: Source) -> Table | None:
-    """Return the loss of AUC from the training corpus to every other."""
-    gaps = source.metrics[source.metrics["metric"] == "auc_gap"]
+def gap_table(evaluation: Evaluation) -> Table | None:
+    """Return the generalisation gap, the loss of AUC from the training corpus to every other."""
+    gaps = evaluation.metrics[evaluation.metrics["metric"] == "auc_gap"]
     if gaps.empty:
         return None
-    limit = source.facts["settings"]["thresholds"]["corpus_gap"]
+    limit = evaluation.facts.settings.thresholds.corpus_gap
     rows = []
     for _, row in gaps.iterrows():
         verdict = Cell("")
@@ -232,69 +236,86 @@ def gap_table(source: Source) -> Table | None:
     return Table(["From → to", "Loss of AUC", "Allowed", ""], rows)
 
 
-def outcome_table(source: Source) -> Table:
-    """Return the expected outcomes beside the measured ones."""
+def outcome_table(evaluation: Evaluation) -> Table:
+    """Return the outcomes that the training strategy expects beside those measured."""
     css = {"better": "pass", "as expected": "pass", "worse": "flag", "not evaluable": "open"}
     rows = []
-    for item in source.facts["outcomes"]:
+    for item in evaluation.facts.outcomes:
         measured = Cell("–", css="absent")
-        if item["value"] is not None:
-            below = typeset(f"[{item['low']:.3f}, {item['high']:.3f}]") if item["low"] is not None else ""
-            measured = Cell(typeset(f"{item['value']:.3f}"), below, "number")
-        sure = "" if item["value"] is None else ("certain" if item["certain"] else "not certain")
-        verdict = Cell(item["verdict"], sure, f"verdict {css[item['verdict']]}")
-        where = typeset(item["dataset"])
+        if item.value is not None:
+            ranged = item.low is not None and item.high is not None
+            below = typeset(f"[{item.low:.3f}, {item.high:.3f}]") if ranged else ""
+            measured = Cell(typeset(f"{item.value:.3f}"), below, "number")
+        sure = "" if item.value is None else ("certain" if item.certain else "not certain")
+        verdict = Cell(item.verdict, sure, f"verdict {css[item.verdict]}")
+        where = typeset(item.dataset)
         rows.append(
             [
-                Cell(item["outcome"], where),
-                Cell(item["expected"], css="expected"),
+                Cell(item.outcome, where),
+                Cell(item.expected, css="expected"),
                 measured,
                 verdict,
-                Cell(item["reason"], css="text"),
+                Cell(item.reason, css="text"),
             ]
         )
     return Table(["Outcome", "Expected", "Measured", "", "Remark"], rows)
 
 
-def coverage_table(source: Source) -> Table:
-    """Return which videos have a score, and what the others could change."""
+def coverage_table(evaluation: Evaluation) -> Table:
+    """Return which videos have a score, and the bounds of the AUC if the others had one."""
     rows = []
-    for item in source.facts["coverage"]:
+    for item in evaluation.facts.coverage:
         bounds = "–"
-        if item["auc_if_missing_wrong"] is not None:
-            bounds = f"{item['auc_if_missing_wrong']:.3f} … {item['auc_if_missing_right']:.3f}"
-        known = "" if item["known_from_manifest"] else "not in a manifest: missing videos cannot be counted"
+        if item.auc_if_missing_wrong is not None:
+            bounds = f"{item.auc_if_missing_wrong:.3f} … {item.auc_if_missing_right:.3f}"
+        known = "" if item.known_from_manifest else "no manifest: missing videos cannot be counted"
         cells = (
-            f"{item['num_videos']}",
-            f"{item['share']:.1%}",
-            f"{item['real_without_score']}",
-            f"{item['fake_without_score']}",
+            f"{item.num_videos}",
+            f"{item.share:.1%}",
+            f"{item.real_without_score}",
+            f"{item.fake_without_score}",
         )
         rows.append(
             [
-                Cell(item["dataset"], item["split"] or "no split"),
+                Cell(item.dataset, item.split or "no split"),
                 *(Cell(text, css="number") for text in (*cells, bounds)),
                 Cell(known, css="text"),
             ]
         )
-    headers = ["Data set", "Videos", "With a score", "Reals without", "Fakes without", "AUC, missing wrong … right", ""]
+    headers = [
+        "Data set",
+        "Videos",
+        "With a score",
+        "Reals without",
+        "Fakes without",
+        "AUC, missing wrong … right",
+        "",
+    ]
     return Table(headers, rows)
 
 
-def calibration_table(source: Source) -> Table:
-    """Return calibration before and after, with what chance alone would give."""
+def temperatures(evaluation: Evaluation) -> str:
+    """Return the temperatures by condition as text; empty where none was fitted."""
+    fitted = evaluation.facts.temperatures.items()
+    return ", ".join(f"{CONDITION_NAMES.get(name, name)} {item.temperature:.2f}" for name, item in fitted)
+
+
+def calibration_table(evaluation: Evaluation) -> Table:
+    """Return the calibration raw and after each calibration map, with the ECE expected by chance."""
     rows = []
-    for dataset, split in source.judged:
-        for calibration, said in CALIBRATIONS.items():
-            figures = {name: source.figure(dataset, split, name, calibration=calibration) for name in CALIBRATION}
+    for dataset, split in evaluation.test_sets:
+        for calibration, name in CALIBRATIONS.items():
+            figures = {
+                metric: evaluation.figure(dataset, split, metric, calibration=calibration) for metric in CALIBRATION
+            }
             if figures["ece"] is None:
                 continue
-            chance = source.figure(dataset, split, "ece_by_chance", calibration=calibration)
+            chance = evaluation.figure(dataset, split, "ece_by_chance", calibration=calibration)
             cells = [number(row) for row in figures.values()]
-            rows.append([Cell(dataset, said), cells[0], number(chance), *cells[1:]])
-        in_use = source.figure(dataset, split, "ece_at_prevalence", calibration="beta")
-        said = f"beta, corrected to {source.facts['settings']['prevalence']:.2%} fakes"
-        rows.append([Cell(dataset, said), number(in_use), *[Cell("–", css="absent")] * 4])
+            rows.append([Cell(dataset, name), cells[0], number(chance), *cells[1:]])
+        in_use = evaluation.figure(dataset, split, "ece_at_prevalence", calibration="beta")
+        name = f"beta, corrected to {evaluation.facts.settings.prevalence:.2%} fakes"
+        rows.append([Cell(dataset, name), number(in_use), *[Cell("–", css="absent")] * 4])
     return Table(["Data set", "ECE", "ECE by chance", "Adaptive ECE", "Brier", "Log loss"], rows)
 
 
@@ -302,65 +323,62 @@ CALIBRATIONS = {
     "none": "raw",
     "temperature": "temperature scaling",
     "beta": "beta calibration",
-    "isotonic": "isotonic",
-    "model": "the model's own probability",
+    "isotonic": "isotonic calibration",
+    "model": "the model's own probabilities",
 }
 
 
-def contribution_table(source: Source) -> Table | None:
-    """Return how much picture and sound add to the AUC (Shapley values)."""
+def contribution_table(evaluation: Evaluation) -> Table | None:
+    """Return how much video and audio each contribute to the AUC (Shapley values)."""
     rows = []
-    for dataset, split in source.judged:
+    for dataset, split in evaluation.test_sets:
         cells = [
-            number(source.figure(dataset, split, f"contribution_{name}"), signed=True) for name in ("picture", "sound")
+            number(evaluation.figure(dataset, split, f"contribution_{name}"), signed=True)
+            for name in ("video", "audio")
         ]
         rows.append([Cell(dataset), *cells])
-    return Table(["Data set", "Picture adds", "Sound adds"], rows)
+    return Table(["Data set", "Video", "Audio"], rows)
 
 
-def breakdown_pictures(source: Source) -> list[Picture]:
+def breakdown_plots(evaluation: Evaluation) -> list[Plot]:
     """Return a dot plot for every kind of slice."""
     names: dict[str, None] = {}
-    for where in source.judged:
-        names |= dict.fromkeys(str(name).partition("=")[0] for name in source.sliced(*where, "auc")["slice"])
+    for where in evaluation.test_sets:
+        names |= dict.fromkeys(str(name).partition("=")[0] for name in evaluation.sliced(*where, "auc")["slice"])
     names.pop("against", None)
-    titles = {"forged": "what is forged", "face_size_px": "face size"}
+    titles = {"forged": "forged modality", "face_size_px": "face size", "audio": "presence of audio"}
     captions = {
         "generator": "Fakes of each generator against all reals of the same data set.",
-        "forged": "Fakes by what is forged in them, against all reals.",
-        "sound": "Videos with and without a sound track.",
-        "speech_share": "Videos by the share of their time in which somebody speaks.",
-        "face_size_px": "Videos by the size of the face in the source picture (mean side of its box).",
+        "forged": "Fakes by the modality that is forged, against all reals.",
+        "audio": "Videos with and without an audio track.",
+        "speech_share": "Videos by the share of their duration that is speech.",
+        "face_size_px": "Videos by the size of the face in the source frame (mean side of its box).",
     }
     first = [name for name in ("generator", "forged", "compression") if name in names]
     ordered = [*first, *(name for name in names if name not in first)]
     return [
-        Picture(
+        Plot(
             f"AUC by {titles.get(name, name.replace('_', ' '))}",
-            plots.breakdown_plot(source, name),
+            plots.breakdown_plot(evaluation, name),
             caption=captions.get(name, ""),
         )
         for name in ordered
     ]
 
 
-def condition_names(source: Source) -> list[tuple[str, str]]:
-    """Return (name in the tables, what it means) of the conditions that were scored."""
-    return [(name, CONDITION_NAMES.get(name, "")) for name in source.facts["conditions"]]
+def condition_names(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return (name in the tables, meaning) of the conditions that were scored."""
+    return [(name, CONDITION_NAMES.get(name, "")) for name in evaluation.facts.conditions]
 
 
-def legend(source: Source) -> list[tuple[str, str]]:
+def legend(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Return (tone, data set)."""
-    return [(tone(position), dataset) for position, (dataset, _) in enumerate(source.judged)]
+    return [(tone(position), dataset) for position, (dataset, _) in enumerate(evaluation.test_sets)]
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as (dotted name, text)."""
-    found: list[tuple[str, str]] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found += flat(value, f"{prefix}{name}.")
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            found.append((f"{prefix}{name}", text))
-    return found
+def pairs(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return nested values as (dotted name, text)."""
+    flat = flatten(values).items()
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)) for name, value in flat
+    ]

@@ -1,4 +1,4 @@
-"""Sections of a report: risks, the worst videos, what the data hold, forged stretches, calibration of each modality."""
+"""Sections of a report: risks, the worst videos, the data, temporal localisation, calibration of each modality."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from veridical.corpora import Statistics
+from veridical.evaluation import CONDITION_NAMES, Evaluation
 from veridical.reports.content import Cell, Table, number, plain, typeset
-from veridical.reports.source import CONDITION_NAMES, Source
 from veridical.reports.svg import timeline_plot
 
 
@@ -18,83 +17,82 @@ class FailureRow:
 
     rank: int
     video_id: str
-    said: str
+    summary: str
     about: str
     timeline: str
     thumbnail: str = ""
 
 
-def failure_rows(source: Source, dataset: str) -> list[FailureRow]:
+def failure_rows(evaluation: Evaluation, dataset: str) -> list[FailureRow]:
     """Return the worst videos of a data set."""
-    found = []
-    for rank, item in enumerate((item for item in source.facts["failures"] if item["dataset"] == dataset), 1):
-        truth = "fake" if item["label"] else "real"
+    rows = []
+    for rank, item in enumerate((item for item in evaluation.facts.failures if item.dataset == dataset), 1):
+        truth = "fake" if item.label else "real"
         about = [
-            item["generator"],
-            item["compression"],
-            *(f"{name} {value}" for name, value in item["attributes"].items()),
+            item.generator,
+            item.compression,
+            *(f"{name} {value}" for name, value in item.attributes.items()),
         ]
-        clips = f"{item['num_clips']} clip" + ("s" if item["num_clips"] != 1 else "")
-        found.append(
+        clips = f"{item.num_clips} clip" + ("s" if item.num_clips != 1 else "")
+        rows.append(
             FailureRow(
                 rank,
-                item["video_id"],
-                f"is {truth}, judged {item['p_fake']:.2f}",
+                item.video_id,
+                f"{truth}, p(fake) {item.p_fake:.2f}",
                 " · ".join([*(part for part in about if part), clips]),
-                timeline_plot(f"p of fake over time, {item['video_id']}", item["timeline"])
-                if item["num_clips"] > 1
-                else "",
-                source.thumbnails.get(item["video_id"], ""),
+                timeline_plot(f"p(fake) over time, {item.video_id}", item.timeline) if item.num_clips > 1 else "",
+                evaluation.attachments.thumbnails.get(item.video_id, ""),
             )
         )
-    return found
+    return rows
 
 
-def statistics_tables(source: Source) -> list[tuple[str, list[Table]]]:
-    """Return (data set, tables of what it holds): counts, the matrix of generators and compressions, splits, losses."""
-    found = []
-    for entry in source.statistics:
-        values = {name: value for name, value in entry.items() if name != "name"}
+def statistics_tables(evaluation: Evaluation) -> list[tuple[str, list[Table]]]:
+    """Return (data set, its tables): counts, the matrix of generators and compressions, splits, losses."""
+    described = []
+    for name, statistics in evaluation.attachments.statistics.items():
         tables = [
             Table(
                 [item.title, *item.headers[1:]],
                 [[Cell(row[0]), *(Cell(text, css="number") for text in row[1:])] for row in item.rows],
                 item.note,
             )
-            for item in Statistics.from_json(values).tables()
+            for item in statistics.tables()
         ]
-        found.append((str(entry["name"]), tables))
-    return found
+        described.append((name, tables))
+    return described
 
 
-def localisation_table(source: Source) -> Table | None:
-    """Return how well the forged stretches of partial fakes are found; None where no data set has any."""
+def localisation_table(evaluation: Evaluation) -> Table | None:
+    """Return how well forged segments are localised in partial fakes; None where no data set has any."""
     names = {"ap_at_iou_0.5": "AP at IoU .5", "ap_at_iou_0.75": "AP at .75", "ap_at_iou_0.95": "AP at .95"}
     names |= {f"ar_at_{count}": f"AR at {count}" for count in (10, 20, 50, 100)}
     rows = []
-    for dataset, split in source.judged:
-        cells = [number(source.figure(dataset, split, metric)) for metric in names]
+    for dataset, split in evaluation.test_sets:
+        cells = [number(evaluation.figure(dataset, split, metric)) for metric in names]
         if any(cell.css == "number" for cell in cells):
             rows.append([Cell(dataset), *cells])
     return Table(["Data set", *names.values()], rows) if rows else None
 
 
-def modality_calibration_table(source: Source) -> Table | None:
-    """Return ECE before and after temperature scaling of every modality's scores, with what chance alone would give."""
+def modality_calibration_table(evaluation: Evaluation) -> Table | None:
+    """Return the ECE of every modality's scores before and after temperature scaling, with the ECE expected by chance."""
     rows = []
-    for condition in source.facts["conditions"]:
-        if condition == source.primary or condition not in CONDITION_NAMES:
+    for condition in evaluation.facts.conditions:
+        if condition == evaluation.facts.primary_condition or condition not in CONDITION_NAMES:
             continue
-        for dataset, split in source.judged:
+        for dataset, split in evaluation.test_sets:
             before, after = (
-                number(source.figure(dataset, split, "ece", condition=condition, calibration=calibration))
+                number(evaluation.figure(dataset, split, "ece", condition=condition, calibration=calibration))
                 for calibration in ("none", "temperature")
             )
             chance = number(
-                source.figure(dataset, split, "ece_by_chance", condition=condition, calibration="temperature")
+                evaluation.figure(dataset, split, "ece_by_chance", condition=condition, calibration="temperature")
             )
             rows.append([Cell(CONDITION_NAMES[condition], dataset), before, after, Cell(chance.text, css=chance.css)])
-    return Table(["Scores of", "ECE raw", "ECE after temperature", "By chance"], rows) if rows else None
+    return (
+        Table(["Scores of", "ECE, raw", "ECE after temperature scaling", "Expected by chance"], rows) if rows else None
+    )
 
 
 @dataclass(frozen=True)
@@ -104,20 +102,20 @@ class Verdicts:
     verdict: str
     """FLAG, PASS or NOT EVALUABLE."""
     names: str
-    """Of the risks, for the line that stands for the table while it is folded."""
+    """Names of the risks, shown while the table is folded."""
     table: Table
 
 
-def risk_tables(source: Source) -> list[Verdicts]:
-    """Return the risk register by verdict: flags, passes, what cannot be judged; those that there are."""
-    found = []
+def risk_tables(evaluation: Evaluation) -> list[Verdicts]:
+    """Return the risk register by verdict: flagged, passed, not evaluable; those that occur."""
+    tables = []
     for verdict in ("FLAG", "PASS", "NOT EVALUABLE"):
-        rows = source.risks[source.risks["verdict"] == verdict]
+        rows = evaluation.risks[evaluation.risks["verdict"] == verdict]
         if len(rows):
-            headers = ["Risk", "Verdict", "Measured", "Threshold", "What was found", "What to do"]
+            headers = ["Risk", "Verdict", "Measured", "Threshold", "Finding", "Mitigation"]
             table = Table(headers, [_risk_row(row) for _, row in rows.iterrows()])
-            found.append(Verdicts(verdict, ", ".join(map(typeset, rows["risk"])), table))
-    return found
+            tables.append(Verdicts(verdict, ", ".join(map(typeset, rows["risk"])), table))
+    return tables
 
 
 def _risk_row(row: pd.Series) -> list[Cell]:

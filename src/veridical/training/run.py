@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from veridical.artefacts import atomic_path, lock_for_writing, read_json, write_json
+from veridical.artefacts import atomic_path, check_folder, lock_for_writing, read_json, write_json
 from veridical.errors import ArtefactError, UsageError
 from veridical.training.recipe import Recipe, read_recipe
 
@@ -64,8 +64,7 @@ class Run:
             UsageError: when the folder holds a run and `resume` is False, the recipe or the data differ, or the folder
                 holds something else.
         """
-        if not self.recipe_path.exists():
-            self._refuse_foreign()
+        if not check_folder(self.path, "a run", self.recipe_path.name, also=[self.data_path.name]):
             return
         if not resume:
             raise UsageError(f"{self.path}: holds a run already; add --resume to continue it, or choose another name")
@@ -82,15 +81,6 @@ class Run:
             raise UsageError(
                 f"{self.path}: was started on other clips, labels or splits than the store and the manifest have now; "
                 "train into another folder"
-            )
-
-    def _refuse_foreign(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"{self.path}: is a file, and a run is a folder; choose another name")
-        others = [path for path in self.path.glob("*") if not path.name.startswith((".", self.data_path.name))]
-        if others:
-            raise UsageError(
-                f"{self.path}: holds files and is not a run (no {self.recipe_path.name}); choose a new or empty folder"
             )
 
     @contextmanager

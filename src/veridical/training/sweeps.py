@@ -17,7 +17,7 @@ import optuna
 import yaml
 
 from veridical import progress
-from veridical.artefacts import read_json, write_json
+from veridical.artefacts import claim_folder
 from veridical.errors import DivergedError, StageStoppedError, UsageError, VeridicalError
 from veridical.inference import Detector, load_detector, save_detector, score_store
 from veridical.randomness import seed_from
@@ -178,12 +178,7 @@ def _begin(folder: Path, base: Recipe, choices: Sequence[Choice], sampler: Sampl
         "vary": [{**vars(choice), "values": list(choice.values)} for choice in choices],
         "recipe": comparable(base),
     }
-    path = folder / FACTS_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, facts)
-    elif read_json(path) != json.loads(json.dumps(facts)):
-        raise UsageError(f"{folder}: holds another sweep (see {path}); choose another folder")
+    claim_folder(folder, "a sweep", FACTS_FILE, facts)
 
 
 def _study(folder: Path, sampler: Sampler, seed: int) -> optuna.Study:

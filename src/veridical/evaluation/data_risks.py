@@ -1,8 +1,7 @@
-"""Shortcuts that lie in the data: leaks across splits, and properties that tell fake from real without being content.
+"""Risks that lie in the data: leaks across splits, and shortcuts, properties that separate the classes without being content.
 
-Single properties (of the files, of the faces' boxes, of the sound's beginning) and all of them together come from
-`corpora.audit`, made for the judged videos of each data set. Many are tried, so one is flagged only where it beats the
-threshold after Holm's correction.
+Shortcuts (properties of the files, of the face boxes, of the audio) come from `corpora.audit` of each test set. Many properties
+are tried, so one is flagged only where it exceeds the threshold after Holm's correction.
 """
 
 from __future__ import annotations
@@ -15,70 +14,70 @@ import pandas as pd
 
 from veridical.corpora import PROPERTIES, attribute_column, leak_groups
 from veridical.evaluation.figures import Figure, rank_figures
-from veridical.evaluation.risk import Findings, Risk, not_judged, verdict
 from veridical.evaluation.slices import Cell, video_sample
+from veridical.evaluation.verdicts import Measurements, Risk, unmeasured, verdict
 
 
-def leaks_across_splits(findings: Findings) -> Iterator[Risk]:
-    """Leak groups with videos in training and in test."""
+def leaks_across_splits(measured: Measurements) -> Iterator[Risk]:
+    """Leak groups with videos in training or validation and in test."""
     yield _shared(
-        findings,
+        measured,
         "group",
         "identity leak across splits",
         "leak groups of the test split",
-        "a manifest with leak groups in a training or validation split and in a test split is needed",
+        "a manifest with leak groups in a test split and in training or validation is needed",
         "split again over leak groups: veridical split --scheme repaired",
     )
 
 
-def duplicates_across_splits(findings: Findings) -> Iterator[Risk]:
+def duplicates_across_splits(measured: Measurements) -> Iterator[Risk]:
     """Files with the same content in training or validation and in test."""
     yield _shared(
-        findings,
+        measured,
         "sha256",
         "duplicates across splits",
-        "test files; equal bytes, not equal looks",
-        "a manifest with content hashes of training or validation and of test files is needed: scan with --probe",
+        "test files, identical byte for byte",
+        "a manifest with content hashes in a test split and in training or validation is needed: scan with --probe",
         "drop one of each pair and split again",
     )
 
 
-def near_duplicates_across_splits(findings: Findings) -> Iterator[Risk]:
-    """Videos that look alike (perceptual hash) in training or validation and in test."""
-    name, mitigation = "near duplicates across splits", "look at the pairs; drop one of each and split again"
-    manifest = findings.manifest
+def near_duplicates_across_splits(measured: Measurements) -> Iterator[Risk]:
+    """Videos with the same perceptual hash in training or validation and in test."""
+    name, mitigation = "near duplicates across splits", "inspect the pairs; drop one of each and split again"
+    manifest = measured.manifest
     if manifest is None or attribute_column(manifest, "perceptual_hash").null_count == len(manifest):
         needed = "a manifest with perceptual hashes is needed: scan with --probe --picture-hash"
-        yield not_judged(name, 0.0, needed, mitigation)
+        yield unmeasured(name, 0.0, needed, mitigation)
         return
     videos = leak_groups(manifest, links=("perceptual_hash",)).frame(["split", "group"])
     before = set(videos.loc[videos["split"].isin(["train", "val"]), "group"])
     test = set(videos.loc[videos["split"] == "test", "group"])
     shared = float(len(before & test))
-    note = f"{shared:.0f} of {len(test)} looks of the test split"
+    note = f"{shared:.0f} of {len(test)} groups of videos that look alike in the test split"
     yield verdict(name, Figure(shared, shared, shared), 0.0, mitigation, note=note)
 
 
-def _shared(findings: Findings, fact: str, name: str, noun: str, needed: str, mitigation: str) -> Risk:
-    """Return the row of a fact whose values may not be on both sides of the split."""
-    videos = findings.evidence.videos
+def _shared(measured: Measurements, fact: str, name: str, noun: str, needed: str, mitigation: str) -> Risk:
+    """Return the row of a fact that must not have the same value on both sides of the split."""
+    videos = measured.evidence.videos
     videos = videos[videos[fact] != ""]
     before = set(videos.loc[videos["split"].isin(["train", "val"]), fact])
     test = set(videos.loc[videos["split"] == "test", fact])
     if not before or not test:
-        return not_judged(name, 0.0, needed, mitigation)
+        return unmeasured(name, 0.0, needed, mitigation)
     shared = float(len(before & test))
     return verdict(name, Figure(shared, shared, shared), 0.0, mitigation, note=f"{shared:.0f} of {len(test)} {noun}")
 
 
-def presence_of_sound(findings: Findings, cell: Cell) -> Risk:
-    """How well "has sound" tells fake from real."""
-    name, mitigation = f"presence of sound ({cell.dataset})", "give both classes sound, or none"
-    limit = findings.settings.thresholds.shortcut_auc
-    facts = findings.evidence.videos["has_audio"].to_numpy(dtype=float)
-    sample = video_sample(findings.evidence, cell, findings.settings, condition=findings.evidence.primary, logits=facts)
+def presence_of_audio(measured: Measurements, cell: Cell) -> Risk:
+    """AUC of the mere presence of an audio track."""
+    name, mitigation = f"presence of audio ({cell.dataset})", "give both classes an audio track, or neither"
+    limit = measured.settings.thresholds.shortcut_auc
+    facts = measured.evidence.videos["has_audio"].to_numpy(dtype=float)
+    sample = video_sample(measured.evidence, cell, measured.settings, condition=measured.evidence.primary, logits=facts)
     if len(sample.labels) == 0:
-        return not_judged(name, limit, "has_audio is not known for any video", mitigation)
+        return unmeasured(name, limit, "has_audio is not known for any video", mitigation)
     figure = rank_figures(sample, ("auc",))["auc"]
     if figure.evaluable and figure.value < 0.5:
         figure = rank_figures(replace(sample, logits=-sample.logits), ("auc",))["auc"]
@@ -88,9 +87,9 @@ def presence_of_sound(findings: Findings, cell: Cell) -> Risk:
 
 
 FROM_FILES = "the files were not probed: scan with --probe and give the manifest"
-FROM_CLIPS = "the clips were not looked at: give the clip store with --on"
+FROM_CLIPS = "the clips were not measured: give the clip store with --on"
 SEEN, UNSEEN = "all that the model sees", "all that only the file shows"
-REVEALING: dict[str, tuple[tuple[str, ...], str]] = {
+SHORTCUTS: dict[str, tuple[tuple[str, ...], str]] = {
     "file properties": (
         (UNSEEN, *(name for name, facts in PROPERTIES.items() if facts.about == "file" and not facts.reaches_model)),
         FROM_FILES,
@@ -103,28 +102,27 @@ REVEALING: dict[str, tuple[tuple[str, ...], str]] = {
         FROM_CLIPS,
     ),
 }
-"""Risk → properties of `corpora.audit` that it is about, and what it takes to know them."""
+"""Risk → the properties of `corpora.audit` that it is about, and what is needed to measure them."""
 
 
-def revealing_properties(findings: Findings) -> Iterator[Risk]:
-    """Properties that are not content, each tried as a detector of its own on the judged videos of each data set."""
-    for cell in findings.judged:
-        audited = findings.audits.get(cell.dataset)
-        for risk, (names, needed) in REVEALING.items():
-            yield _revealing(findings, f"{risk} ({cell.dataset})", names, needed, audited)
+def shortcuts(measured: Measurements) -> Iterator[Risk]:
+    """AUC of properties that are not content, each tried as a detector of its own on every test set."""
+    for cell in measured.test_sets:
+        audited = measured.audits.get(cell.dataset)
+        for risk, (names, needed) in SHORTCUTS.items():
+            yield _shortcut(measured, f"{risk} ({cell.dataset})", names, needed, audited)
 
 
-def _revealing(
-    findings: Findings, name: str, properties: tuple[str, ...], needed: str, audited: pd.DataFrame | None
+def _shortcut(
+    measured: Measurements, name: str, properties: tuple[str, ...], needed: str, audited: pd.DataFrame | None
 ) -> Risk:
-    limit = findings.settings.thresholds.shortcut_auc
+    limit = measured.settings.thresholds.shortcut_auc
     tried = audited[audited["property"].isin(properties)] if audited is not None else None
     if tried is None or (tried["verdict"] == "unknown").all() or not len(tried):
         known = tried is not None and tried["property"].isin(PROPERTIES).any()
         reasons = [] if tried is None else [reason for reason in tried["reason"] if "not known" not in reason]
-        return not_judged(
-            name, limit, reasons[0] if known and reasons else needed, "remove or equalise the property; retest"
-        )
+        reason = reasons[0] if known and reasons else needed
+        return unmeasured(name, limit, reason, "remove or equalise the property, then test again")
     tried = tried[tried["verdict"] != "unknown"]
     flagged = tried[tried["verdict"].isin(["leak", "warns"])]
     row = (flagged if len(flagged) else tried).sort_values("auc").iloc[-1]
@@ -132,7 +130,7 @@ def _revealing(
     area = float(row["generator_auc"] if by_generator else row["auc"])
     low, high = (np.nan, np.nan) if by_generator else (float(row["low"]), float(row["high"]))
     where = f" on fakes of {row['generator']}" if by_generator else ""
-    note = f"highest of {len(tried)}: {row['property']}{where}, AUC {area:.3f}, p {row['p_adjusted']:.2g} after Holm"
+    note = f"highest of {len(tried)}: {row['property']}{where}, AUC {area:.3f}, p = {row['p_adjusted']:.2g} after Holm"
     return Risk(
         risk=name,
         figure=area,

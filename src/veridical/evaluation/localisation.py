@@ -1,9 +1,9 @@
-"""Where a partial fake is forged: scores of clips become proposed stretches, judged against the manifest's segments.
+"""Temporal localisation in partial fakes: clip scores become proposed segments, compared with those of the manifest.
 
-A proposal is a run of neighbouring clips that all score at least some level, for every level that occurs; its score is the
-mean of theirs. So bounds are as fine as clips are: a forged word of .3 s cannot be cut out of clips of one second, and the
-figures say so. Segments of picture and sound are taken together. Reals count with every proposal as a mistake; fakes
-without segments are left out.
+A proposal is a maximal run of neighbouring clips that all score at least some level, for every level that occurs; its score is
+their mean. So its bounds are as fine as the clips: a forged word of .3 s cannot be localised with clips of one second, and the
+figures show it. Segments of video and audio are merged. On reals every proposal is a false positive; fakes without segments are
+left out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def localisation_figures(evidence: Evidence, cell: Cell, settings: EvaluationSet
 
 
 def proposals(clips: Clips, videos: IntArray, window_s: float) -> dict[str, Segments]:
-    """Return the proposed stretches of each video, by its position as text."""
+    """Return the proposed segments of each video, by its position as text."""
     order = np.lexsort((clips.start_s, clips.video))
     order = order[np.isin(clips.video[order], videos) & np.isfinite(clips.start_s[order])]
     edges = np.flatnonzero(np.diff(clips.video[order], prepend=-1))

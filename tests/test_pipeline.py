@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,8 +16,9 @@ from typer.testing import CliRunner
 from veridical.artefacts import Manifest, Video
 from veridical.cli.main import build_app
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.pipeline import splits_to_score
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "wrap_python.py"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "wrap_python.py"
 SIZE = 64
 
 
@@ -71,7 +73,7 @@ def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) ->
     assert picture.shape == (112, 112, 3)
     page = (out / "report.html").read_text()
     assert pictures[worst] in page
-    assert "What the data hold" in page
+    assert "<h2>The data</h2>" in page
     assert "Blur" in page
     held = json.loads((out / "statistics.json").read_text())
     assert [entry["name"] for entry in held] == ["d"]
@@ -91,3 +93,14 @@ def test_a_csv_judged_with_its_store_has_pictures_too(store: Path, tmp_path: Pat
     result = CliRunner().invoke(build_app(), [*arguments, "--control", "shuffle"])
     assert result.exit_code == 2
     assert "--control goes with a run or --detector" in result.output
+
+
+def test_a_corpus_without_splits_beside_one_with_splits_is_scored_whole() -> None:
+    videos = [Video("a", "a/1", "1.mp4", 0, split="train"), Video("a", "a/2", "2.mp4", 1, split="test")]
+    labels = Manifest.from_videos([*videos, Video("b", "b/1", "3.mp4", 1)])
+
+    def splits(video_id: str) -> tuple[str, ...]:
+        return splits_to_score(SimpleNamespace(index=lambda: pd.DataFrame({"video_id": [video_id]})), labels)
+
+    assert splits("a/1") == ("val", "test")
+    assert splits("b/1") == ()

@@ -51,14 +51,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _segments(text: str) -> tuple[FakeSegment, ...]:
     """Read `0.4-1.2:visual;2-3:audio`."""
-    found = []
+    forgeries = []
     for item in _names(text):
         times, separator, modality = item.partition(":")
         start, dash, end = times.partition("-")
         if not separator or not dash:
             raise ValueError("expected START-END:visual or START-END:audio, several separated by ;")
-        found.append(FakeSegment(float(start), float(end), modality.strip()))  # type: ignore[arg-type]
-    return tuple(found)
+        forgeries.append(FakeSegment(float(start), float(end), modality.strip()))  # type: ignore[arg-type]
+    return tuple(forgeries)
 
 
 def _text(text: str) -> str:
@@ -91,7 +91,7 @@ def read(root: Path, options: TableOptions, notes: Notes) -> Iterator[Video]:
                 )
             seen[video.video_id] = reader.line_num
             if not Path(video.path).is_file():
-                notes.warn("listed but not there, left out", f"row {reader.line_num}: {video.path}")
+                notes.warn("listed but missing, left out", f"row {reader.line_num}: {video.path}")
                 continue
             yield video
     if not seen:
@@ -101,10 +101,10 @@ def read(root: Path, options: TableOptions, notes: Notes) -> Iterator[Video]:
 def _csv_file(root: Path) -> Path:
     if root.is_file():
         return root
-    found = sorted(root.glob("*.csv"))
-    if len(found) != 1:
-        raise UsageError(f"{root}: found a folder with {len(found)} csv files; name the one to read")
-    return found[0]
+    lists = sorted(root.glob("*.csv"))
+    if len(lists) != 1:
+        raise UsageError(f"{root}: is a folder with {len(lists)} csv files; name the one to read")
+    return lists[0]
 
 
 def _check_header(path: Path, names: list[str]) -> None:
@@ -157,7 +157,7 @@ def _build(path: Path, line: int, values: dict[str, Any], attributes: dict[str, 
 def _check_labels(path: Path, line: int, values: Mapping[str, Any]) -> None:
     forged = [name for name in ("visual_label", "audio_label") if values.get(name) == 1]
     if values.get("label") == 0 and forged:
-        raise UsageError(f"{path}, row {line}: label says real, {forged[0]} says fake")
+        raise UsageError(f"{path}, row {line}: label is real, {forged[0]} is fake; correct one of them")
 
 
 ADAPTER = Adapter("a csv file", read, TableOptions, LAYOUT, reads_file=True)

@@ -1,0 +1,218 @@
+"""The main job: from a detector, or its scores, to a written evaluation with report and model card."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from veridical.artefacts import Manifest, ScoreTable, check_file_name, check_folder
+from veridical.clips import ClipStore, content_facts
+from veridical.corpora import Statistics, statistics
+from veridical.errors import UsageError, unknown_name
+from veridical.evaluation import (
+    RUN_EVALUATION,
+    Attachments,
+    ColumnMeaning,
+    Evaluation,
+    EvaluationSettings,
+    Failure,
+    evaluate,
+    read_scores,
+)
+from veridical.reports import ReportExtras, write_model_card, write_report
+
+if TYPE_CHECKING:
+    from veridical.inference import ClipScorer
+
+SCORE_FILES = (".csv", ".parquet")
+THUMBNAIL_PX = 112
+_JPEG_QUALITY = 85
+
+
+def judge(
+    detector_or_scores: ClipScorer | ScoreTable | str | Path,
+    stores: Sequence[ClipStore | str | Path] = (),
+    manifest: Manifest | None = None,
+    *,
+    output: str | Path | None = None,
+    settings: EvaluationSettings | None = None,
+    columns: ColumnMeaning | None = None,
+    interventions: Sequence[str] = (),
+    device: str = "auto",
+    title: str = "",
+) -> Evaluation:
+    """Score, evaluate and report: the whole way from a detector to a verdict.
+
+    Args:
+        detector_or_scores: A run or model folder, a foreign detector (`FILE.py:NAME`, `MODULE:NAME`, a .yaml file), or a loaded
+            detector; or its scores: a score table, or a file (parquet, csv) of them.
+        stores: Clip stores to score. With scores: the stores of the scored videos, for thumbnails and for the risks that lie
+            in the clips.
+        manifest: Labels, splits, groups, and all videos that were to be scored; the stores' own when not given.
+        output: Folder to write; `evaluation/default` inside the run when not given.
+        settings: Of the evaluation.
+        columns: What the columns of a csv of scores mean.
+        interventions: Changes of the clips to score as well, such as `shuffle`, `shift_sound:0.2`, or `all` controls.
+        device: Where a detector of this project computes.
+        title: Heading of the report; the detector's name when not given.
+
+    Returns:
+        The evaluation. The folder holds it (`Evaluation.write`) with `report.html`, `model_card.md`, `looks.jsonl` (unless
+        they are counted in a run) and, when the detector was scored here, `scores.parquet`.
+
+    Raises:
+        UsageError: before anything is scored: when the folder cannot be written or holds other things, when there is nothing
+            to score, or when settings, manifest, stores and detector do not fit together.
+    """
+    path = Path(detector_or_scores) if isinstance(detector_or_scores, str | Path) else None
+    run = path if path is not None and path.is_dir() else None
+    folder = _output_folder(output, run)
+    opened = [store if isinstance(store, ClipStore) else ClipStore.open(Path(store)) for store in stores]
+    if manifest is None and opened:
+        manifest = Manifest.concat(store.manifest() for store in opened)
+    settings = _fitted(settings or EvaluationSettings(), opened, manifest)
+    remarks: tuple[str, ...] = ()
+    if isinstance(detector_or_scores, ScoreTable):
+        scores = detector_or_scores
+    elif path is not None and (columns is not None or path.suffix.lower() in SCORE_FILES):
+        imported = read_scores(path, columns, manifest)
+        scores, remarks = imported.scores, imported.remarks
+        settings = settings.model_copy(update={"probabilistic": imported.kind != "ranking"})
+    else:
+        scores = _score(detector_or_scores, opened, manifest, interventions, device)
+        scores.write(folder / "scores.parquet")
+    evaluation = evaluate(
+        scores,
+        manifest=manifest,
+        settings=settings,
+        title=title or _name(detector_or_scores),
+        looks=(run or folder) / "looks.jsonl",
+        remarks=remarks,
+        content=measure_clips(opened, manifest) if opened and manifest is not None else None,
+    )
+    evaluation = replace(evaluation, attachments=_attachments(evaluation, opened, manifest))
+    evaluation.write(folder)
+    write_report(evaluation, folder / "report.html", extras=ReportExtras.of_run(run) if run is not None else None)
+    write_model_card(evaluation, folder / "model_card.md")
+    return evaluation
+
+
+def _output_folder(output: str | Path | None, run: Path | None) -> Path:
+    """Return the folder to write, after making sure that it can be written and holds nothing but an earlier evaluation."""
+    if output is None and run is None:
+        raise UsageError("say where to write with -o DIR")
+    folder = Path(output) if output is not None else (run or Path()) / RUN_EVALUATION
+    check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
+    check_file_name(folder / "evaluation.json", ".json")
+    return folder
+
+
+def _fitted(settings: EvaluationSettings, stores: list[ClipStore], manifest: Manifest | None) -> EvaluationSettings:
+    """Return the settings with the clip length of the stores, after checking the name of the reference."""
+    if settings.reference is not None and manifest is not None:
+        names = set(manifest.table["dataset"].to_pylist())
+        if settings.reference not in names:
+            raise unknown_name("data set", settings.reference, names)
+    if stores and "window_s" not in settings.model_fields_set:
+        return settings.model_copy(update={"window_s": stores[0].settings.window_s})
+    return settings
+
+
+def _name(subject: ClipScorer | ScoreTable | str | Path) -> str:
+    if isinstance(subject, ScoreTable):
+        return ""
+    if isinstance(subject, str | Path):
+        return Path(subject).resolve().name if Path(subject).exists() else str(subject)
+    return subject.name
+
+
+def _score(
+    detector: ClipScorer | str | Path,
+    stores: list[ClipStore],
+    manifest: Manifest | None,
+    interventions: Sequence[str],
+    device: str,
+) -> ScoreTable:
+    """Score every store on the splits that an evaluation needs."""
+    from veridical.inference import load_scorer, score_store  # here: scores can be evaluated without torch
+    from veridical.interventions import parse_interventions
+
+    if not stores or manifest is None:
+        raise UsageError("nothing to score: give a clip store with --on STORE")
+    applied = parse_interventions(interventions)
+    scorer = load_scorer(detector, device) if isinstance(detector, str | Path) else detector
+    for store in stores:
+        scorer.check(store)
+    return ScoreTable.concat(
+        score_store(scorer, store, manifest, splits=splits_to_score(store, manifest), interventions=applied)
+        for store in stores
+    )
+
+
+def splits_to_score(store: ClipStore, manifest: Manifest) -> tuple[str, ...]:
+    """Return validation and test, since figures on training videos mean nothing; empty (all) for a corpus without splits."""
+    videos = manifest.frame(["video_id", "split"])
+    inside = videos["video_id"].isin(store.index()["video_id"])
+    return ("val", "test") if videos.loc[inside, "split"].notna().any() else ()
+
+
+def measure_clips(stores: Sequence[ClipStore], manifest: Manifest, clips_per_video: int = 2) -> pd.DataFrame:
+    """Return the content properties of the first clips of the test videos (test split, or without a split)."""
+    facts = manifest.frame(["video_id", "split"])
+    tested = set(facts.loc[facts["split"].isna() | (facts["split"] == "test"), "video_id"])
+    return pd.concat([content_facts(store, tested, clips_per_video) for store in stores], ignore_index=True)
+
+
+def _attachments(evaluation: Evaluation, stores: list[ClipStore], manifest: Manifest | None) -> Attachments:
+    """Return statistics of each data set of the manifest, and thumbnails of the worst videos."""
+    described: dict[str, Statistics] = {}
+    for dataset in sorted(set(manifest.table["dataset"].to_pylist())) if manifest is not None else []:
+        assert manifest is not None
+        described[dataset] = _statistics(manifest.select(dataset=dataset), stores)
+    return Attachments(described, thumbnails(evaluation.facts.failures, stores))
+
+
+def _statistics(videos: Manifest, stores: list[ClipStore]) -> Statistics:
+    ids = videos.table["video_id"].to_pylist()
+    holding = [store for store in stores if store.index()["video_id"].isin(ids).any()]
+    clips = pd.concat([store.index() for store in holding], ignore_index=True) if holding else None
+    ledger = pd.concat([store.ledger() for store in holding], ignore_index=True) if holding else None
+    frames = holding[0].settings.num_frames if holding else 5
+    return statistics(videos, clips, ledger=ledger, frames_per_clip=frames)
+
+
+def thumbnails(failures: Sequence[Failure], stores: Sequence[ClipStore]) -> dict[str, str]:
+    """Return video_id → the middle frame of its worst clip as JPEG in base64, for the videos that a store holds."""
+    images: dict[str, str] = {}
+    for failure in failures:
+        for store in stores:
+            rows = store.rows_of(failure.video_id)
+            if len(rows):
+                clip = store.take([_worst_row(failure, store, rows)])[0]
+                images[failure.video_id] = _jpeg(clip.frames[len(clip.frames) // 2])
+                break
+    return images
+
+
+def _worst_row(failure: Failure, store: ClipStore, rows: npt.NDArray[np.int64]) -> int:
+    """Return the row of the clip with the worst score; the first where whole videos are scored."""
+    if not failure.timeline:
+        return int(rows[0])
+    sign = -1 if failure.label else 1
+    start_s = max(failure.timeline, key=lambda point: sign * point[1])[0]
+    starts = store.index().set_index("row").loc[rows, "start_s"].to_numpy()
+    return int(rows[np.argmin(np.abs(starts - start_s))])
+
+
+def _jpeg(frame: npt.NDArray[np.uint8]) -> str:
+    small = cv2.resize(frame, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return base64.b64encode(data.tobytes()).decode("ascii")
