@@ -117,15 +117,15 @@ def _train(fabric: Fabric, recipe: Recipe, run: Run, resume: bool) -> TrainSumma
         stage.name: tuple(data.for_objective(stage.objective, split, recipe.uses_audio) for split in ("train", "val"))
         for stage in recipe.schedule
     }
-    with ExitStack() as alone:
+    with ExitStack() as lock:
         begun = run.recipe_path.exists()
         if fabric.is_global_zero and begun:
-            alone.enter_context(run.alone())
+            lock.enter_context(run.locked())
         # The model is built before the folder is made: a run whose weights are missing leaves nothing behind.
         trainer = _Trainer(fabric, recipe, data, stage_data, run)
         if fabric.is_global_zero and not begun:
             run.path.mkdir(parents=True, exist_ok=True)
-            alone.enter_context(run.alone())
+            lock.enter_context(run.locked())
             run.refuse_other(recipe, data.fingerprint, resume=False)  # another process may have begun it meanwhile
             run.start(recipe, data.fingerprint)
         fabric.barrier()
