@@ -144,9 +144,9 @@ class CellFigures:
             figures["precision_at_prevalence"] = replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
             facts = {"level": level, "calibration": point.calibration, "operating_point": point.name}
             self._add(figures, condition=primary, **facts)
-        chosen = {point.name for point in self.selection.operating_points if point.level == level}
+        selected = {point.name for point in self.selection.operating_points if point.level == level}
         for name in ("val_eer", "val_tpr"):
-            if name not in chosen:
+            if name not in selected:
                 figures = {metric: not_evaluable(sample, self.selection.reason) for metric in DECISION_METRICS}
                 self._add(figures, condition=primary, level=level, operating_point=name)
 

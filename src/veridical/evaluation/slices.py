@@ -97,14 +97,14 @@ def video_sample(
     facts = evidence.videos
     labels = facts[target].to_numpy(dtype=float)[cell.videos]
     scores = logits[cell.videos]
-    chosen = np.ones(len(cell.videos), dtype=bool) if mask is None else mask.copy()
+    inside = np.ones(len(cell.videos), dtype=bool) if mask is None else mask.copy()
     reason = "" if condition in evidence.clips else f"no scores under the condition {condition!r}"
     if condition in AUDIO_CONDITIONS or target == "audio_label":
         with_audio = facts["has_audio"].to_numpy(dtype=float)[cell.videos] != 0
-        if not (chosen & with_audio).any() and chosen.any():
-            reason = f"none of the {int(chosen.sum())} videos has audio"
-        chosen &= with_audio
-    scored = chosen & np.isfinite(scores)
+        if not (inside & with_audio).any() and inside.any():
+            reason = f"none of the {int(inside.sum())} videos has audio"
+        inside &= with_audio
+    scored = inside & np.isfinite(scores)
     if not reason and not scored.any():
         reason = f"no video has a score under the condition {condition!r}"
     rows = np.flatnonzero(scored & np.isfinite(labels))
