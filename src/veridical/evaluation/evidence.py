@@ -36,6 +36,11 @@ CONDITION_NAMES = {
 """Condition → its name for a reader; the first that was scored is the primary condition."""
 
 
+def describe_condition(condition: str) -> str:
+    """Return a condition for a message: its name in the score table and what the detector sees."""
+    return f"{condition!r} ({CONDITION_NAMES[condition]})" if condition in CONDITION_NAMES else repr(condition)
+
+
 @dataclass(frozen=True, eq=False)
 class Clips:
     """The scored rows of one condition, n of them."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from veridical.evaluation.evidence import Evidence
+from veridical.evaluation.evidence import Evidence, describe_condition
 from veridical.evaluation.figures import (
     CALIBRATION_METRICS,
     SLICE_METRICS,
@@ -184,7 +184,7 @@ class CellFigures:
         if temperature is not None:
             figures = calibration_figures(sample, temperature(sample.logits), bins, seed)
         else:
-            reason = self.selection.reason or f"no temperature could be fitted for {condition}"
+            reason = self.selection.reason or f"no temperature could be fitted for {describe_condition(condition)}"
             figures = {name: not_evaluable(sample, reason) for name in (*CALIBRATION_METRICS, "ece_by_chance")}
         self._add(figures, level=level, condition=condition, calibration="temperature", **facts)
 

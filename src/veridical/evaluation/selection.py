@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from veridical.errors import NotEvaluableError, unknown_name
-from veridical.evaluation.evidence import Evidence
+from veridical.evaluation.evidence import Evidence, describe_condition
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.metrics import (
     ConformalRule,
@@ -210,7 +210,9 @@ def _temperatures(
         try:
             temperatures[condition] = fit_temperature(scores.labels, scores.logits)
         except NotEvaluableError as error:
-            warnings.append(f"no temperature for {condition}: {error} in the validation split of {dataset}")
+            warnings.append(
+                f"no temperature for {describe_condition(condition)}: {error} in the validation split of {dataset}"
+            )
             continue
         if temperatures[condition].at_bound:
             perfect = temperatures[condition].temperature < 1
@@ -218,7 +220,7 @@ def _temperatures(
                 "separate the validation videos perfectly" if perfect else "do not separate the validation videos"
             )
             bound = f"is at its bound ({temperatures[condition].temperature:.3g})"
-            warnings.append(f"the temperature of {condition} {bound}: the scores {separation}")
+            warnings.append(f"the temperature for {describe_condition(condition)} {bound}: the scores {separation}")
     return temperatures, warnings
 
 
