@@ -1,4 +1,4 @@
-"""Draw contact sheets of synthetic people of both rendering families, a strip of one talking, and what can happen around them.
+"""Draws contact sheets of synthetic people of both rendering families, a strip of one of them talking, and the scene events.
 
 Run: python examples/puppet_contact_sheet.py OUTPUT_FOLDER [--people 12]
 """
@@ -36,13 +36,13 @@ def main() -> None:
 
 
 def liveliest(clip: PuppetClip) -> np.ndarray:
-    """Return a frame with open eyes and a mouth at work."""
+    """Return a frame with open eyes and a moving mouth."""
     score = clip.truth.mouth_opening - clip.performance.blink
     return clip.frames[int(np.argsort(score)[int(0.7 * len(score))])]
 
 
 def face(clip: PuppetClip, index: int, side: int = 192) -> np.ndarray:
-    """Return a crop around the true eyes and mouth."""
+    """Return a crop around the true positions of eyes and mouth."""
     points = clip.truth.five[index]
     centre = (points[:2].mean(axis=0) + points[3:].mean(axis=0)) / 2
     scale = side / (CROP * np.linalg.norm(points[1] - points[0]))
@@ -50,15 +50,15 @@ def face(clip: PuppetClip, index: int, side: int = 192) -> np.ndarray:
     return cv2.warpAffine(clip.frames[index], move, (side, side), flags=cv2.INTER_CUBIC)
 
 
-def mosaic(pictures: list[np.ndarray]) -> np.ndarray:
-    """Return the pictures in rows; the last row is filled with black."""
-    blank = np.zeros_like(pictures[0])
-    padded = pictures + [blank] * (-len(pictures) % COLUMNS)
+def mosaic(images: list[np.ndarray]) -> np.ndarray:
+    """Return the images in rows; the last row is filled up with black."""
+    blank = np.zeros_like(images[0])
+    padded = images + [blank] * (-len(images) % COLUMNS)
     return np.vstack([np.hstack(padded[start : start + COLUMNS]) for start in range(0, len(padded), COLUMNS)])
 
 
-def save(path: Path, picture: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85]):
+def save(path: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85]):
         raise OSError(f"{path}: cannot be written")
     print(path)
 

@@ -75,10 +75,24 @@ def test_a_file_system_without_locks_is_no_other_process(tmp_path: Path, monkeyp
     assert "cannot be locked here (No locks available)" in said[0]
 
 
-def test_a_full_disk_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_on_a_full_disk_is_locked_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
+    handle = lock_for_writing(tmp_path)
+    with pytest.raises(UsageError, match="another process is writing"):
+        lock_for_writing(tmp_path)
+    os.close(handle)
     os.close(lock_for_writing(tmp_path))
+
+
+def test_an_interruption_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lock_for_writing(tmp_path)
     os.close(lock_for_writing(tmp_path))

@@ -66,9 +66,8 @@ def test_nothing_forged_is_an_error_that_says_why(run, tmp_path):
     result = run("--method", "lip_dub")
     assert isinstance(result.exception, UsageError)
     assert result.exception.exit_code == 2
-    assert "forged no video of 2 that were wanted; 2 of them no_donor: no fitting same speaker in split train" in str(
-        result.exception
-    )
+    reason = "no_donor: no suitable other video of the same speaker in split train"
+    assert f"none of 2 videos could be forged; 2 of them {reason}" in str(result.exception)
     assert (tmp_path / "out" / "outcomes.csv").read_text().count("no_donor") == 2
     assert not (tmp_path / "out" / "manifest.parquet").exists()
 

@@ -131,8 +131,8 @@ def test_works_without_sound_where_it_says_so(name, footage_of):
     forgery = FORGERIES[name]
     silent = footage_of(person=0, sound=False, num_frames=20)
     donors = {"none": None, "other_speaker": footage_of(1, sound=False), "same_speaker": footage_of(0, 1, sound=False)}
-    if forgery.needs_sound:
-        with pytest.raises(ValueError, match="sound"):
+    if forgery.needs_audio:
+        with pytest.raises(ValueError, match="with audio"):
             forgery.function(silent, donors[forgery.donor], 0.5, np.random.default_rng(0))
         return
     forged = forgery.function(silent, donors[forgery.donor], 0.5, np.random.default_rng(0))

@@ -233,7 +233,9 @@ def test_bad_videos_are_counted_and_the_rest_is_made(world, tmp_path):
     with (tmp_path / "outcomes.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * (len(world) + 4)
-    assert all(row["reason"] for row in rows if row["status"] != "ok")
+    reasons = [row["reason"] for row in rows if row["status"] != "ok"]
+    assert len(reasons) == 2 * 4
+    assert all(reasons)
 
 
 def test_silence_is_found_when_the_manifest_does_not_know(world, tmp_path, footage_of, monkeypatch):

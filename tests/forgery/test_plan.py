@@ -60,6 +60,7 @@ def test_methods_take_turns_within_each_split():
 
 def test_every_method_once_by_default():
     plan = plan_forgeries(Manifest.from_videos(videos(4, 2)), METHODS)
+    assert len(plan.tasks) == 8
     assert all([task.method for task in tasks] == list(METHODS) for tasks in plan.tasks.values())
 
 
@@ -79,6 +80,7 @@ def test_a_speaker_alone_in_a_split_has_no_donor():
 def test_silent_videos_are_not_given_voices():
     silent = [Video("d", f"d/{n}", "x.mp4", label=0, identities=(str(n),), has_audio=False) for n in range(3)]
     plan = plan_forgeries(Manifest.from_videos(silent), ("voice_exchanged", "face_swap"))
+    assert len(plan.tasks) == 3
     assert all([task.method for task in tasks] == ["face_swap"] for tasks in plan.tasks.values())
     assert {missing.reason.split(":")[0] for missing in plan.missing} == {"no_sound"}
 

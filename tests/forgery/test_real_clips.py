@@ -47,8 +47,7 @@ def test_labels_and_segments_say_what_was_done(name, people):
     forged = forgery.function(target, donor, 0.7, np.random.default_rng(1))
     assert (forged.visual_label, forged.audio_label, forged.label) == (int(forgery.visual), int(forgery.audio), 1)
     changed = (forged.frames != target.frames).any(axis=(1, 2, 3))
-    assert changed.mean() > (0.2 if forgery.visual else -1)
-    assert forgery.visual or not changed.any()
+    assert changed.mean() > 0.2 if forgery.visual else not changed.any()
     partial = name.endswith("_partial") or name == "speech_spliced"
     modalities = {kind for kind, is_forged in (("visual", forgery.visual), ("audio", forgery.audio)) if is_forged}
     assert {segment.modality for segment in forged.fake_segments} == (modalities if partial else set())

@@ -12,17 +12,17 @@ from veridical.forgery.sounds import (
     join,
     limited,
     loud_steps,
+    match_loudness,
     onset_s,
     quiet_cuts,
-    with_loudness_of,
 )
 from veridical.forgery.spectra import (
     mean_envelope,
     median_pitch_hz,
     mel_filters,
     pitch_shifted,
-    sound_from,
-    sound_of_magnitudes,
+    samples_from_magnitudes,
+    samples_from_spectrum,
     spectrum,
 )
 
@@ -44,7 +44,7 @@ def at(footage: Footage, name: str, donor: Footage | None, severity: float, seed
 
 
 def test_the_transform_is_inverted(words):
-    assert np.abs(sound_from(spectrum(words), len(words)) - words).max() < 1e-6
+    assert np.abs(samples_from_spectrum(spectrum(words), len(words)) - words).max() < 1e-6
 
 
 def test_mel_filters_cover_every_band():
@@ -57,7 +57,8 @@ def test_mel_filters_cover_every_band():
 def test_phase_recovery_comes_near_the_magnitudes(words):
     wanted = np.abs(spectrum(words))
     rebuilt = [
-        np.abs(spectrum(sound_of_magnitudes(wanted, len(words), count, np.random.default_rng(0)))) for count in (1, 40)
+        np.abs(spectrum(samples_from_magnitudes(wanted, len(words), count, np.random.default_rng(0))))
+        for count in (1, 40)
     ]
     errors = [np.linalg.norm(found - wanted) / np.linalg.norm(wanted) for found in rebuilt]
     assert errors[1] < 0.6 * errors[0]
@@ -154,6 +155,6 @@ def test_small_operations_keep_lengths(words):
 def test_silence_does_no_harm():
     silence = np.zeros(RATE, np.float32)
     assert onset_s(silence) == 0
-    assert not np.isnan(with_loudness_of(silence, buzz(100))).any()
-    assert not np.isnan(with_loudness_of(buzz(100), silence)).any()
+    assert not np.isnan(match_loudness(silence, buzz(100))).any()
+    assert not np.isnan(match_loudness(buzz(100), silence)).any()
     assert median_pitch_hz(silence) is None

@@ -21,12 +21,30 @@ def store_with(path, **values):
     return ClipStore.create(path, StoreSettings(**values), make_manifest())
 
 
+WHICH_WINDOWS = {
+    "hop_s": 0.4, "face_policy": "largest", "detector_weights": "mine.onnx", "detector_threshold": 0.6,
+    "detection_size": 320, "thrifty_detection": False, "detect_every": 2, "max_missing_faces": 2, "mouths": True,
+    "flow": True, "dense_landmarks": True, "max_duration_s": 60.0, "max_megapixels": 9.0,
+}  # fmt: skip
+"""Facts that say which windows are in a store and what else is kept of them: they make no clip another one."""
+
+
+def test_every_setting_of_a_store_counts_or_does_not():
+    assert {*GIVEN_BY_INPUTS, *LEARNED} | set(WHICH_WINDOWS) == set(StoreSettings.model_fields)
+    assert not {*GIVEN_BY_INPUTS, *LEARNED} & set(WHICH_WINDOWS)
+
+
 def test_what_was_learned_from_fits(tmp_path):
-    store = store_with(
-        tmp_path / "store", mouths=True, flow=True, hop_s=0.4, face_policy="largest", max_missing_faces=2
-    )
-    check_fit(store, INPUTS)
-    check_fit(store, INPUTS.model_copy(update={"mouths": True, "flow": True}), StoreSettings())
+    learned_from = StoreSettings(detector="retinaface", detector_sha256="aa")
+    values = {**learned_from.model_dump(), **WHICH_WINDOWS}
+    store = store_with(tmp_path / "store", **values)
+    assert store.settings != learned_from
+    for update in ({}, {"mouths": True, "flow": True}):
+        inputs = INPUTS.model_copy(update=update)
+        check_fit(store, inputs)
+        check_fit(store, inputs, learned_from)
+        with pytest.raises(UsageError, match=r"\(jpeg_quality: found 95, wanted 80\)"):
+            check_fit(store, inputs, learned_from.model_copy(update={"jpeg_quality": 80}))
 
 
 @pytest.mark.parametrize("name", [*GIVEN_BY_INPUTS, *LEARNED])

@@ -100,7 +100,9 @@ def still_track(side=100.0, corner=(60.0, 40.0), shift=(0.0, 0.0)):
 
 def test_the_mouth_is_in_the_middle_while_the_face_moves():
     track = still_track(shift=(15.0, 6.0))
-    for number, place in enumerate(motion.mouth_places(track, 15)):
+    places = motion.mouth_places(track, 15)
+    assert len(places) == 16
+    for number, place in enumerate(places):
         corners = template(100, 1.3)[3:] + np.array([60 + 3.0 * number, 40 + 1.2 * number])
         matrix = motion._mouth_view(place)
         middle = matrix[:, :2] @ corners.mean(axis=0) + matrix[:, 2]
@@ -155,8 +157,11 @@ def test_real_people(real_clips):
     settings = StoreSettings(**dict.fromkeys(CONTENTS, True))
     tools = Tools(settings)
     paths = [*sorted((real_clips / "grid").glob("*/*.mpg"))[::90], real_clips / "usgov" / "obama_speech.mp4"]
+    assert len(paths) > 1
     for path in paths:
-        for clip in extract_clips(path, path.stem, settings, tools).clips:
+        clips = extract_clips(path, path.stem, settings, tools).clips
+        assert clips, path
+        for clip in clips:
             seen = np.isfinite(clip.dense_landmarks).all(axis=(1, 2))
             assert seen.mean() >= 0.8
             lips = clip.dense_landmarks[seen][:, [61, 291]].mean(axis=1)

@@ -1,8 +1,9 @@
-"""Mouth, blinks and head: what the sounds demand of the lips, and that everything stays within its range."""
+"""Mouth, blinks and head: what phonemes demand of the lips, what stress does to head and brows, and the ranges of all."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from veridical.puppets.espeak import Phoneme
 from veridical.puppets.motion import Temperament, perform
@@ -52,18 +53,35 @@ def test_unknown_sounds_are_a_neutral_mouth() -> None:
 
 
 def test_performance_stays_in_range_and_moves() -> None:
-    for seed in range(8):
-        acted = perform(_say("a", "m", "i:"), 250, 25, CALM, seed)
-        assert len(acted) == 250
-        assert np.abs(acted.yaw).max() < 0.5
-        assert np.abs(acted.pitch).max() < 0.4
-        assert acted.yaw.std() > 0.01
-        assert acted.blink.min() >= 0
-        assert acted.blink.max() <= 1
-        assert acted.blink.max() > 0.7, "ten seconds without a blink"
-        assert (acted.blink < 0.1).mean() > 0.6
-        assert np.abs(acted.gaze).max() <= 1
-        assert acted.brow.max() <= 1
+    acted = [perform(_say("a", "m", "i:"), 250, 25, CALM, seed) for seed in range(8)]
+    assert [len(performance) for performance in acted] == [250] * 8
+    yaw, pitch, blink = (np.stack([getattr(item, name) for item in acted]) for name in ("yaw", "pitch", "blink"))
+    assert np.abs(yaw).max() < 0.5
+    assert np.abs(pitch).max() < 0.4
+    assert yaw.std(axis=1).min() > 0.01, "the head keeps still"
+    assert blink.max(axis=1).min() > 0.7, "ten seconds without a blink"
+    assert blink.max() <= 1
+    assert (blink == 0).mean(axis=1).min() > 0.6, "the eyes are open most of the time"
+    count = (np.diff((blink > 0.5).astype(int), axis=1) == 1).sum()
+    assert 12 <= count <= 35, "17 blinks a minute are 23 in 80 seconds"
+
+
+def test_gaze_wanders_within_its_range() -> None:
+    gaze = np.stack([perform([], 250, 25, CALM, seed).gaze for seed in range(8)])
+    assert np.abs(gaze).max() == 1, "eight times ten seconds hold a glance to the side"
+    assert gaze.std(axis=1).min() > 0.02
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stressed_vowel_raises_the_brows_and_nods(seed: int) -> None:
+    plain, stressed = (
+        perform([Phoneme("a", 4.9, 5.1, is_stressed)], 250, 25, CALM, seed) for is_stressed in (False, True)
+    )
+    for name, least in (("brow", 0.2), ("pitch", 0.01)):
+        added = getattr(stressed, name) - getattr(plain, name)
+        assert abs(int(added.argmax()) - 124) <= 2
+        assert added.max() > least
+        assert np.abs(added[:100]).max() == 0
 
 
 def test_performance_is_a_function_of_its_seed() -> None:

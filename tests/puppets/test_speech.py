@@ -46,6 +46,7 @@ def test_speech_has_exactly_the_length_asked_for(seed: int) -> None:
     assert np.abs(speech.samples).max() <= 1.06
     level_db = 20 * np.log10(np.sqrt(np.mean(speech.samples**2)))
     assert abs(level_db - voice.level_db) < 1.5
+    assert 5 < len(speech.phonemes) < 40
     assert all(item.start_s < 1.36 for item in speech.phonemes)
 
 

@@ -1,4 +1,4 @@
-"""`veridical forge`: forged videos from real ones."""
+"""`veridical forge`: make forged videos from real ones."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from veridical.forgery import ForgeReport
 
 
-def _show_methods(wanted: bool) -> None:
+def _show_methods(requested: bool) -> None:
     """Print the table of forgeries and end the command."""
-    if not wanted:
+    if not requested:
         return
     from rich.table import Column, Table
 
@@ -24,48 +24,51 @@ def _show_methods(wanted: bool) -> None:
 
     table = Table(Column("method", no_wrap=True), "forges", Column("donor", no_wrap=True), "what it does")
     for name, forgery in FORGERIES.items():
-        forged = [part for part, made in (("picture", forgery.visual), ("sound", forgery.audio)) if made]
+        forged = [
+            modality for modality, is_forged in (("video", forgery.visual), ("audio", forgery.audio)) if is_forged
+        ]
         table.add_row(name, " ".join(forged) or "timing", forgery.donor.replace("_", " "), forgery.summary)
     open_console().print(table)
     raise typer.Exit
 
 
-ManifestPath = Annotated[
-    Path, typer.Argument(help="manifest.parquet with the real videos (label 0), split beforehand.")
-]
+ManifestPath = Annotated[Path, typer.Argument(help="manifest.parquet with the real videos (label 0), already split.")]
 OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder for the videos and their manifest.parquet.")]
 Methods = Annotated[
     list[str] | None,
-    typer.Option("--method", help="A way of forging; give it several times. Default: all that are not slow."),
+    typer.Option("--method", help="A forgery method; repeat the option for several. Default: all that are not slow."),
 ]
 ListMethods = Annotated[
-    bool, typer.Option("--list", help="List the ways of forging and stop.", is_eager=True, callback=_show_methods)
+    bool, typer.Option("--list", help="List the forgery methods and exit.", is_eager=True, callback=_show_methods)
 ]
 PerVideo = Annotated[
-    int | None, typer.Option(help="Forged videos per real one, methods in turn. Default: every method once.")
+    int | None, typer.Option(help="Forged videos per real video, methods in turn. Default: every method once.")
 ]
 Severity = Annotated[
-    str, typer.Option(help="0 careful … 1 careless: one number, or a range LOW-HIGH to draw from, for example 0.2-0.6.")
+    str, typer.Option(help="0 careful … 1 careless: a number, or a range LOW-HIGH to draw from, for example 0.2-0.6.")
 ]
-Seed = Annotated[int, typer.Option(help="Seed of all choices.")]
-Workers = Annotated[int, typer.Option(help="Processes; 0 for none.", min=0)]
+Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
+Workers = Annotated[int, typer.Option(help="Number of worker processes; 0 works in this process.", min=0)]
 Timeout = Annotated[
-    float, typer.Option(metavar="SECONDS", help="Time limit of one video; it is counted, the others go on.")
+    float, typer.Option(metavar="SECONDS", help="Time limit for one video; one that exceeds it is counted and skipped.")
 ]
 Compression = Annotated[
     str,
     typer.Option(
-        help="Quality of H.264 for reals and fakes alike: c0 lossless, c23 and c40 as in FaceForensics++. Several, as "
-        "c0,c23,c40, write every video at each level."
+        help="H.264 quality of reals and fakes alike: c0 lossless, c23 and c40 as in FaceForensics++. Several, as in "
+        "c0,c23,c40: encode every video at each level."
     ),
 ]
 MaxSeconds = Annotated[float, typer.Option(help="Longer videos are cut, reals and fakes alike; 0 for no limit.")]
-MaxSide = Annotated[int, typer.Option(help="Larger pictures are scaled down to this many pixels; 0 for no limit.")]
-Masks = Annotated[bool, typer.Option("--masks", help="Also write which pixels were forged (.mask.npz).")]
+MaxSide = Annotated[
+    int, typer.Option(help="Larger frames are scaled down to this longer side in pixels; 0 for no limit.")
+]
+Masks = Annotated[bool, typer.Option("--masks", help="Also write masks of the forged pixels (.mask.npz).")]
 KeepReals = Annotated[
     bool,
     typer.Option(
-        "--keep-reals", help="Leave the reals' files as they are. Their encoding then tells them from fakes: a leak."
+        "--keep-reals",
+        help="Keep the files of the reals as they are. Their encoding then distinguishes them from fakes: a shortcut.",
     ),
 ]
 
@@ -86,10 +89,10 @@ def forge(
     keep_reals: KeepReals = False,
     timeout: Timeout = 900.0,
 ) -> None:
-    """Make forged videos from the real ones of a manifest, with labels, splits and identities.
+    """Make forged videos from the real videos of a manifest, with labels, splits and identities.
 
-    Donors of faces and voices come from the target's own split. Real videos are written again by the same encoder, so that
-    compression does not give the class away. Run it again to go on after an interruption: finished videos are kept.
+    Donors of faces and voices come from the target's own split. Real videos are encoded again with the same settings, so that
+    compression does not give the class away. Run it again to resume after an interruption: finished videos are kept.
 
     Example: veridical forge split.parquet -o forged --method face_swap --method lip_dub --method voice_exchanged
     """
@@ -97,10 +100,10 @@ def forge(
     from veridical.forgery import FORGERIES
     from veridical.forgery import forge as forge_videos
 
-    wanted = Manifest.read(manifest)
-    _refuse_another_corpus(wanted, output)
+    videos = Manifest.read(manifest)
+    _refuse_another_corpus(videos, output)
     report = forge_videos(
-        wanted,
+        videos,
         output,
         methods=method or [name for name, forgery in FORGERIES.items() if not forgery.slow],
         per_video=per_video,
@@ -118,12 +121,12 @@ def forge(
     _show_counts(report)
     _refuse_nothing(report, output)
     report.manifest.write(output / "manifest.parquet")
-    line = f"{len(report.manifest)} videos in {output / 'manifest.parquet'}; what became of each: outcomes.csv"
+    line = f"{len(report.manifest)} videos in {output / 'manifest.parquet'}; the outcome of each is in outcomes.csv"
     open_console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _refuse_another_corpus(wanted: Manifest, output: Path) -> None:
-    """Refuse a folder whose manifest lists real videos that are not to be forged now: they would be lost from it."""
+def _refuse_another_corpus(videos: Manifest, output: Path) -> None:
+    """Refuse a folder whose manifest lists real videos that are not in this one: they would be lost from it."""
     from veridical.artefacts import Manifest
     from veridical.errors import UsageError
 
@@ -132,7 +135,7 @@ def _refuse_another_corpus(wanted: Manifest, output: Path) -> None:
         return
     reals = [video for video in Manifest.read(path).videos() if video.label == 0]
     there = {video.video_id.removesuffix(f"@{video.compression}") for video in reals}
-    lost = there - set(wanted.table["video_id"].to_pylist())
+    lost = there - set(videos.table["video_id"].to_pylist())
     if lost:
         raise UsageError(
             f"{output} holds a corpus of other videos ({len(lost)} are not in this manifest, first {min(lost)!r}); "
@@ -141,20 +144,20 @@ def _refuse_another_corpus(wanted: Manifest, output: Path) -> None:
 
 
 def _refuse_nothing(report: ForgeReport, output: Path) -> None:
-    """End with an error when not one video was forged, saying what most of them failed of."""
+    """Raise an error with the most common reason if not a single video was forged."""
     from veridical.errors import UsageError
 
     failures = report.failures()
     if not report.num_fakes:
         reason, count = failures.most_common(1)[0]
         raise UsageError(
-            f"forged no video of {failures.total()} that were wanted; {count} of them {reason}; "
+            f"none of {failures.total()} videos could be forged; {count} of them {reason}; "
             f"all reasons are in {output / 'outcomes.csv'}"
         )
 
 
 def _range_of(text: str) -> tuple[float, float]:
-    """Read "0.5" or "0.2-0.6"."""
+    """Parse "0.5" or "0.2-0.6"."""
     from veridical.errors import UsageError
 
     low, _, high = text.partition("-")

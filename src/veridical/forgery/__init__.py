@@ -1,4 +1,4 @@
-"""Forging videos: pure functions on arrays, and the same functions over the videos of a manifest."""
+"""Forgeries: pure functions on arrays, and `forge`, which applies them to the videos of a manifest."""
 
 from veridical.forgery.catalogue import FORGERIES
 from veridical.forgery.files import ForgeReport, forge

@@ -1,4 +1,4 @@
-"""All forgeries by name."""
+"""All forgeries by name; a new one is a function and an entry here."""
 
 from __future__ import annotations
 
@@ -14,67 +14,67 @@ from veridical.forgery.voices import desync, speech_spliced, voice_converted, vo
 
 FORGERIES: dict[str, Forgery] = {
     "face_swap": Forgery(
-        face_swap, "swap", "other_speaker", visual=True, audio=False, needs_sound=False,
-        summary="another person's face, warped by landmarks, colours matched, soft edge",
+        face_swap, "swap", "other_speaker", visual=True, audio=False, needs_audio=False,
+        summary="another person's face, warped by landmarks, colours matched, feathered edge",
     ),
     "face_swap_poisson": Forgery(
-        face_swap_poisson, "swap", "other_speaker", visual=True, audio=False, needs_sound=False,
-        summary="another person's face, blended by Poisson's equation",
+        face_swap_poisson, "swap", "other_speaker", visual=True, audio=False, needs_audio=False,
+        summary="another person's face, warped by landmarks, Poisson blending",
     ),
     "autoencoder_swap": Forgery(
-        autoencoder_swap, "autoencoder", "other_speaker", visual=True, audio=False, needs_sound=False,
+        autoencoder_swap, "autoencoder", "other_speaker", visual=True, audio=False, needs_audio=False,
         summary="another person's face from an auto-encoder trained on the pair (slow)", slow=True,
     ),
     "reenactment": Forgery(
-        reenactment, "reenactment", "other_speaker", visual=True, audio=False, needs_sound=False,
-        summary="the own face moved by another person's expressions",
+        reenactment, "reenactment", "other_speaker", visual=True, audio=False, needs_audio=False,
+        summary="the target's own face moved by another person's expressions",
     ),
     "lip_dub": Forgery(
-        lip_dub, "mouth", "same_speaker", visual=True, audio=False, needs_sound=True,
-        summary="mouth and sound of other speech of the same person",
+        lip_dub, "mouth", "same_speaker", visual=True, audio=False, needs_audio=True,
+        summary="mouth and audio from other speech of the same person",
     ),
     "mouth_replaced": Forgery(
-        mouth_replaced, "mouth", "same_speaker", visual=True, audio=False, needs_sound=False,
-        summary="mouth of other speech of the same person under the own sound",
+        mouth_replaced, "mouth", "same_speaker", visual=True, audio=False, needs_audio=False,
+        summary="mouth from other speech of the same person, the target's own audio",
     ),
     "neural_mouth": Forgery(
-        neural_mouth, "rendering", "none", visual=True, audio=False, needs_sound=False,
+        neural_mouth, "rendering", "none", visual=True, audio=False, needs_audio=False,
         summary="mouth re-rendered by a low-rank model of itself",
     ),
     "self_blend": Forgery(
-        self_blend, "self_blend", "none", visual=True, audio=False, needs_sound=False,
+        self_blend, "self_blend", "none", visual=True, audio=False, needs_audio=False,
         summary="a slightly changed copy of the face blended over itself",
     ),
     "voice_exchanged": Forgery(
-        voice_exchanged, "voice", "other_speaker", visual=False, audio=True, needs_sound=True,
-        summary="another person's speech under the own picture",
+        voice_exchanged, "voice", "other_speaker", visual=False, audio=True, needs_audio=True,
+        summary="another person's speech with the target's own video",
     ),
     "voice_converted": Forgery(
-        voice_converted, "voice", "other_speaker", visual=False, audio=True, needs_sound=True,
-        summary="the own words in another person's pitch and timbre",
+        voice_converted, "voice", "other_speaker", visual=False, audio=True, needs_audio=True,
+        summary="the target's words with another person's pitch and timbre",
     ),
     "voice_vocoded": Forgery(
-        voice_vocoded, "vocoder", "none", visual=False, audio=True, needs_sound=True,
-        summary="the own words through a mel vocoder with made-up phase",
+        voice_vocoded, "vocoder", "none", visual=False, audio=True, needs_audio=True,
+        summary="the target's words through a mel vocoder with reconstructed phase",
     ),
     "speech_spliced": Forgery(
-        speech_spliced, "splice", "same_speaker", visual=False, audio=True, needs_sound=True,
+        speech_spliced, "splice", "same_speaker", visual=False, audio=True, needs_audio=True,
         summary="some words replaced by other words of the same person",
     ),
     "desync": Forgery(
-        desync, "desync", "none", visual=False, audio=False, needs_sound=True,
-        summary="genuine sound shifted against the genuine picture",
+        desync, "desync", "none", visual=False, audio=False, needs_audio=True,
+        summary="genuine audio shifted against the genuine video",
     ),
     "face_swap_partial": Forgery(
-        partly(face_swap), "swap", "other_speaker", visual=True, audio=False, needs_sound=False,
-        summary="face_swap on a stretch of the video",
+        partly(face_swap), "swap", "other_speaker", visual=True, audio=False, needs_audio=False,
+        summary="face_swap on a segment of the video",
     ),
     "lip_dub_partial": Forgery(
-        partly(lip_dub), "mouth", "same_speaker", visual=True, audio=True, needs_sound=True,
-        summary="lip_dub on a stretch of the video: mouth and spliced sound",
+        partly(lip_dub), "mouth", "same_speaker", visual=True, audio=True, needs_audio=True,
+        summary="lip_dub on a segment of the video: mouth and spliced audio",
     ),
     "voice_converted_partial": Forgery(
-        partly(voice_converted), "voice", "other_speaker", visual=False, audio=True, needs_sound=True,
-        summary="voice_converted on a stretch of the video",
+        partly(voice_converted), "voice", "other_speaker", visual=False, audio=True, needs_audio=True,
+        summary="voice_converted on a segment of the video",
     ),
 }  # fmt: skip

@@ -1,12 +1,12 @@
-"""Face swap by landmarks: a donor's face is warped onto the target's, its colours matched, and blended in.
+"""Landmark-based face swap: a donor's face is warped onto the target's, matched in colour, and blended in.
 
-For each target frame the donor frame with the most similar mouth, eyes and pose is chosen so that the choice runs on
-smoothly in time. The donor's face is mapped by a piecewise affine warp over a triangulation of the dense landmarks
-onto the target's outline and a shape between both inner faces. Two ways of blending: feathered (Lab statistics, slow
-changes of lightness, soft edge inside the outline) and Poisson (the donor's gradients under the target's border;
-Pérez, Gangnet and Blake 2003; slow lightness corrected inside).
+Each target frame uses the donor frame with the most similar mouth, eyes and pose, chosen such that the choice is continuous
+in time. A piecewise affine warp over a triangulation of the dense landmarks maps the donor's face onto the target's outline,
+and onto a shape between both faces inside it. There are two ways of blending: feathered (matched Lab statistics, relighting
+by low-frequency lightness, soft edge inside the outline) and Poisson (the donor's gradients with the target's border; Pérez,
+Gangnet and Blake 2003; relit in the same way).
 
-Severity 0 is a careful swap; 1 has a narrow edge, half-matched colours, trembling landmarks and a soft donor.
+Severity 0 is a careful swap; 1 has a narrow edge, half-matched colours, jittering landmarks and a blurred donor.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.faces import FACE_OVAL
-from veridical.forgery.footage import Footage, Forged, Frames, donor_of, picture_forged
+from veridical.forgery.footage import Footage, Forged, Frames, require_donor, video_forged
 from veridical.forgery.shapes import (
     FloatArray,
     face_width,
     fit_similarity,
-    follow,
+    match_frames,
     smooth_over_time,
     transform,
     without_pose,
@@ -31,17 +31,17 @@ from veridical.forgery.shapes import (
 from veridical.forgery.warps import Mask, Region, polygon_mask, region_around, triangulate, warp
 
 MATCHED_POINTS = (13, 14, 78, 308, 61, 291, 159, 145, 386, 374, 1, 152)
-"""Lips, eyelids, tip of the nose and chin: what decides which donor frame fits."""
+"""Lips, eyelids, tip of the nose and chin, by which donor frames are matched."""
 DONOR_SHAPE_SHARE = 0.35
-"""How far the inner face takes on the donor's shape."""
+"""How far the inner face takes on the donor's shape, 0 to 1."""
 
 
 def face_swap(target: Footage, donor: Footage | None, severity: float, stream: np.random.Generator) -> Forged:
-    """Put the donor's face onto the target, feathered."""
+    """Swap the donor's face onto the target with a feathered edge."""
     frames, mask = target.frames.copy(), np.zeros(target.frames.shape[:3], np.uint8)
     width = face_width(target.landmarks)
     statistics: list[FloatArray] = []
-    for n, region, inside, face in _warped_faces(target, donor_of(donor), severity, stream):
+    for n, region, inside, face in _warped_faces(target, require_donor(donor), severity, stream):
         original = frames[n][region.slices]
         statistics.append(_colour_statistics(face, original, inside))
         recent = np.mean(statistics[-9:], axis=0)
@@ -50,15 +50,15 @@ def face_swap(target: Footage, donor: Footage | None, severity: float, stream: n
         alpha = _soft_edge(inside, width * (0.16 - 0.11 * severity))
         frames[n][region.slices] = _mix(original, matched, alpha)
         mask[n][region.slices] = alpha > 0
-    return picture_forged(target, frames, mask)
+    return video_forged(target, frames, mask)
 
 
 def face_swap_poisson(target: Footage, donor: Footage | None, severity: float, stream: np.random.Generator) -> Forged:
-    """Put the donor's face onto the target by solving for pixels with the donor's gradients and the target's border."""
+    """Swap the donor's face onto the target with Poisson blending: the donor's gradients, the target's border."""
     frames, mask = target.frames.copy(), np.zeros(target.frames.shape[:3], np.uint8)
     width = face_width(target.landmarks)
     exposure: FloatArray | None = None
-    for n, region, inside, face in _warped_faces(target, donor_of(donor), severity, stream):
+    for n, region, inside, face in _warped_faces(target, require_donor(donor), severity, stream):
         inside = _away_from_border(inside)
         if inside.sum() < 16:
             continue
@@ -71,28 +71,28 @@ def face_swap_poisson(target: Footage, donor: Footage | None, severity: float, s
         cloned = _mix(cloned, lit, _soft_edge(inside, 0.2 * width))
         original[inside] = cloned[inside]
         mask[n][region.slices] = inside
-    return picture_forged(target, frames, mask)
+    return video_forged(target, frames, mask)
 
 
 def _warped_faces(
     target: Footage, donor: Footage, severity: float, stream: np.random.Generator
 ) -> Iterator[tuple[int, Region, Mask, Frames]]:
-    """Yield for each target frame: its number, the face's region, where the face is, and the donor's pixels there."""
-    chosen = _fitting_moments(target, donor)
+    """Yield for each target frame: its index, the face's region, where the face is, and the donor's pixels there."""
+    matches = _matching_frames(target, donor)
     triangles = triangulate(np.median(without_pose(target.landmarks)[0], axis=0))
-    wanted = _wanted_landmarks(target, donor, chosen) + _trembling(target, severity, stream)
+    goals = _goal_landmarks(target, donor, matches) + _jitter(target, severity, stream)
     blur = 0.8 * severity * face_width(target.landmarks) / 100
-    for n, m in enumerate(chosen):
-        region = region_around(wanted[n], 2, target.frames.shape[1:])
-        face, covered = warp(donor.frames[m], donor.landmarks[m], wanted[n], triangles, region)
-        inside = (polygon_mask(_outline(wanted[n], severity), region) > 0) & covered
+    for n, m in enumerate(matches):
+        region = region_around(goals[n], 2, target.frames.shape[1:])
+        face, covered = warp(donor.frames[m], donor.landmarks[m], goals[n], triangles, region)
+        inside = (polygon_mask(_outline(goals[n], severity), region) > 0) & covered
         if blur > 0.1:
             face = cv2.GaussianBlur(face, (0, 0), blur)
         yield n, region, inside, face
 
 
 def _outline(landmarks: FloatArray, severity: float) -> FloatArray:
-    """Return (K, 2): what is replaced; a careful forger stays below the hairline and inside the cheeks."""
+    """Return the (K, 2) outline of what is replaced; a careful swap stays below the hairline and inside the cheeks."""
     oval = landmarks[list(FACE_OVAL)]
     upwards = landmarks[10] - landmarks[152]
     height = np.clip((oval - landmarks[152]) @ upwards / max(float(upwards @ upwards), 1e-6), 0, 1)
@@ -101,19 +101,19 @@ def _outline(landmarks: FloatArray, severity: float) -> FloatArray:
     return np.asarray(centre + (oval - centre) * (1 - shrink[:, None]), np.float64)
 
 
-def _fitting_moments(target: Footage, donor: Footage) -> npt.NDArray[np.intp]:
-    """Return for each target frame the donor frame whose expression and pose fit, without hectic jumps."""
+def _matching_frames(target: Footage, donor: Footage) -> npt.NDArray[np.intp]:
+    """Return for each target frame the donor frame of similar expression and pose, without abrupt jumps."""
     points = list(MATCHED_POINTS)
     target_shapes, donor_shapes = without_pose(target.landmarks)[0], without_pose(donor.landmarks)[0]
     descriptors = [shapes[:, points] - np.median(shapes[:, points], axis=0) for shapes in (target_shapes, donor_shapes)]
     wanted, candidates = (20 * values.reshape(len(values), -1) for values in descriptors)
-    return follow(wanted, candidates, jump_cost=0.5)
+    return match_frames(wanted, candidates, jump_cost=0.5)
 
 
-def _wanted_landmarks(target: Footage, donor: Footage, chosen: npt.NDArray[np.intp]) -> FloatArray:
-    """Return (N, 468, 2): the target's outline, inside it a shape between the target's and the donor's."""
+def _goal_landmarks(target: Footage, donor: Footage, matches: npt.NDArray[np.intp]) -> FloatArray:
+    """Return (N, 468, 2) landmarks: the target's outline, and inside it a shape between the target's and the donor's."""
     goal = target.landmarks.astype(np.float64)
-    posed = transform(fit_similarity(donor.landmarks[chosen], goal), donor.landmarks[chosen])
+    posed = transform(fit_similarity(donor.landmarks[matches], goal), donor.landmarks[matches])
     oval = goal[:, list(FACE_OVAL)]
     centre = oval.mean(1, keepdims=True)
     radius = np.linalg.norm(oval - centre, axis=-1).mean(1)[:, None]
@@ -123,17 +123,17 @@ def _wanted_landmarks(target: Footage, donor: Footage, chosen: npt.NDArray[np.in
     return goal + smooth_over_time(share * (posed - goal), 2)
 
 
-def _trembling(target: Footage, severity: float, stream: np.random.Generator) -> FloatArray:
-    """Return (N, 1, 2) offsets of an unsteady tracker, in pixels."""
+def _jitter(target: Footage, severity: float, stream: np.random.Generator) -> FloatArray:
+    """Draw (N, 1, 2) offsets as of an unsteady tracker, in pixels."""
     noise = smooth_over_time(stream.normal(size=(len(target), 1, 2)), 1)
     return noise * 0.02 * severity**2 * face_width(target.landmarks)
 
 
 def _colour_statistics(face: Frames, original: Frames, inside: Mask) -> FloatArray:
-    """Return (2, 2, 3): mean and spread of Lab, of the donor's face and of the target's, inside the outline."""
+    """Return (2, 2, 3): mean and spread in Lab of the donor's face and of the target's, inside the outline."""
     if not inside.any():
         return np.tile(np.array([[128.0], [1.0]]), (2, 1, 3))
-    lab = [cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[inside].astype(np.float64) for picture in (face, original)]
+    lab = [cv2.cvtColor(image, cv2.COLOR_RGB2LAB)[inside].astype(np.float64) for image in (face, original)]
     return np.array([[pixels.mean(0), pixels.std(0) + 1] for pixels in lab])
 
 
@@ -147,14 +147,13 @@ def _with_colours(face: Frames, statistics: FloatArray, strength: float) -> Fram
 
 
 def _with_light(face: Frames, original: Frames, inside: Mask, radius_px: float, strength: float) -> Frames:
-    """Return the face with the target's slow changes of lightness: the same side is lit."""
-    pictures = [cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32) for picture in (face, original)]
-    seen = inside.astype(np.float32)
-    known = cv2.GaussianBlur(seen, (0, 0), radius_px) + 1e-3
-    slow = [cv2.GaussianBlur(lab[..., 0] * seen, (0, 0), radius_px) / known for lab in pictures]
-    lit = pictures[0]
-    lit[..., 0] += strength * (slow[1] - slow[0])
-    relit: Frames = cv2.cvtColor(np.clip(np.round(lit), 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+    """Relight the face with the target's low-frequency lightness, so that the same side is lit."""
+    labs = [cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32) for image in (face, original)]
+    known = inside.astype(np.float32)
+    share = cv2.GaussianBlur(known, (0, 0), radius_px) + 1e-3
+    slow = [cv2.GaussianBlur(lab[..., 0] * known, (0, 0), radius_px) / share for lab in labs]
+    labs[0][..., 0] += strength * (slow[1] - slow[0])
+    relit: Frames = cv2.cvtColor(np.clip(np.round(labs[0]), 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     return relit
 
 
@@ -172,7 +171,7 @@ def _mix(original: Frames, forged: Frames, alpha: npt.NDArray[np.float32]) -> Fr
 
 
 def _away_from_border(inside: Mask) -> Mask:
-    """Return the mask without its outermost two pixels and those of the picture: Poisson needs a border."""
+    """Erode the mask by two pixels, also at the border of the region: Poisson blending needs a border."""
     padded = np.pad(inside, 2).astype(np.uint8)
     eroded = cv2.erode(padded, np.ones((5, 5), np.uint8))[2:-2, 2:-2]
     return np.asarray(eroded, np.bool_)

@@ -1,8 +1,8 @@
-"""Forging the videos of a manifest: files in, files and a manifest out, reals and fakes through the same encoder.
+"""`forge`: forges the videos of a manifest, and encodes reals and fakes alike.
 
-Every real video is written again with the encoder settings of the fakes, at the same size, frame rate and length, so
-that nothing but the forgery separates the classes; with several compression levels every video, real and fake, is written
-at each of them. A finished video has a JSON file beside it, written last; a second run keeps it.
+Every real video is encoded again with the settings of the fakes, at the same size, frame rate and length, so that nothing but
+the forgery separates the classes; with several compression levels, every video, real and fake, is encoded at each level. A
+finished video has a JSON marker beside it, written last; a second run keeps it.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ DEFAULT_TIMEOUT_S = 900.0
 
 @dataclass(frozen=True)
 class ForgeReport:
-    """The manifest of what was written and the outcome of all that was wanted."""
+    """The manifest of the videos written, and the outcome of every video requested."""
 
     manifest: Manifest
     outcomes: tuple[Outcome, ...]
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """All that was wanted: "real", then forgeries in the order of `FORGERIES`."""
-        wanted = {outcome.method for outcome in self.outcomes}
-        return tuple(name for name in (REAL, *FORGERIES) if name in wanted)
+        """The methods requested: "real", then forgeries in the order of `FORGERIES`."""
+        requested = {outcome.method for outcome in self.outcomes}
+        return tuple(name for name in (REAL, *FORGERIES) if name in requested)
 
     @property
     def splits(self) -> frozenset[str | None]:
-        """The splits of what was made."""
+        """The splits of the videos written."""
         return frozenset(self.manifest.table["split"].to_pylist())
 
     def count(self, method: str, status: str, split: str | EllipsisType | None = ...) -> int:
-        """Return how many videos of a method have a status, of one split (None: without split) or of all."""
-        fitting = [outcome for outcome in self.outcomes if (outcome.method, outcome.status) == (method, status)]
-        return sum(split is ... or (made.video is not None and made.video.split == split) for made in fitting)
+        """Return the number of videos of a method with a status, of one split (None: without split) or of all."""
+        matches = [outcome for outcome in self.outcomes if (outcome.method, outcome.status) == (method, status)]
+        return sum(split is ... or (match.video is not None and match.video.split == split) for match in matches)
 
     @property
     def num_fakes(self) -> int:
-        """How many forged videos there are now, over all compression levels."""
+        """The number of forged videos, over all compression levels."""
         return sum(outcome.status == "ok" and outcome.method != REAL for outcome in self.outcomes)
 
     def failures(self) -> Counter[str]:
-        """Return how often each "status: reason" kept a forged video from being made."""
+        """Count by "status: reason" the forged videos that could not be made."""
         return Counter(
             f"{outcome.status}: {outcome.reason}"
             for outcome in self.outcomes
@@ -64,13 +64,13 @@ class ForgeReport:
         )
 
     def write_outcomes(self, path: Path) -> None:
-        """Write a csv: video_id, method, status, reason, path."""
+        """Write a csv with the columns video_id, method, status, reason and path."""
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["video_id", "method", "status", "reason", "path"])
-            for made in self.outcomes:
-                where = made.video.path if made.video else ""
-                writer.writerow([made.video_id, made.method, made.status, made.reason, where])
+            for outcome in self.outcomes:
+                file_path = outcome.video.path if outcome.video else ""
+                writer.writerow([outcome.video_id, outcome.method, outcome.status, outcome.reason, file_path])
 
 
 def forge(
@@ -90,31 +90,31 @@ def forge(
     workers: int = 1,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> ForgeReport:
-    """Forge the real videos of a manifest and write the reals again by the same encoder.
+    """Forge the real videos of a manifest, and encode the real ones again with the same settings.
 
     Args:
-        manifest: Videos with label 0 are forged; give it a split first, donors come from the target's split only.
-        folder: Where `videos/<level>/<method>/*.mp4` go. Finished videos of the same settings are kept.
+        manifest: Videos with label 0 are forged. Split it first: donors come from the target's split only.
+        folder: Where `videos/<level>/<method>/*.mp4` go. Finished videos with the same settings are kept.
         methods: Names in `FORGERIES`.
-        per_video: Forged videos per real one, methods in turn; None: every method once.
-        severity: Range to draw from, 0 a careful forger, 1 a careless one.
-        seed: Of all choices and of the forgeries.
-        compression: Levels such as c0 (lossless), c23, c40: the quality (crf) of x264 for both classes. With several, every
-            video, real and fake, is written at each; its video_id then ends in `@<level>`, and all levels share a leak group.
-        preset: Effort of the encoder.
-        max_seconds: Longer videos are cut, reals and fakes alike; None for no limit (they are held in memory).
-        max_side: Larger pictures are scaled down; None for no limit.
+        per_video: Forged videos per real video, methods in turn; None: every method once.
+        severity: Range to draw from; 0 is a careful forgery, 1 a careless one.
+        seed: Determines all choices and the forgeries.
+        compression: Levels such as c0 (lossless), c23, c40: the x264 quality (crf) of both classes. With several levels, every
+            video, real and fake, is encoded at each; its video_id then ends in `@<level>`, and all levels share a leak group.
+        preset: x264 preset.
+        max_seconds: Longer videos are cut, reals and fakes alike; None for no limit (videos are held in memory).
+        max_side: Larger frames are scaled down to this longer side; None for no limit.
         masks: Also write `<video>.mask.npz` with the forged pixels.
-        reencode_reals: False keeps the reals' files as they are: their encoding then gives the class away.
-        workers: Processes; 0 works in this one, without a time limit.
-        timeout_s: Time limit of one video in seconds (status timeout).
+        reencode_reals: False keeps the files of the reals as they are: their encoding then gives the class away.
+        workers: Number of processes; 0 works in this process, without a time limit.
+        timeout_s: Time limit for one video (status timeout).
 
     Returns:
-        The manifest of reals and fakes, with leak groups, and the outcome of every wanted video, unusable ones included.
+        The manifest of reals and fakes, with leak groups, and the outcome of every video requested.
 
     Raises:
-        UsageError: for unknown methods, numbers out of range or a manifest without real videos.
-        WorkerFailedError: when no video can be made: no room on the disk, no weights.
+        UsageError: if a method is unknown, a number out of range, or the manifest has no real videos.
+        WorkerFailedError: if no video can be made: the disk is full, or weights are missing.
     """
     if workers < 0 or not timeout_s > 0:
         raise UsageError(f"expected workers >= 0 and timeout_s > 0, got {workers} and {timeout_s}")
@@ -122,28 +122,26 @@ def forge(
         raise UsageError(f"expected max_seconds and max_side above 0, or no limit, got {max_seconds} and {max_side}")
     levels = compression_levels(compression)
     if len(levels) > 1 and not reencode_reals:
-        raise UsageError(
-            "several compression levels need reals that are written again: drop --keep-reals or ask for one level"
-        )
+        raise UsageError("several compression levels encode the reals again: drop --keep-reals, or give one level")
     plan = plan_forgeries(manifest, methods, per_video=per_video, severity=severity, seed=seed)
     output = Output(Path(folder).absolute(), levels, preset, max_seconds, max_side, masks)
     reals = [video for video in manifest.videos() if video.label == 0]
     jobs = _jobs(reals, plan, output, reencode_reals)
-    made = {(job.target.video_id, job.method): outcomes for job, outcomes in _run(jobs, workers, timeout_s)}
-    wanted = [(video.video_id, method) for video in reals for method in (REAL, *methods)]
-    ordered = [outcome for key in wanted for outcome in made.get(key, ())]
-    videos = [*([] if reencode_reals else reals), *(one.video for one in ordered if one.video is not None)]
-    return ForgeReport(leak_groups(Manifest.from_videos(videos)), (*ordered, *map(_not_made, plan.missing)))
+    outcomes = {(job.target.video_id, job.method): per_level for job, per_level in _run(jobs, workers, timeout_s)}
+    requested = [(video.video_id, method) for video in reals for method in (REAL, *methods)]
+    ordered = [outcome for key in requested for outcome in outcomes.get(key, ())]
+    videos = [*([] if reencode_reals else reals), *(outcome.video for outcome in ordered if outcome.video is not None)]
+    return ForgeReport(leak_groups(Manifest.from_videos(videos)), (*ordered, *map(_outcome_of, plan.missing)))
 
 
 def compression_levels(names: Sequence[str]) -> tuple[int, ...]:
-    """Return the x264 quality (crf) of each compression level, as ("c0", "c23") → (0, 23).
+    """Return the x264 quality (crf) of each compression level: ("c0", "c23") → (0, 23).
 
     Raises:
-        UsageError: for what is no level from c0 to c51, none at all, or one that is named twice.
+        UsageError: if there is none, one is given twice, or one is not a level from c0 to c51.
     """
-    found = [re.fullmatch(r"c(\d{1,2})", name) for name in names]
-    levels = [int(match[1]) for match in found if match and int(match[1]) <= 51]
+    matches = [re.fullmatch(r"c(\d{1,2})", name) for name in names]
+    levels = [int(match[1]) for match in matches if match and int(match[1]) <= 51]
     if not levels or len(levels) != len(names) or len(set(levels)) != len(levels):
         raise UsageError(
             f"compression {', '.join(names)!r}: expected levels from c0 to c51, each once, for example c0,c23,c40"
@@ -152,7 +150,7 @@ def compression_levels(names: Sequence[str]) -> tuple[int, ...]:
 
 
 def _jobs(reals: Sequence[Video], plan: Plan, output: Output, reencode_reals: bool) -> list[Job]:
-    """Return the reals first, which search all landmarks, then the fakes of one target after the other."""
+    """Return the reals first, which find and cache all landmarks, then the fakes, target by target."""
     again = [Job(video, None, output) for video in reals] if reencode_reals else []
     return again + [Job(video, task, output) for video in reals for task in plan.tasks[video.video_id]]
 
@@ -168,6 +166,6 @@ def _run(jobs: list[Job], workers: int, timeout_s: float) -> Iterator[tuple[Job,
             yield job, result
 
 
-def _not_made(missing: Missing) -> Outcome:
+def _outcome_of(missing: Missing) -> Outcome:
     status, _, reason = missing.reason.partition(": ")
     return Outcome(missing.video_id, missing.method, status, reason)

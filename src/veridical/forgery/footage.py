@@ -1,4 +1,4 @@
-"""What a forgery takes and gives: footage of one face with landmarks and sound, and the forged result with its labels."""
+"""Inputs and outputs of a forgery: footage of one face with landmarks and audio, and the forged result with its labels."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """One face in constant frame rate, with the sound of the same time."""
+    """A video of one face at a constant frame rate, with landmarks and audio."""
 
     frames: Frames
     """(N, H, W, 3) RGB."""
     fps: float
     """Frames a second."""
     landmarks: Points
-    """(N, 468, 2) x, y in pixels of `frames`; FaceMesh topology, smoothed, interpolated where the face was missed."""
+    """(N, 468, 2) x, y in pixels; FaceMesh topology, smoothed, interpolated where the face was not detected."""
     samples: Samples | None = None
-    """(S,) mono, 16 kHz, in [-1, 1], S = round(N / fps * 16000); None when the video has no sound."""
+    """(S,) mono, 16 kHz, in [-1, 1], S = round(N / fps * 16000); None without an audio track."""
 
     def __post_init__(self) -> None:
         n = len(self.frames)
@@ -52,7 +52,7 @@ class Footage:
         return len(self.frames) / self.fps
 
     def part(self, start: int, stop: int) -> Footage:
-        """Return the frames `start` to `stop` (exclusive) and their sound; arrays are views, not copies."""
+        """Return the frames `start` to `stop` (exclusive) and their audio; arrays are views, not copies."""
         samples = self.samples
         if samples is not None:
             first = samples_in(start, self.fps)
@@ -63,22 +63,22 @@ class Footage:
 
 @dataclass(frozen=True, eq=False)
 class Forged:
-    """A forged video: same size, rate and length as its target."""
+    """A forged video, with the size, frame rate and length of its target."""
 
     frames: Frames
     """(N, H, W, 3) RGB."""
     samples: Samples | None
-    """(S,) mono, 16 kHz, in [-1, 1]; None when the target has no sound."""
+    """(S,) mono, 16 kHz, in [-1, 1]; None if the target has no audio."""
     mask: npt.NDArray[np.uint8]
-    """(N, H, W), 1 where a pixel was forged, else 0; outside it the frames are the target's to the bit."""
+    """(N, H, W), 1 where a pixel was forged, else 0; everywhere else the frames equal the target's bit for bit."""
     visual_label: int
-    """1 when the picture is forged."""
+    """1 if the video stream is forged."""
     audio_label: int | None
-    """1 when the sound is forged; None without sound."""
+    """1 if the audio is forged; None without audio."""
     fake_segments: tuple[FakeSegment, ...] = ()
-    """The forged stretches of a partial fake; empty when the whole video is forged."""
+    """The forged segments of a partial fake; empty if the whole video is forged."""
     label: int = 1
-    """1: a forgery, even where neither picture nor sound is (sound and picture of different moments)."""
+    """1: a forgery, even if video and audio are each genuine, but of different times."""
 
 
 Function = Callable[[Footage, Footage | None, float, np.random.Generator], Forged]
@@ -87,67 +87,67 @@ Donor = Literal["none", "other_speaker", "same_speaker"]
 
 @dataclass(frozen=True)
 class Forgery:
-    """One way of forging."""
+    """One forgery method and its properties."""
 
     function: Function
-    """Pure: (target, donor or None, severity in [0, 1], random stream) → forged."""
+    """Pure function: (target, donor or None, severity in [0, 1], random stream) → forged."""
     family: str
-    """What the traces have in common; detectors are judged on families they have not seen."""
+    """Methods of one family leave similar traces; detectors are tested on families that they have not seen."""
     donor: Donor
-    """Whose other footage it needs: nobody's, that of another person, or other footage of the same person."""
+    """The second footage it needs: none, of another person, or other footage of the same person."""
     visual: bool
-    """Forges the picture (visual_label 1)."""
+    """Forges the video stream (visual_label 1)."""
     audio: bool
-    """Forges the sound (audio_label 1)."""
-    needs_sound: bool
-    """Cannot work on silent video; where a donor gives the sound, the donor's must not be silent either."""
+    """Forges the audio (audio_label 1)."""
+    needs_audio: bool
+    """Needs a target with an audio track, and a donor with one if there is a donor."""
     summary: str
-    """One line for the help text."""
+    """One line for `forge --list`."""
     slow: bool = False
-    """Takes more than ten seconds of work for a second of video: only on request."""
+    """Takes more than ten seconds per second of video, so it is used only on request."""
 
 
 def samples_in(num_frames: int, fps: float) -> int:
-    """Return how many samples at 16 kHz last as long as so many frames."""
+    """Return the number of samples at 16 kHz that last as long as this many frames."""
     return round(num_frames / fps * SAMPLE_RATE_HZ)
 
 
-def donor_of(donor: Footage | None) -> Footage:
+def require_donor(donor: Footage | None) -> Footage:
     """Return the donor.
 
     Raises:
-        ValueError: when there is none.
+        ValueError: if there is none.
     """
     if donor is None:
         raise ValueError("this forgery needs a donor's footage, got None")
     return donor
 
 
-def sound_of(footage: Footage) -> Samples:
-    """Return the sound.
+def require_audio(footage: Footage) -> Samples:
+    """Return the audio samples.
 
     Raises:
-        ValueError: when the footage is silent.
+        ValueError: if the footage has no audio.
     """
     if footage.samples is None:
-        raise ValueError("this forgery needs footage with sound, got samples=None")
+        raise ValueError("this forgery needs footage with audio, got samples=None")
     return footage.samples
 
 
-def same_moments(target: Footage, donor: Footage) -> npt.NDArray[np.intp]:
-    """Return for each target frame the donor frame of the same second; a shorter donor is played forth and back."""
+def frames_at_same_time(target: Footage, donor: Footage) -> npt.NDArray[np.intp]:
+    """Return for each target frame the donor frame at the same time; a shorter donor plays back and forth."""
     index = np.round(np.arange(len(target)) * donor.fps / target.fps).astype(np.intp)
     period = max(2 * (len(donor) - 1), 1)
     index %= period
     return np.minimum(index, period - index) if len(donor) > 1 else np.zeros_like(index)
 
 
-def picture_forged(target: Footage, frames: Frames, mask: npt.NDArray[np.uint8]) -> Forged:
-    """Return a forgery of the picture with the target's own sound."""
+def video_forged(target: Footage, frames: Frames, mask: npt.NDArray[np.uint8]) -> Forged:
+    """Return forged frames with the target's own audio."""
     return Forged(frames, target.samples, mask, visual_label=1, audio_label=None if target.samples is None else 0)
 
 
-def sound_forged(target: Footage, samples: Samples, audio_label: int = 1) -> Forged:
-    """Return a forgery of the sound under the target's own picture."""
+def audio_forged(target: Footage, samples: Samples, audio_label: int = 1) -> Forged:
+    """Return forged audio with the target's own frames."""
     mask = np.zeros(target.frames.shape[:3], np.uint8)
     return Forged(target.frames, samples, mask, visual_label=0, audio_label=audio_label)

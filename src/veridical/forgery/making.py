@@ -1,4 +1,4 @@
-"""One wanted video: read the target and its donor, forge, encode at every compression level, and leave a marker.
+"""Makes one video: read target and donor, forge, encode at every compression level, and write a marker.
 
 This is one of the places with a broad `except`: whatever goes wrong with one video becomes its status and reason.
 """
@@ -27,17 +27,17 @@ from veridical.media import UnusableVideoError, probe, write_video
 
 REAL = "real"
 FORGERY_VERSION = 3
-"""Raised whenever a forgery, the encoding or what a marker says changes: files of an earlier version are made anew."""
+"""Raised whenever a forgery, the encoding or the content of a marker changes: files of earlier versions are made again."""
 MAX_REASON = 300
 
 
 @dataclass(frozen=True)
 class Output:
-    """How videos are read and written; the same for reals and fakes."""
+    """How videos are read and written, reals and fakes alike."""
 
     folder: Path
     levels: tuple[int, ...] = (23,)
-    """Quality of x264 (crf) of each compression level: 0 is lossless."""
+    """x264 quality (crf) of each compression level; 0 is lossless."""
     preset: str = "medium"
     max_seconds: float | None = 10.0
     max_side: int | None = 1280
@@ -46,11 +46,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Job:
-    """One video that is wanted, at every compression level."""
+    """One video to make, at every compression level."""
 
     target: Video
     task: Task | None
-    """None: the real video written again."""
+    """None: encode the real video again."""
     output: Output
 
     @property
@@ -61,12 +61,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one wanted video."""
+    """What became of one requested video."""
 
     video_id: str
-    """Of the target."""
+    """Id of the target."""
     method: str
-    """Name of the forgery, or "real" for the real video written again."""
+    """Name of the forgery, or "real" for the real video encoded again."""
     status: str
     """"ok", a status of the preparation ledger, "no_donor", "no_sound", "timeout", "died" or "failed"."""
     reason: str = ""
@@ -74,26 +74,26 @@ class Outcome:
 
 
 class _SilentError(Exception):
-    """A forgery of sound met a silent video that the manifest did not know to be silent."""
+    """A forgery that needs audio met a silent video that the manifest did not list as silent."""
 
 
 def maker() -> Callable[[Job], list[Outcome]]:
-    """Return the function from a job to what became of it, an outcome per level or one for all of them."""
+    """Return the function from a job to its outcomes: one per compression level, or a single one if it failed."""
     keep_large_blocks()
     cv2.setNumThreads(1)
-    memory: dict[str, Footage] = {}
+    footage: dict[str, Footage] = {}
 
     def make(job: Job) -> list[Outcome]:
-        made = [_already_made(job, level) for level in job.output.levels]
-        if all(made):
-            return [Outcome(job.target.video_id, job.method, "ok", video=video) for video in made]
+        finished = [_finished(job, level) for level in job.output.levels]
+        if all(finished):
+            return [Outcome(job.target.video_id, job.method, "ok", video=video) for video in finished]
         try:
-            videos = _make(job, memory)
+            videos = _make(job, footage)
         except UnusableVideoError as error:
             return [Outcome(job.target.video_id, job.method, error.status, str(error))]
         except _SilentError:
             return [Outcome(job.target.video_id, job.method, "no_sound", "the target or the donor is silent")]
-        except VeridicalError:  # no weights: no video could be made
+        except VeridicalError:  # for example missing weights: no video can be made
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
@@ -105,19 +105,19 @@ def maker() -> Callable[[Job], list[Outcome]]:
     return make
 
 
-def _make(job: Job, memory: dict[str, Footage]) -> list[Video]:
-    """Forge (or only write again), encode at each level, probe, and leave a marker beside each file."""
-    target = memory.get(job.target.path)
+def _make(job: Job, footage: dict[str, Footage]) -> list[Video]:
+    """Forge the target if the job asks for it, and write it at each compression level; `footage` holds the last target."""
+    target = footage.get(job.target.path)
     if target is None:
-        memory.clear()  # the jobs of one target follow each other, and one is enough to hold
-        target = memory[job.target.path] = _read(job.target, job.output)
+        footage.clear()  # the jobs of one target follow each other, so holding one is enough
+        target = footage[job.target.path] = _read(job.target, job.output)
     if job.task is None:
         real = replace(job.target, generator=None)
         return [_written(job, level, target, target.frames, target.samples, real) for level in job.output.levels]
     donor = None if job.task.donor is None else _read(job.task.donor, job.output)
-    made = _forged(target, donor, job.task)
-    video = _forged_video(job.target, job.task, made)
-    return [_written(job, level, target, made.frames, made.samples, video, made) for level in job.output.levels]
+    forged = _forged(target, donor, job.task)
+    video = _forged_video(job.target, job.task, forged)
+    return [_written(job, level, target, forged.frames, forged.samples, video, forged) for level in job.output.levels]
 
 
 def _read(video: Video, output: Output) -> Footage:
@@ -133,7 +133,7 @@ def _read(video: Video, output: Output) -> Footage:
 
 def _forged(target: Footage, donor: Footage | None, task: Task) -> Forged:
     forgery = FORGERIES[task.method]
-    if forgery.needs_sound and (target.samples is None or (donor is not None and donor.samples is None)):
+    if forgery.needs_audio and (target.samples is None or (donor is not None and donor.samples is None)):
         raise _SilentError
     return forgery.function(target, donor, task.severity, np.random.default_rng(task.seed))
 
@@ -145,18 +145,20 @@ def _written(
     frames: Frames,
     samples: Samples | None,
     video: Video,
-    made: Forged | None = None,
+    forged: Forged | None = None,
 ) -> Video:
     """Write one file and its marker, and return its row of the manifest."""
     path = _path(job, level)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, frames, fps=target.fps, samples=samples, crf=level, preset=job.output.preset)
-    if job.output.masks and made is not None:
-        np.savez_compressed(path.with_suffix(".mask.npz"), bits=np.packbits(made.mask), shape=made.mask.shape)
+    if job.output.masks and forged is not None:
+        np.savez_compressed(path.with_suffix(".mask.npz"), bits=np.packbits(forged.mask), shape=forged.mask.shape)
     facts = asdict(probe(path))
     container = facts.pop("container")
     video = _at_level(video, level, job.output.levels)
-    attributes = {name: value for name, value in video.attributes.items() if name != "audio_path"}  # it holds its sound
+    attributes = {
+        name: value for name, value in video.attributes.items() if name != "audio_path"
+    }  # the file has its audio
     attributes["container"] = container
     video = replace(video, path=str(path), sha256=None, attributes=attributes, **facts)
     write_json(path.with_suffix(".json"), {"made_from": _made_from(job, level), "video": video.to_row()})
@@ -164,7 +166,7 @@ def _written(
 
 
 def _at_level(video: Video, level: int, levels: tuple[int, ...]) -> Video:
-    """Return the row for a compression level; where there are several, the id says which, and all have one original."""
+    """Return the row for a compression level; with several levels, video_id and `original` end in the level."""
     video = replace(video, compression=f"c{level}")
     if len(levels) == 1:
         return video
@@ -172,7 +174,8 @@ def _at_level(video: Video, level: int, levels: tuple[int, ...]) -> Video:
     return replace(video, video_id=f"{video.video_id}@c{level}", attributes={**video.attributes, "original": original})
 
 
-def _forged_video(target: Video, task: Task, made: Forged) -> Video:
+def _forged_video(target: Video, task: Task, forged: Forged) -> Video:
+    """Return the row of a forged video, before the facts of its file are known."""
     people = (*target.identities, *(() if task.donor is None else task.donor.identities))
     facts = {
         "severity": f"{task.severity:.3f}",
@@ -186,18 +189,19 @@ def _forged_video(target: Video, task: Task, made: Forged) -> Video:
     return replace(
         target,
         video_id=f"{target.video_id}/{task.method}",
-        label=made.label,
-        visual_label=made.visual_label,
-        audio_label=made.audio_label,
+        label=forged.label,
+        visual_label=forged.visual_label,
+        audio_label=forged.audio_label,
         generator=task.method,
         identities=tuple(dict.fromkeys(people)),
         group=None,
         attributes={**target.attributes, **facts},
-        fake_segments=made.fake_segments,
+        fake_segments=forged.fake_segments,
     )
 
 
-def _already_made(job: Job, level: int) -> Video | None:
+def _finished(job: Job, level: int) -> Video | None:
+    """Return the row of a file that is finished and made from the same job, else None."""
     path = _path(job, level)
     if not path.exists():
         return None
@@ -209,7 +213,7 @@ def _already_made(job: Job, level: int) -> Video | None:
 
 
 def _made_from(job: Job, level: int) -> dict[str, Any]:
-    """Return all that a finished file and its row depend on, as it stands in its marker."""
+    """Return everything that a finished file and its row depend on, as recorded in the marker."""
     facts = {name: value for name, value in asdict(job.output).items() if name not in ("folder", "levels")}
     facts |= {"version": FORGERY_VERSION, "level": level, "one_level": len(job.output.levels) == 1}
     facts["target"] = {**job.target.to_row(), "attributes": dict(job.target.attributes)}

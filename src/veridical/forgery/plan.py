@@ -1,7 +1,7 @@
-"""Who is forged how and from whom: targets, methods and donors.
+"""Plans the forgeries of a manifest: which target, by which method, from which donor.
 
-Per split and compression level of the given videos: nobody crosses to another split, and no video is its own donor in another
-quality.
+Donors have the split and the compression of their target, so that nobody crosses to another split, and no video is its own
+donor at another quality.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from veridical.randomness import seed_from, stream
 
 @dataclass(frozen=True)
 class Task:
-    """One forged video that is to be made."""
+    """One forged video to make."""
 
     method: str
     donor: Video | None
@@ -37,10 +37,10 @@ class Missing:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to make of each real video."""
+    """What to make from each real video."""
 
     tasks: Mapping[str, tuple[Task, ...]]
-    """By video_id of the target; empty for a real video that only serves as donor or as real."""
+    """Tasks by video_id of the target; none for a real video of which no forgery can be made."""
     missing: tuple[Missing, ...]
 
 
@@ -55,20 +55,20 @@ def plan_forgeries(
     """Choose methods, donors and severities; a pure function of its arguments.
 
     Args:
-        manifest: Its videos with label 0 are targets and donors; a donor comes from the target's split and has its compression.
+        manifest: Its videos with label 0 are the targets and donors.
         methods: Names in `FORGERIES`.
-        per_video: Forged videos per real one, methods taken in turn so that each is equally frequent in each split;
+        per_video: Forged videos per real video, with methods in turn so that each is equally frequent in each split;
             None: every method once.
-        severity: Drawn uniformly between these two.
-        seed: Of all choices.
+        severity: Range from which severities are drawn uniformly.
+        seed: Determines all choices.
 
     Raises:
-        UsageError: for unknown or repeated methods, numbers out of range, or a manifest without real videos.
+        UsageError: if a method is unknown or repeated, a number out of range, or the manifest has no real videos.
     """
     _check(methods, per_video, severity)
     reals = [video for video in manifest.videos() if video.label == 0]
     if not reals:
-        raise UsageError("nothing to forge: the manifest has no video with label 0 (real)")
+        raise UsageError("nothing to forge: the manifest has no real videos (label 0)")
     pools: defaultdict[tuple[str | None, str | None], list[Video]] = defaultdict(list)
     for video in reals:
         pools[video.split, video.compression].append(video)
@@ -77,14 +77,9 @@ def plan_forgeries(
     for (split, _), pool in pools.items():
         for turn, index in enumerate(stream(seed, "forge", "turn", split).permutation(len(pool))):
             target = pool[index]
-            made = []
-            for method in _methods_of(turn, methods, per_video):
-                task = _task(target, method, pool, severity, seed)
-                if isinstance(task, Task):
-                    made.append(task)
-                else:
-                    missing.append(task)
-            tasks[target.video_id] = tuple(made)
+            planned = [_task(target, m, pool, severity, seed) for m in _methods_of(turn, methods, per_video)]
+            tasks[target.video_id] = tuple(task for task in planned if isinstance(task, Task))
+            missing += [task for task in planned if isinstance(task, Missing)]
     return Plan(tasks, tuple(missing))
 
 
@@ -95,7 +90,7 @@ def _check(methods: Sequence[str], per_video: int | None, severity: tuple[float,
         if method not in FORGERIES:
             raise unknown_name("forgery", method, FORGERIES)
     if len(set(methods)) != len(methods):
-        raise UsageError(f"methods: each at most once, got {', '.join(methods)}")
+        raise UsageError(f"methods: give each at most once, got {', '.join(methods)}")
     if per_video is not None and not 1 <= per_video <= len(methods):
         raise UsageError(f"per_video: expected 1 to {len(methods)} (the number of methods), got {per_video}")
     if not 0 <= severity[0] <= severity[1] <= 1:
@@ -112,30 +107,29 @@ def _task(
     target: Video, method: str, pool: Sequence[Video], severity: tuple[float, float], seed: int
 ) -> Task | Missing:
     forgery = FORGERIES[method]
-    if forgery.needs_sound and target.has_audio is False:
+    if forgery.needs_audio and target.has_audio is False:
         return Missing(target.video_id, method, "no_sound: the video is silent")
     choice = stream(seed, "forge", "choice", target.video_id, method)
     donor = None
     if forgery.donor != "none":
-        donors = [video for video in pool if _may_give(video, target, method)]
+        donors = [video for video in pool if _can_donate(video, target, method)]
         if not donors:
             where = f"split {target.split}" if target.split else "the manifest"
-            return Missing(
-                target.video_id, method, f"no_donor: no fitting {forgery.donor.replace('_', ' ')} in {where}"
-            )
+            kind = "video of another speaker" if forgery.donor == "other_speaker" else "other video of the same speaker"
+            return Missing(target.video_id, method, f"no_donor: no suitable {kind} in {where}")
         donor = donors[int(choice.integers(len(donors)))]
-    drawn = float(choice.uniform(*severity))
-    return Task(method, donor, round(drawn, 3), seed_from(seed, "forge", target.video_id, method))
+    drawn = round(float(choice.uniform(*severity)), 3)
+    return Task(method, donor, drawn, seed_from(seed, "forge", target.video_id, method))
 
 
-def _may_give(video: Video, target: Video, method: str) -> bool:
+def _can_donate(video: Video, target: Video, method: str) -> bool:
     forgery = FORGERIES[method]
-    if video.video_id == target.video_id or (forgery.needs_sound and video.has_audio is False):
+    if video.video_id == target.video_id or (forgery.needs_audio and video.has_audio is False):
         return False
-    shared = bool(_who(video) & _who(target))
+    shared = bool(_people(video) & _people(target))
     return shared == (forgery.donor == "same_speaker")
 
 
-def _who(video: Video) -> set[str]:
-    """Return the people in a video; one without identities counts as its group, or else as somebody of its own."""
+def _people(video: Video) -> set[str]:
+    """Return the people in a video; without identities, its group or the video itself counts as a person."""
     return set(video.identities) or {f"group:{video.group}" if video.group else f"video:{video.video_id}"}

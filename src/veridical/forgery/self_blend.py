@@ -1,10 +1,10 @@
-"""Self-blended faces: a slightly changed copy of the face is blended over itself, so that only the traces of blending remain.
+"""Self-blending: a slightly altered copy of the face is blended over itself, which leaves only the traces of blending.
 
-The idea is that of Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images" (2022), written from the
-paper for video: what is drawn (colours, sharpness, shift, scale, form of the mask) is drawn once per video, with a
-slow drift over time.
+After Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images" (2022), written from the paper and extended to
+video: the random parameters (colour, sharpness, shift, scale, shape of the mask) are drawn once per video, with a slow drift
+over time.
 
-Severity scales all changes; at 0 they are at the border of what can be seen.
+Severity scales all changes; at 0 they are barely visible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.faces import FACE_OVAL, LEFT_EYEBROW, LIPS_OUTER, RIGHT_EYEBROW
-from veridical.forgery.footage import Footage, Forged, picture_forged
+from veridical.forgery.footage import Footage, Forged, video_forged
 from veridical.forgery.shapes import FloatArray, face_width, smooth_over_time
 from veridical.forgery.warps import Region, region_around
 
@@ -26,33 +26,33 @@ PARTS: dict[str, tuple[int, ...]] = {
     "inner_face": (*LEFT_EYEBROW, *RIGHT_EYEBROW, *LIPS_OUTER, 50, 280, 205, 425, 200),
     "lower_face": (*FACE_OVAL[8:29], 6, 50, 280),
 }
-"""What may be covered: the convex hull of these landmarks."""
+"""The blended region is the convex hull of one of these sets of landmarks."""
 LOWEST_WEIGHT = 0.01
 
 
 @dataclass(frozen=True)
 class _Change:
-    """What is drawn once per video."""
+    """The random parameters of one video."""
 
     part: str
     gain: FloatArray
-    """(3,) factor per channel."""
+    """(3,) factor per colour channel."""
     bias: FloatArray
-    """(3,) added per channel, in grey levels."""
+    """(3,) offset per colour channel, in grey levels."""
     sharpness: float
-    """Below 0: standard deviation of a blur, relative to the face; above 0: amount of sharpening."""
+    """Amount of sharpening; negative blurs."""
     matrices: FloatArray
-    """(N, 2, 2) scale and turn, per frame."""
+    """(N, 2, 2) scale and rotation per frame."""
     shifts: FloatArray
-    """(N, 2) in pixels, per frame."""
+    """(N, 2) shift per frame, in pixels."""
     bend: npt.NDArray[np.float32]
-    """(4, 4, 2) coarse field that bends the mask, in pixels."""
+    """(4, 4, 2) coarse displacement field of the mask, in pixels."""
     edge_px: float
     opacity: float
 
 
 def self_blend(target: Footage, donor: Footage | None, severity: float, stream: np.random.Generator) -> Forged:
-    """Blend a changed copy of the face over itself."""
+    """Blend an altered copy of the face over itself."""
     width = face_width(target.landmarks)
     change = _draw(len(target), width, severity, stream)
     frames, mask = target.frames.copy(), np.zeros(target.frames.shape[:3], np.uint8)
@@ -66,7 +66,7 @@ def self_blend(target: Footage, donor: Footage | None, severity: float, stream: 
         mixed = original + (copy - original) * (change.opacity * weight)[..., None]
         original[inside] = np.clip(np.round(mixed[inside]), 0, 255).astype(np.uint8)
         mask[n][region.slices] = inside
-    return picture_forged(target, frames, mask)
+    return video_forged(target, frames, mask)
 
 
 def _draw(num_frames: int, width: float, severity: float, stream: np.random.Generator) -> _Change:
@@ -92,13 +92,13 @@ def _draw(num_frames: int, width: float, severity: float, stream: np.random.Gene
 
 
 def _drift(num_frames: int, stream: np.random.Generator, *shape: int) -> FloatArray:
-    """Return (N, ...) slow noise of about unit size."""
+    """Draw (N, ...) slow noise of about unit size."""
     noise = smooth_over_time(stream.normal(size=(num_frames, *shape)), 5)
     return noise / max(float(noise.std()), 1e-6) if num_frames > 1 else noise
 
 
 def _bent_mask(points: npt.ArrayLike, region: Region, change: _Change) -> npt.NDArray[np.float32]:
-    """Return (h, w) weights in [0, 1]: the hull of the points, bent and softened."""
+    """Return (h, w) weights in [0, 1]: the hull of the points, displaced and blurred."""
     hull = cv2.convexHull((np.asarray(points, np.float64) - region.origin).astype(np.float32))
     mask = np.zeros(region.shape, np.float32)
     cv2.fillConvexPoly(mask, np.round(hull).astype(np.int32), 1.0)
@@ -106,19 +106,19 @@ def _bent_mask(points: npt.ArrayLike, region: Region, change: _Change) -> npt.ND
     ys, xs = np.mgrid[: region.shape[0], : region.shape[1]].astype(np.float32)
     bent = cv2.remap(mask, xs + field[..., 0], ys + field[..., 1], cv2.INTER_LINEAR)
     soft = cv2.GaussianBlur(bent, (0, 0), max(change.edge_px, 0.8))
-    frame = np.zeros_like(soft)
-    frame[1:-1, 1:-1] = 1
-    return np.asarray(soft * cv2.blur(frame, (5, 5)), np.float32)
+    border = np.zeros_like(soft)
+    border[1:-1, 1:-1] = 1
+    return np.asarray(soft * cv2.blur(border, (5, 5)), np.float32)
 
 
 def _changed(
-    picture: npt.NDArray[np.uint8], centre: npt.NDArray[np.float64], change: _Change, n: int, width: float
+    image: npt.NDArray[np.uint8], centre: npt.NDArray[np.float64], change: _Change, n: int, width: float
 ) -> npt.NDArray[np.float32]:
-    """Return the picture moved around `centre`, recoloured and made softer or sharper."""
+    """Return the image rotated and scaled about `centre`, shifted, recoloured, and sharpened or blurred."""
     linear = change.matrices[n]
     matrix = np.hstack([linear, (centre + change.shifts[n] - linear @ centre)[:, None]])
-    size = picture.shape[1::-1]
-    moved = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    size = image.shape[1::-1]
+    moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     moved = moved.astype(np.float32)
     sigma = max(0.008 * width, 0.5)
     soft = cv2.GaussianBlur(moved, (0, 0), sigma)

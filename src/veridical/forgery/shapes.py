@@ -1,4 +1,4 @@
-"""Landmark geometry: which points mean what, poses as similarity transforms, expressions, and matching of moments.
+"""Landmark geometry: named points, head poses as similarity transforms, pose-free shapes, and matching of frames.
 
 Landmarks follow the FaceMesh topology. A similarity is a (2, 3) matrix that maps points as `A @ (x, y, 1)`.
 """
@@ -12,13 +12,13 @@ from scipy.ndimage import gaussian_filter1d
 FloatArray = npt.NDArray[np.float64]
 
 STABLE = (33, 133, 362, 263, 168, 6, 197, 195, 5, 10, 151, 9, 127, 356, 234, 454, 93, 323)
-"""Points that speech and expression hardly move: eye corners, bridge of the nose, forehead, temples."""
+"""Points that speech and facial expressions hardly move: eye corners, bridge of the nose, forehead, temples."""
 INNER_LIPS = (13, 14, 78, 308)
-"""Upper, lower, left and right inner lip, as seen in the picture."""
+"""Upper, lower, left and right inner lip, as seen in the frame."""
 
 
 def fit_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> FloatArray:
-    """Return the similarities that map source points onto target points with the least squared error.
+    """Return the least-squares similarities from source points to target points.
 
     Args:
         source: (..., K, 2) points.
@@ -43,22 +43,22 @@ def invert_similarity(matrix: FloatArray) -> FloatArray:
 
 
 def transform(matrix: FloatArray, points: npt.ArrayLike) -> FloatArray:
-    """Map (..., K, 2) points by (..., 2, 3) matrices."""
+    """Apply (..., 2, 3) matrices to (..., K, 2) points."""
     return np.asarray(points, np.float64) @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
 
 
 def face_width(landmarks: npt.ArrayLike) -> float:
-    """Return the median width between the cheeks, in pixels, of (N, 468, 2) landmarks."""
+    """Return the median distance between the cheeks, in pixels, of (N, 468, 2) landmarks."""
     points = np.asarray(landmarks, np.float64)
     return float(np.median(np.linalg.norm(points[:, 454] - points[:, 234], axis=-1)))
 
 
 def without_pose(landmarks: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Split landmarks into shape and pose.
+    """Split landmarks into pose-free shapes and head poses.
 
     Returns:
-        shapes: (N, 468, 2), each frame turned, scaled and moved onto the mean face, which has width 1.
-        poses: (N, 2, 3) similarities from that face to the picture.
+        shapes: (N, 468, 2), each frame rotated, scaled and shifted onto the mean face, which has width 1.
+        poses: (N, 2, 3) similarities from that pose-free face to the frame.
     """
     points = np.asarray(landmarks, np.float64)
     reference = points[0] / max(face_width(points[:1]), 1e-6)
@@ -71,26 +71,26 @@ def without_pose(landmarks: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def mouth_openness(shapes: FloatArray) -> FloatArray:
-    """Return (N,) the gap between the lips over the width of the mouth."""
+    """Return (N,) gaps between the lips relative to the width of the mouth."""
     top, bottom, left, right = (shapes[:, point] for point in INNER_LIPS)
     width = np.maximum(np.linalg.norm(right - left, axis=-1), 1e-6)
     return np.asarray(np.linalg.norm(bottom - top, axis=-1) / width, np.float64)
 
 
 def smooth_over_time(values: FloatArray, sigma_frames: float) -> FloatArray:
-    """Return the values smoothed along the first axis by a Gaussian."""
+    """Smooth values along the first axis with a Gaussian."""
     if sigma_frames <= 0 or len(values) < 2:
         return values
     return np.asarray(gaussian_filter1d(values, sigma_frames, axis=0, mode="nearest"), np.float64)
 
 
-def follow(wanted: FloatArray, candidates: FloatArray, jump_cost: float) -> npt.NDArray[np.intp]:
-    """Choose a candidate for each wanted moment so that matches are close and the choice runs on smoothly (Viterbi).
+def match_frames(wanted: FloatArray, candidates: FloatArray, jump_cost: float) -> npt.NDArray[np.intp]:
+    """Choose a candidate frame for each wanted frame such that descriptors match and the choice is continuous (Viterbi).
 
     Args:
         wanted: (N, D) descriptors.
-        candidates: (M, D) descriptors, in the order of time.
-        jump_cost: Cost of a jump, in units of squared distance; going on to the next candidate is free.
+        candidates: (M, D) descriptors, in order of time.
+        jump_cost: Cost of a jump, in units of squared distance; moving on to the next candidate is free.
 
     Returns:
         (N,) indices of candidates.

@@ -1,9 +1,11 @@
-"""Short-time spectra of speech: transform and inverse, mel bands, phase recovery, time stretching, envelopes, pitch.
+"""Short-time spectra of speech: transform and inverse, mel bands, phase reconstruction, pitch shifting, envelopes, pitch.
 
 Shapes: F frequency bins (257), T frames of 8 ms, M mel bands.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +21,14 @@ ComplexArray = npt.NDArray[np.complex128]
 
 def spectrum(samples: Samples) -> ComplexArray:
     """Return the (F, T) short-time Fourier transform, T = 1 + S // 128, centred frames."""
-    padded = np.pad(
-        samples.astype(np.float64), WINDOW // 2, mode="reflect" if len(samples) > WINDOW // 2 else "constant"
-    )
+    mode: Literal["reflect", "constant"] = "reflect" if len(samples) > WINDOW // 2 else "constant"
+    padded = np.pad(samples.astype(np.float64), WINDOW // 2, mode=mode)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     return np.asarray(np.fft.rfft(frames * _window(), axis=1).T, np.complex128)
 
 
-def sound_from(values: ComplexArray, length: int) -> Samples:
-    """Return the `length` samples whose transform is nearest to the (F, T) values (overlap-add)."""
+def samples_from_spectrum(values: ComplexArray, length: int) -> Samples:
+    """Return the `length` samples whose transform is closest to the (F, T) values (overlap-add)."""
     frames = np.fft.irfft(values.T, WINDOW, axis=1) * _window()
     total = np.zeros(WINDOW + HOP * (len(frames) - 1))
     weight = np.zeros_like(total)
@@ -40,7 +41,7 @@ def sound_from(values: ComplexArray, length: int) -> Samples:
 
 
 def mel_filters(num_bands: int) -> FloatArray:
-    """Return (M, F) triangular filters from 50 Hz to 8 kHz, each with the sum 1."""
+    """Return (M, F) triangular mel filters from 50 Hz to 8 kHz, each with sum 1."""
     edges = _hz(np.linspace(_mel(50.0), _mel(SAMPLE_RATE_HZ / 2), num_bands + 2))
     bins = np.fft.rfftfreq(WINDOW, 1 / SAMPLE_RATE_HZ)
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
@@ -50,20 +51,22 @@ def mel_filters(num_bands: int) -> FloatArray:
     return np.asarray(filters / filters.sum(1, keepdims=True), np.float64)
 
 
-def sound_of_magnitudes(magnitudes: FloatArray, length: int, iterations: int, stream: np.random.Generator) -> Samples:
-    """Return samples with (F, T) magnitudes near the wanted ones (Griffin and Lim 1984, fast by Perraudin et al. 2013)."""
+def samples_from_magnitudes(
+    magnitudes: FloatArray, length: int, iterations: int, stream: np.random.Generator
+) -> Samples:
+    """Reconstruct phase: return samples with about these (F, T) magnitudes (fast Griffin-Lim, Perraudin et al. 2013)."""
     phase = np.exp(2j * np.pi * stream.random(magnitudes.shape))
     previous = np.zeros_like(phase)
     for _ in range(iterations):
-        rebuilt = spectrum(sound_from(magnitudes * phase, length))[:, : magnitudes.shape[1]]
+        rebuilt = spectrum(samples_from_spectrum(magnitudes * phase, length))[:, : magnitudes.shape[1]]
         advanced = rebuilt + 0.9 * (rebuilt - previous)
         previous = rebuilt
         phase = advanced / np.maximum(np.abs(advanced), 1e-9)
-    return sound_from(magnitudes * phase, length)
+    return samples_from_spectrum(magnitudes * phase, length)
 
 
 def pitch_shifted(samples: Samples, ratio: float) -> Samples:
-    """Return the sound with all frequencies times `ratio` and the same length (phase vocoder, then resampling)."""
+    """Multiply all frequencies by `ratio` at the same length (phase vocoder, then resampling)."""
     values = spectrum(samples)
     positions = np.arange(0, values.shape[1] - 1, 1 / ratio)
     low = positions.astype(np.intp)
@@ -73,13 +76,13 @@ def pitch_shifted(samples: Samples, ratio: float) -> Samples:
     turn = np.angle(values[:, low + 1]) - np.angle(values[:, low]) - expected
     turn = expected + turn - 2 * np.pi * np.round(turn / (2 * np.pi))
     phase = np.angle(values[:, :1]) + np.cumsum(np.pad(turn, ((0, 0), (1, 0)))[:, :-1], axis=1)
-    stretched = sound_from(magnitudes * np.exp(1j * phase), round(len(samples) * ratio))
+    stretched = samples_from_spectrum(magnitudes * np.exp(1j * phase), round(len(samples) * ratio))
     shifted = soxr.resample(stretched, SAMPLE_RATE_HZ * ratio, SAMPLE_RATE_HZ)
     return np.pad(shifted, (0, max(len(samples) - len(shifted), 0)))[: len(samples)].astype(np.float32)
 
 
 def mean_envelope(samples: Samples, num_coefficients: int = 24) -> FloatArray:
-    """Return (F,) the smoothed log magnitude spectrum of the louder half of the sound."""
+    """Return the (F,) cepstrally smoothed log magnitude spectrum of the louder half of the frames."""
     log_magnitudes = np.log(np.abs(spectrum(samples)) + 1e-5)
     loud = log_magnitudes.mean(0) >= np.median(log_magnitudes.mean(0))
     cepstrum = np.fft.irfft(log_magnitudes[:, loud].mean(1))
@@ -88,12 +91,12 @@ def mean_envelope(samples: Samples, num_coefficients: int = 24) -> FloatArray:
 
 
 def with_filter(samples: Samples, log_gain: FloatArray) -> Samples:
-    """Return the sound with (F,) log gains applied to its spectrum."""
-    return sound_from(spectrum(samples) * np.exp(log_gain)[:, None], len(samples))
+    """Apply (F,) log gains to the spectrum."""
+    return samples_from_spectrum(spectrum(samples) * np.exp(log_gain)[:, None], len(samples))
 
 
 def median_pitch_hz(samples: Samples) -> float | None:
-    """Return the median pitch of the voiced frames between 70 and 400 Hz, None when hardly any frame is voiced."""
+    """Return the median pitch of the voiced frames, 70 to 400 Hz; None if hardly any frame is voiced."""
     length, step = 1024, 320
     if len(samples) < length:
         return None

@@ -1,4 +1,4 @@
-"""Warping between two sets of points: a piecewise affine map over a triangulation, evaluated in one remap."""
+"""Piecewise affine warps over a triangulation, and the regions, masks and pasting that visual forgeries share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from veridical.forgery.footage import Frames
 
 Triangles = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
 SUBPIXEL_BITS = 4
 
 
 class Region(NamedTuple):
-    """A rectangle of a picture, in whole pixels; x1 and y1 are exclusive."""
+    """A rectangle of a frame, in whole pixels; x1 and y1 are exclusive."""
 
     x0: int
     y0: int
@@ -26,12 +27,12 @@ class Region(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index into a picture."""
+        """Index of the rectangle in a frame."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     @property
     def origin(self) -> npt.NDArray[np.float64]:
-        """(2,) x, y of the first pixel."""
+        """(2,) x, y of the top left pixel."""
         return np.array([self.x0, self.y0], np.float64)
 
     @property
@@ -41,9 +42,9 @@ class Region(NamedTuple):
 
 
 def region_around(points: npt.ArrayLike, margin: float, shape: tuple[int, ...]) -> Region:
-    """Return the rectangle that holds the points and a margin in pixels, cut to a picture of that shape.
+    """Return the bounding rectangle of the points plus a margin in pixels, clipped to a frame of that shape.
 
-    A face outside the picture gives a region of at least one pixel at the border.
+    For a face outside the frame it still holds at least one pixel at the border.
     """
     array = np.asarray(points, np.float64)
     low, high = np.floor(array.min(0) - margin), np.ceil(array.max(0) + margin) + 1
@@ -58,19 +59,19 @@ def triangulate(points: npt.ArrayLike) -> Triangles:
 
 
 def warp(
-    picture: Frames, source: npt.ArrayLike, target: npt.ArrayLike, triangles: Triangles, region: Region
+    frame: Frames, source: npt.ArrayLike, target: npt.ArrayLike, triangles: Triangles, region: Region
 ) -> tuple[Frames, Mask]:
-    """Warp a picture so that its `source` points come to lie on the `target` points.
+    """Warp a frame so that its `source` points move onto the `target` points.
 
     Args:
-        picture: (H, W, 3).
-        source: (K, 2) points in `picture`.
-        target: (K, 2) points in the picture that is wanted.
+        frame: (H, W, 3).
+        source: (K, 2) points in `frame`.
+        target: (K, 2) points in the warped frame.
         triangles: (T, 3) indices of points.
-        region: Which part of the wanted picture to compute.
+        region: Which part of the warped frame to compute.
 
     Returns:
-        The region's pixels (h, w, 3), and where triangles cover it (h, w); elsewhere pixels mean nothing.
+        The region's pixels (h, w, 3), and where triangles cover it (h, w); elsewhere the pixels are meaningless.
     """
     origin = region.origin
     goal = np.asarray(target, np.float64) - origin
@@ -80,14 +81,14 @@ def warp(
     coefficients = np.concatenate([np.zeros((1, 3, 2)), affine[usable]]).astype(np.float32)[index]
     ys, xs = np.mgrid[: region.shape[0], : region.shape[1]].astype(np.float32)
     where = coefficients[..., 0, :] * xs[..., None] + coefficients[..., 1, :] * ys[..., None] + coefficients[..., 2, :]
-    warped = cv2.remap(picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    warped = cv2.remap(frame, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return warped, covered
 
 
 def _affine_per_triangle(
     source: npt.NDArray[np.float64], goal: npt.NDArray[np.float64], triangles: Triangles
 ) -> tuple[npt.NDArray[np.float64], Mask]:
-    """Return (T, 3, 2) coefficients with (x, y, 1) @ C = source position, and which triangles have an area."""
+    """Return (T, 3, 2) coefficients C with (x, y, 1) @ C = source position, and which triangles are not degenerate."""
     corners = np.concatenate([goal[triangles], np.ones((len(triangles), 3, 1))], -1)
     usable = np.abs(np.linalg.det(corners)) > 1e-3
     corners[~usable] = np.eye(3)
@@ -95,7 +96,7 @@ def _affine_per_triangle(
 
 
 def _rasterise(points: npt.NDArray[np.float64], triangles: Triangles, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
-    """Return (h, w): 1 + the number of the triangle that covers a pixel, 0 where none does."""
+    """Return (h, w): 1 + the index of the triangle that covers a pixel, 0 where none does."""
     index = np.zeros(shape, np.int32)
     fixed = np.round(points[triangles] * (1 << SUBPIXEL_BITS)).astype(np.int32)
     for number, corners in enumerate(fixed, start=1):
@@ -104,8 +105,43 @@ def _rasterise(points: npt.NDArray[np.float64], triangles: Triangles, shape: tup
 
 
 def polygon_mask(points: npt.ArrayLike, region: Region) -> Frames:
-    """Return (h, w) uint8: 255 inside the polygon of (K, 2) points, in pixels of the whole picture, else 0."""
+    """Return (h, w) uint8: 255 inside the polygon of (K, 2) points in pixels of the whole frame, else 0."""
     mask = np.zeros(region.shape, np.uint8)
     fixed = np.round((np.asarray(points, np.float64) - region.origin) * (1 << SUBPIXEL_BITS)).astype(np.int32)
     cv2.fillPoly(mask, [fixed], 255, cv2.LINE_8, SUBPIXEL_BITS)
     return mask
+
+
+def paste(
+    frame: Frames,
+    mask: Frames,
+    pixels: Floats,
+    weight: Floats,
+    view: npt.NDArray[np.float64],
+    lowest_weight: float,
+    interpolation: int,
+) -> None:
+    """Blend a view back into a frame, in place, and mark in `mask` where its weight is above `lowest_weight`.
+
+    Args:
+        frame: (H, W, 3).
+        mask: (H, W).
+        pixels: (h, w, 3) of the view, in grey levels.
+        weight: (h, w) of the view, 0 to 1.
+        view: (2, 3) matrix from view pixels to frame pixels.
+        lowest_weight: Pixels with less weight stay untouched.
+        interpolation: OpenCV flag for the pixels; the weight is interpolated linearly.
+    """
+    height, width = weight.shape
+    corners = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1]]) @ view.T
+    region = region_around(corners, 1, frame.shape)
+    placed = view.copy()
+    placed[:, 2] -= region.origin
+    size = region.shape[::-1]
+    warped = cv2.warpAffine(pixels, placed, size, flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+    share = np.clip(cv2.warpAffine(weight, placed, size, flags=cv2.INTER_LINEAR), 0, 1)
+    inside = share > lowest_weight
+    original = frame[region.slices]
+    mixed = original + (warped - original) * share[..., None]
+    original[inside] = np.clip(np.round(mixed[inside]), 0, 255).astype(np.uint8)
+    mask[region.slices] |= inside
