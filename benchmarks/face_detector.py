@@ -1,13 +1,13 @@
-"""Precision and recall of the face detector over thresholds, on pictures of one known face and on crops without any.
+"""Measures precision and recall of the face detector over thresholds, on images of one known face and on crops without faces.
 
     python benchmarks/face_detector.py --videos FOLDER … --portraits FOLDER … [--negatives FOLDER …]
 
-Positives are frames of videos that show one talking person each (one frame a video) and portraits (one face each), as
-they are and harder: a quarter of the size, JPEG quality 15, blurred, turned by 20 degrees, the face alone with little
-margin, and the whole shrunk to 96 pixels in the corner of a picture of 1280 x 720. A detection is right when its
-landmarks centre where those of the reference do: the surest detection of any configuration on the clean picture, which
-FaceMesh is asked to confirm. Negatives are crops of the same pictures that keep clear of every face any configuration
-suspects, and the pictures of `--negatives`, which must hold no face. The table is printed, the last line is JSON.
+Positives are frames of videos that each show one talking person (one frame per video) and portraits (one face each), as
+they are and degraded: a quarter of the size, JPEG quality 15, blurred, rotated by 20 degrees, the face alone with little
+margin, and the whole image shrunk to 96 pixels in the corner of a 1280 x 720 image. A detection is correct if its landmarks
+have the same centre as those of the reference: the detection with the highest score of any configuration on the clean image,
+confirmed by FaceMesh. Negatives are crops of the same images away from every face that any configuration suspects, and the
+images of `--negatives`, which must not show faces. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from veridical.randomness import stream
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 SIZES = (320, 480, 640)
 FLOOR = 0.1
-CROPS_PER_PICTURE = 4
+CROPS_PER_IMAGE = 4
 NEAR = 0.35
-"""Of the face's side: a detection whose landmarks centre this near to the reference is right."""
+"""Relative to the face's side: a detection whose landmarks centre this close to the reference is correct."""
 
 
-def pictures(videos: list[Path], portraits: list[Path], limit: int) -> Iterator[tuple[str, np.ndarray]]:
+def images(videos: list[Path], portraits: list[Path], limit: int) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (kind, (H, W, 3) RGB) with one known face each."""
     for path in spread([file for folder in videos for file in sorted(folder.rglob("*.mp[g4]"))], limit):
         yield "video", next(iter(video_frames(path, fps=1, start_s=1.0))).image
@@ -66,7 +66,7 @@ def close_up(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def far_away(image: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return a picture of 1280 x 720 with the given one, shrunk to 96 pixels, in its corner; and the scale of that."""
+    """Return a 1280 x 720 image with the given one, shrunk to 96 pixels, in its corner; and the scale."""
     height, width = image.shape[:2]
     scale = 96 / max(height, width)
     small = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
@@ -87,7 +87,7 @@ CONDITIONS = ("clean", "quarter size", "JPEG 15", "blurred", "turned 20°", "clo
 
 
 def changed(image: np.ndarray, reference: Face, condition: str) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the picture under a condition, the middle of the reference face in it, and that face's side."""
+    """Return the image under a condition, the centre of the reference face in it, and that face's side."""
     middle, side = reference.landmarks.mean(axis=0), float(np.sqrt(reference.area))
     if condition == "quarter size":
         return quarter(image), (middle + 0.5) / 4 - 0.5, side / 4
@@ -98,8 +98,8 @@ def changed(image: np.ndarray, reference: Face, condition: str) -> tuple[np.ndar
     if condition == "turned 20°":
         return turned(image), turn(image)[:, :2] @ middle + turn(image)[:, 2], side
     if condition == "far away":
-        scale, picture = far_away(image)
-        return picture, (middle + 0.5) * scale - 0.5, side * scale
+        scale, altered = far_away(image)
+        return altered, (middle + 0.5) * scale - 0.5, side * scale
     if condition == "close-up":
         crop, corner = close_up(image, reference.box)
         return crop, middle - corner, side
@@ -107,16 +107,16 @@ def changed(image: np.ndarray, reference: Face, condition: str) -> tuple[np.ndar
 
 
 def negatives(image: np.ndarray, suspected: list[Face], name: str) -> Iterator[np.ndarray]:
-    """Yield crops of a picture that keep clear of every suspected face."""
+    """Yield crops of an image that avoid every suspected face."""
     rng = stream(0, "crop", name)
     height, width = image.shape[:2]
-    found = 0
-    for _ in range(20 * CROPS_PER_PICTURE):
+    count = 0
+    for _ in range(20 * CROPS_PER_IMAGE):
         side = int(min(height, width) * rng.uniform(0.15, 0.5))
         x, y = rng.integers(0, width - side + 1), rng.integers(0, height - side + 1)
         crop = np.array([x, y, x + side, y + side])
-        if found < CROPS_PER_PICTURE and not any(touches(crop, face.box) for face in suspected):
-            found += 1
+        if count < CROPS_PER_IMAGE and not any(touches(crop, face.box) for face in suspected):
+            count += 1
             yield image[y : y + side, x : x + side]
 
 
@@ -135,7 +135,7 @@ def measure(arguments: argparse.Namespace) -> dict[int, dict]:
         cv2.imread(str(path))[..., ::-1] for folder in arguments.negatives for path in sorted(folder.rglob("*.jpg"))
     ]
     mesh, confirmed = DenseLandmarker(), 0
-    for number, (_, image) in enumerate(pictures(arguments.videos, arguments.portraits, arguments.limit)):
+    for number, (_, image) in enumerate(images(arguments.videos, arguments.portraits, arguments.limit)):
         seen = {size: detector.detect(image) for size, detector in detectors.items()}
         suspected = [face for faces in seen.values() for face in faces]
         if not suspected:
@@ -158,9 +158,9 @@ def measure(arguments: argparse.Namespace) -> dict[int, dict]:
 
 def score(result: dict, detector: FaceDetector, image: np.ndarray, reference: Face) -> None:
     for condition in CONDITIONS:
-        picture, middle, side = changed(image, reference, condition)
+        altered, middle, side = changed(image, reference, condition)
         start = time.process_time()
-        faces = detector.detect(np.ascontiguousarray(picture))
+        faces = detector.detect(np.ascontiguousarray(altered))
         result["seconds"] += time.process_time() - start
         result["pictures"] += 1
         is_right = [bool(np.linalg.norm(face.landmarks.mean(axis=0) - middle) < NEAR * side) for face in faces]
@@ -170,7 +170,7 @@ def score(result: dict, detector: FaceDetector, image: np.ndarray, reference: Fa
 
 
 def table(size: int, result: dict) -> list[dict]:
-    print(f"\nlonger side {size} pixels, {1e3 * result['seconds'] / result['pictures']:.0f} ms of one core a picture")
+    print(f"\nlonger side {size} pixels, {1e3 * result['seconds'] / result['pictures']:.0f} ms of one core per image")
     print("threshold  " + "".join(f"{c:>14}" for c in CONDITIONS) + "   precision   second faces   face-free crops hit")
     rows = []
     for threshold in THRESHOLDS:
@@ -189,8 +189,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, nargs="*", default=[], help="folders of videos of one person each")
     parser.add_argument("--portraits", type=Path, nargs="*", default=[], help="folders of JPEG portraits")
-    parser.add_argument("--negatives", type=Path, nargs="*", default=[], help="folders of JPEG pictures without faces")
-    parser.add_argument("--limit", type=int, default=150, help="pictures of each kind")
+    parser.add_argument("--negatives", type=Path, nargs="*", default=[], help="folders of JPEG images without faces")
+    parser.add_argument("--limit", type=int, default=150, help="images of each kind")
     arguments = parser.parse_args()
     if not arguments.videos and not arguments.portraits:
         parser.error("give --videos or --portraits")

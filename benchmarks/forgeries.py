@@ -1,11 +1,11 @@
-"""Cost of each forgery in CPU seconds per second of video, on synthetic or real people, and a sheet of what they look like.
+"""Measures the cost of each forgery in CPU seconds per second of video, on synthetic or real people, and draws example sheets.
 
     python benchmarks/forgeries.py [--family a|b] [--seconds 3] [--slow] [--sheet sheet.jpg]
     python benchmarks/forgeries.py --clips target.mp4 same_person.mp4 other_person.mp4 --sheet sheet.jpg
 
-The sheet has a row per forgery: original, donor, severities 0, .5 and 1, and what was forged at .5 (sound: level over time and
-frequency up to 8 kHz, and how much it changed). The last line is one JSON object: CPU seconds per second of video, for reading
-(detection and landmarks), writing, and each forgery.
+The sheet has a row per forgery: original, donor, severities 0, .5 and 1, and what was forged at .5 (audio: level over time and
+frequency up to 8 kHz, and its change). The last line is one JSON object: CPU seconds per second of video for reading (detection
+and landmarks), writing, and each forgery.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ def main() -> None:
     parser.add_argument("--family", default="a")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--slow", action="store_true", help="also the forgeries that train a network")
+    parser.add_argument("--slow", action="store_true", help="include the forgeries that train a network")
     parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--clips", type=Path, nargs=3, help="a video, another of the same person, one of somebody else")
+    parser.add_argument(
+        "--clips", type=Path, nargs=3, help="a video, another of the same person, one of another person"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         costs, rows = measure(Path(folder), arguments)
@@ -69,63 +71,63 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[dict[str, floa
             continue
         donor = {"none": None, "other_speaker": other, "same_speaker": same}[forgery.donor]
         start = time.process_time()
-        made = [forgery.function(target, donor, severity, stream(0, name)) for severity in SEVERITIES]
-        costs[name] = (time.process_time() - start) / len(made) / target.duration_s
-        rows.append((row if forgery.visual else sound_row)(name, target, donor, made))
+        results = [forgery.function(target, donor, severity, stream(0, name)) for severity in SEVERITIES]
+        costs[name] = (time.process_time() - start) / len(results) / target.duration_s
+        rows.append((video_row if forgery.visual else audio_row)(name, target, donor, results))
     return {name: round(cost, 4) for name, cost in costs.items()}, rows
 
 
-def row(name: str, target: Footage, donor: Footage | None, made: list[Forged]) -> np.ndarray:
-    """Return one line of the sheet, at the moment that is changed most."""
-    change = [np.abs(made[1].frames[n].astype(np.int16) - target.frames[n]).mean() for n in range(len(target))]
+def video_row(name: str, target: Footage, donor: Footage | None, results: list[Forged]) -> np.ndarray:
+    """Return one row of the sheet, at the frame that is changed most."""
+    change = [np.abs(results[1].frames[n].astype(np.int16) - target.frames[n]).mean() for n in range(len(target))]
     n = int(np.argmax(change))
     tiles = [tile(target, n, target.frames[n])]
     tiles.append(
         np.full_like(tiles[0], 255) if donor is None else tile(donor, n % len(donor), donor.frames[n % len(donor)])
     )
-    tiles += [tile(target, n, forged.frames[n]) for forged in made]
-    tiles.append(tile(target, n, np.repeat(made[1].mask[n][..., None] * 255, 3, axis=-1)))
+    tiles += [tile(target, n, forged.frames[n]) for forged in results]
+    tiles.append(tile(target, n, np.repeat(results[1].mask[n][..., None] * 255, 3, axis=-1)))
     return labelled(name, tiles)
 
 
-def sound_row(name: str, target: Footage, donor: Footage | None, made: list[Forged]) -> np.ndarray:
-    """Return one line of the sheet for a forgery of the sound."""
+def audio_row(name: str, target: Footage, donor: Footage | None, results: list[Forged]) -> np.ndarray:
+    """Return one row of the sheet for an audio forgery."""
     own = level_db(target.samples)
     tiles = [grey(own)]
     tiles.append(np.full_like(tiles[0], 255) if donor is None else grey(level_db(donor.samples[: len(target.samples)])))
-    tiles += [grey(level_db(forged.samples)) for forged in made]
-    tiles.append(grey(np.abs(level_db(made[1].samples) - own) * 2 - 40))
+    tiles += [grey(level_db(forged.samples)) for forged in results]
+    tiles.append(grey(np.abs(level_db(results[1].samples) - own) * 2 - 40))
     return labelled(name, tiles)
 
 
 def level_db(samples: np.ndarray) -> np.ndarray:
-    """Return (F, T) levels of short stretches, high frequencies first."""
+    """Return (F, T) levels in dB, high frequencies first."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, 400)[::160] * np.hanning(400)
     return 20 * np.log10(np.abs(np.fft.rfft(windows, axis=1)).T[::-1] + 1e-3)
 
 
 def grey(levels_db: np.ndarray) -> np.ndarray:
     """Return a tile: -40 dB is black, 30 dB white."""
-    picture = np.clip((levels_db + 40) / 70, 0, 1) * 255
-    shrunk = cv2.resize(picture.astype(np.uint8), (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)
+    image = np.clip((levels_db + 40) / 70, 0, 1) * 255
+    shrunk = cv2.resize(image.astype(np.uint8), (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)
     return np.repeat(shrunk[..., None], 3, axis=2)
 
 
 def labelled(name: str, tiles: list[np.ndarray]) -> np.ndarray:
-    """Return the tiles side by side, the first with a name on it."""
+    """Return the tiles side by side, the first labelled with a name."""
     for colour, thickness in (((255, 255, 255), 3), ((0, 0, 0), 1)):
         cv2.putText(tiles[0], name, (4, TILE_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, thickness, cv2.LINE_AA)
     return np.hstack(tiles)
 
 
-def tile(footage: Footage, n: int, picture: np.ndarray) -> np.ndarray:
-    """Return the surroundings of the face as a square."""
+def tile(footage: Footage, n: int, image: np.ndarray) -> np.ndarray:
+    """Return a square crop around the face."""
     points = footage.landmarks[n]
     low, high = points.min(0), points.max(0)
     centre, side = (low + high) / 2, 1.45 * float((high - low).max())
     scale = TILE_PX / side
     matrix = np.array([[scale, 0, TILE_PX / 2 - scale * centre[0]], [0, scale, TILE_PX / 2 - scale * centre[1]]])
-    return cv2.warpAffine(picture, matrix, (TILE_PX, TILE_PX), flags=cv2.INTER_AREA)
+    return cv2.warpAffine(image, matrix, (TILE_PX, TILE_PX), flags=cv2.INTER_AREA)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How good the puppets are as a test bench: speed, what the face detector, dense landmarks and the voice detector find in them.
+"""Measures puppets as a test bench: rendering speed, and how well face detector, dense landmarks and voice detector work.
 
 Run: `python benchmarks/puppets.py [--identities 20] [--seconds 3]`; the last line is one JSON object.
 """
@@ -68,14 +68,14 @@ def measure_family(family: str, identities: int, seconds: float) -> dict[str, fl
 
 
 def face_figures(clip: PuppetClip, detector: FaceDetector, landmarker: DenseLandmarker) -> dict[str, float]:
-    """Recall, and errors in shares of the true distance between the eyes."""
-    found, extra, widths, scores, five, mouth, eyes, gaps = [], [], [], [], [], [], [], []
+    """Return recall, and errors relative to the true eye distance."""
+    hit, extra, widths, scores, five, mouth, eyes, gaps = [], [], [], [], [], [], [], []
     for index in range(0, len(clip.frames), DETECTION_STRIDE):
         truth = clip.truth.five[index]
         unit = float(np.linalg.norm(truth[1] - truth[0]))
         faces = detector.detect(clip.frames[index])
         hits = [face for face in faces if np.all(truth[2] > face.box[:2]) and np.all(truth[2] < face.box[2:])]
-        found.append(len(hits) > 0)
+        hit.append(len(hits) > 0)
         extra.append(len(faces) - min(len(hits), 1))
         if not hits:
             continue
@@ -93,9 +93,9 @@ def face_figures(clip: PuppetClip, detector: FaceDetector, landmarker: DenseLand
         gap = np.linalg.norm(points[LOWER_INNER_LIP] - points[UPPER_INNER_LIP]) / unit
         inner = np.linalg.norm(points[LIPS_INNER[0]] - points[LIPS_INNER[10]])
         gaps.append((gap, clip.truth.mouth_opening[index], inner / unit))
-    seen = np.array(gaps)
+    openings = np.array(gaps)
     return {
-        "recall": float(np.mean(found)),
+        "recall": float(np.mean(hit)),
         "other_faces_per_frame": float(np.mean(extra)),
         "detector_score": float(np.median(scores)) if scores else np.nan,
         "box_width_px": float(np.mean(widths)) if widths else np.nan,
@@ -103,7 +103,9 @@ def face_figures(clip: PuppetClip, detector: FaceDetector, landmarker: DenseLand
         "dense_found": float(np.mean(np.isfinite(mouth))) if mouth else 0.0,
         "dense_mouth_error": float(np.nanmean(mouth)) if mouth else np.nan,
         "dense_eye_error": float(np.mean(eyes)) if eyes else np.nan,
-        "dense_opening_correlation": float(np.corrcoef(seen[:, 0], seen[:, 1])[0, 1]) if len(seen) > 3 else np.nan,
+        "dense_opening_correlation": float(np.corrcoef(openings[:, 0], openings[:, 1])[0, 1])
+        if len(openings) > 3
+        else np.nan,
     }
 
 
@@ -112,7 +114,7 @@ def _middle(points: np.ndarray) -> np.ndarray:
 
 
 def speech_figures(clip: PuppetClip, voice: VoiceDetector) -> dict[str, float]:
-    """Share of the time of phonemes that the voice detector hears, and how the mouth follows the loudness."""
+    """Return the share of speaking time that the voice detector marks as speech, and how the mouth follows the loudness."""
     step_s = 0.02
     times_s = np.arange(int(len(clip.samples) / 16_000 / step_s)) * step_s + step_s / 2
     talking = np.zeros(len(times_s), bool)
@@ -138,7 +140,7 @@ def _best_lag(loudness: np.ndarray, opening: np.ndarray) -> float:
 
 
 class VoiceDetector:
-    """The silero voice activity detector that its package bundles."""
+    """The Silero voice activity detector."""
 
     def __init__(self) -> None:
         import silero_vad
@@ -147,12 +149,12 @@ class VoiceDetector:
         self._model = silero_vad.load_silero_vad(onnx=True)
 
     def heard(self, samples: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-        """Say for each time whether speech is heard."""
+        """Return for each time whether it is marked as speech."""
         import torch
 
-        stretches = self._package.get_speech_timestamps(torch.from_numpy(samples), self._model, sampling_rate=16_000)
+        spans = self._package.get_speech_timestamps(torch.from_numpy(samples), self._model, sampling_rate=16_000)
         heard = np.zeros(len(times_s), bool)
-        for item in stretches:
+        for item in spans:
             heard |= (times_s >= item["start"] / 16_000) & (times_s < item["end"] / 16_000)
         return heard
 

@@ -1,13 +1,13 @@
-"""A RetinaFace network beside the default face detector, on real pictures: what each finds, and how far they agree.
+"""Compares a RetinaFace network with the default face detector on real images: what each detects, and how far they agree.
 
     python -m benchmarks.retinaface_real FILE.onnx --videos FOLDER … [--portraits FOLDER …] [--limit N] [--sheet FILE.png]
 
-Both search one picture a second of each video, and each portrait, with their defaults. `found` is the share of pictures with a
-face, `alone` counts faces that the other does not have (IoU under .3), `hit` the crops in which a face is seen, though they keep
-clear of the faces that both have. Distances of the five landmarks are over the eye distance: of the two detectors to each other
-(median, 95 %), and of each to FaceMesh (median). The surest face that both have is searched again under the harder conditions of
-`face_detector.py`: recall, and how many faces lie `beside` it. `--sheet` draws pictures, to be looked at, first those on which
-the two disagree: CenterFace white, RetinaFace red, its left eye green, its left mouth corner yellow. The last line is JSON.
+Both run with their defaults on one frame per second of each video and on each portrait. `found` is the share of images with a
+face, `alone` counts faces that the other detector misses (IoU below .3), `hit` counts crops with a detection although they avoid
+the faces that both detect. Distances of the five landmarks are relative to the eye distance: between the two detectors (median,
+95 %), and of each to FaceMesh (median). The highest-scoring face that both detect is detected again under the conditions of
+`face_detector.py`: recall, and how many detections lie `beside` it. `--sheet` draws images for inspection, disagreements first:
+CenterFace white, RetinaFace red, its left eye green, its left mouth corner yellow. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TILE_PX, COLUMNS, ROWS = 320, 5, 4
 WHITE, RED, GREEN, YELLOW = (255, 255, 255), (255, 0, 0), (0, 255, 0), (255, 255, 0)
 
 
-def pictures(arguments: argparse.Namespace) -> Iterator[np.ndarray]:
+def images(arguments: argparse.Namespace) -> Iterator[np.ndarray]:
     for path in spread(
         [file for folder in arguments.videos for file in sorted(folder.rglob("*.mp[g4]"))], arguments.limit
     ):
@@ -54,7 +54,7 @@ def pictures(arguments: argparse.Namespace) -> Iterator[np.ndarray]:
 
 
 def shared_faces(one: list[Face], other: list[Face]) -> list[tuple[Face, Face]]:
-    """Return the faces that two detectors both have, each at most once, the surest first."""
+    """Return the faces that both detectors have, each at most once, highest score first."""
     pairs, free = [], list(other)
     for face in one:
         overlaps = [float(overlap(face.box, candidate.box[None])[0]) for candidate in free]
@@ -96,7 +96,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, list], list[np.nda
         "retinaface": RetinaFaceDetector(arguments.threshold, weights_file=arguments.network),
     }
     mesh, seen, odd, plain = DenseLandmarker(), defaultdict(list), [], []
-    for number, image in enumerate(pictures(arguments)):
+    for number, image in enumerate(images(arguments)):
         faces = {}
         for name, detector in detectors.items():
             began = time.process_time()
@@ -107,22 +107,22 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, list], list[np.nda
         seen["iou"] += [float(overlap(centre.box, retina.box[None])[0]) for centre, retina in pairs]
         seen["apart"] += [apart(retina.landmarks, centre.landmarks) for centre, retina in pairs]
         points = [mesh.landmarks(image, centre) for centre, _ in pairs]
-        for name, found in faces.items():
+        for name, detected in faces.items():
             place = list(detectors).index(name)
             known = zip(pairs, points, strict=True)
             seen[f"{name} to mesh"] += [apart(pair[place].landmarks, five_of(p)) for pair, p in known if p is not None]
-            seen[f"{name} alone"].append(len(found) - len(pairs))
+            seen[f"{name} alone"].append(len(detected) - len(pairs))
         for condition in CONDITIONS[1:] if pairs else ():
-            picture, middle, side = changed(image, pairs[0][0], condition)
+            altered, middle, side = changed(image, pairs[0][0], condition)
             for name, detector in detectors.items():
-                places = [face.landmarks.mean(axis=0) for face in detector.detect(np.ascontiguousarray(picture))]
+                places = [face.landmarks.mean(axis=0) for face in detector.detect(np.ascontiguousarray(altered))]
                 is_right = [bool(np.linalg.norm(place - middle) < NEAR * side) for place in places]
                 seen[f"{name} {condition}"].append(any(is_right))
                 seen[f"{name} beside"].append(len(is_right) - sum(is_right))
         for crop in negatives(image, [face for pair in pairs for face in pair], str(number)):
             for name, detector in detectors.items():
                 seen[f"{name} hit"].append(bool(detector.detect(np.ascontiguousarray(crop))))
-        (odd if any(len(found) > len(pairs) for found in faces.values()) else plain).append(
+        (odd if any(len(detected) > len(pairs) for detected in faces.values()) else plain).append(
             drawn(image, *faces.values())
         )
     return seen, odd + plain[:: max(len(plain) // (COLUMNS * ROWS), 1)]
@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", help="ONNX file, or a name of `veridical weights list`")
     parser.add_argument("--videos", type=Path, nargs="*", default=[], help="folders of videos")
-    parser.add_argument("--portraits", type=Path, nargs="*", default=[], help="folders of JPEG pictures")
+    parser.add_argument("--portraits", type=Path, nargs="*", default=[], help="folders of JPEG images")
     parser.add_argument("--limit", type=int, default=200, help="videos, and portraits")
     parser.add_argument("--threshold", type=float, default=RETINAFACE_THRESHOLD, help="of RetinaFace")
     parser.add_argument("--sheet", type=Path, help="file for the drawing")

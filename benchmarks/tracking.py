@@ -1,12 +1,11 @@
-"""What is lost when faces are searched in every n-th picture only and interpolated between: on real people and on puppets.
+"""Measures the loss from detecting faces in every n-th frame only and interpolating in between, on real people and puppets.
 
     python benchmarks/tracking.py --videos FOLDER … [--limit 12] [--puppets 8]
 
-Real videos have no true landmarks: every picture is compared with the track that a search in all pictures at 25 a second gives,
-smoothed over some 50 ms. Puppets are compared with what the renderer knows. Errors are distances over the eye distance; `jitter`
-is what searching every picture itself differs by, before smoothing. `mouth` is how far the mouth crops of a 5 fps store (places
-interpolated, smoothed over .1 s) lie from where a search in every picture puts them, over the mouth's width. The last line is
-JSON.
+Real videos have no ground truth: every frame is compared with the track from detecting in all frames at 25 fps, smoothed over
+some 50 ms. Puppets are compared with the renderer's ground truth. Errors are distances relative to the eye distance; `jitter` is
+the deviation of detecting in every frame from its own smoothed track. `mouth` is the distance of the mouth crops of a 5 fps store
+(interpolated, smoothed over .1 s) from those of detecting in every frame, relative to the mouth's width. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -38,21 +37,21 @@ SECONDS = 3.0
 
 
 @dataclass
-class Found:
-    """What was measured of one way of searching."""
+class Errors:
+    """What was measured for one detection stride."""
 
     error: list[float] = field(default_factory=list)
     seen: list[bool] = field(default_factory=list)
 
 
 class Remembering:
-    """Detects each picture once and remembers; counts what that cost."""
+    """Detects the faces of each frame once, remembers them, and measures the cost."""
 
     def __init__(self) -> None:
         self.detector, self.memory, self.seconds = CenterFaceDetector(), {}, 0.0
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Return the faces of a picture that stays in memory."""
+        """Return the faces of a frame that stays in memory."""
         key = id(image)
         if key not in self.memory:
             began = time.process_time()
@@ -62,7 +61,7 @@ class Remembering:
 
 
 def clips(arguments: argparse.Namespace) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:
-    """Yield (kind, pictures at 25 a second, true landmarks (N, 5, 2) or None)."""
+    """Yield (kind, frames at 25 fps, true landmarks (N, 5, 2) or None)."""
     files = [file for folder in arguments.videos for file in sorted(folder.rglob("*.mp[g4]"))]
     for place in np.unique(np.linspace(0, len(files) - 1, arguments.limit).astype(int)) if files else []:
         yield "real", [frame.image for frame in video_frames(files[place], fps=MOUTH_FPS, stop_s=10)], None
@@ -73,26 +72,26 @@ def clips(arguments: argparse.Namespace) -> Iterator[tuple[str, list[np.ndarray]
         yield f"puppets, {name}", list(clip.frames), clip.truth.five
 
 
-def followed(pictures: list[np.ndarray], detector: Remembering, rate: int, every: int) -> FaceTrack:
-    """Return the dominant person at `rate` pictures a second, searched in every n-th of them."""
+def followed(images: list[np.ndarray], detector: Remembering, rate: int, every: int) -> FaceTrack:
+    """Return the track of the dominant person at `rate` fps, with detection in every n-th frame."""
     step = MOUTH_FPS // rate
-    frames = ((number / MOUTH_FPS, pictures[number]) for number in range(0, len(pictures), step))
+    frames = ((number / MOUTH_FPS, images[number]) for number in range(0, len(images), step))
     return select_track(track_faces(frames, detector, every=every))
 
 
-def compare(found: Found, track: FaceTrack, reference: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Add the errors of a track's smoothed landmarks, picture by picture, to what was found."""
+def compare(errors: Errors, track: FaceTrack, reference: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Add the errors of a track's smoothed landmarks, frame by frame."""
     own = {round(float(time_s) * MOUTH_FPS): place for place, time_s in enumerate(track.times)}
     for number, (box, landmarks) in reference.items():
         place = own.get(number)
-        found.seen.append(place is not None and float(overlap(box, track.boxes[place][None])[0]) >= 0.5)
-        if found.seen[-1]:
+        errors.seen.append(place is not None and float(overlap(box, track.boxes[place][None])[0]) >= 0.5)
+        if errors.seen[-1]:
             apart = np.linalg.norm(track.smoothed_landmarks[place] - landmarks, axis=1).mean()
-            found.error.append(float(apart / np.linalg.norm(landmarks[1] - landmarks[0])))
+            errors.error.append(float(apart / np.linalg.norm(landmarks[1] - landmarks[0])))
 
 
 def references(whole: FaceTrack, truth: np.ndarray | None, rate: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Return box and landmarks to be compared with, by picture; boxes are those of the search in every picture."""
+    """Return reference box and landmarks by frame; boxes are those of detecting in every frame."""
     step = MOUTH_FPS // rate
     numbers = {round(float(time_s) * MOUTH_FPS): place for place, time_s in enumerate(whole.times)}
     return {
@@ -134,27 +133,27 @@ def main() -> None:
     parser.add_argument("--puppets", type=int, default=8, help="synthetic clips of 3 s")
     arguments = parser.parse_args()
     assert FPS == MOUTH_FPS
-    results: dict[tuple[str, int, int], Found] = {}
+    results: dict[tuple[str, int, int], Errors] = {}
     jitter: dict[str, list[float]] = {}
     mouths: dict[str, list[float]] = {}
-    seconds = pictures_seen = 0.0
-    for kind, pictures, truth in clips(arguments):
+    seconds = frames_seen = 0.0
+    for kind, images, truth in clips(arguments):
         detector = Remembering()
-        whole = followed(pictures, detector, MOUTH_FPS, 1)
+        whole = followed(images, detector, MOUTH_FPS, 1)
         for rate in RATES:
             for every in STEPS:
-                found = results.setdefault((kind, rate, every), Found())
-                compare(found, followed(pictures, detector, rate, every), references(whole, truth, rate))
+                errors = results.setdefault((kind, rate, every), Errors())
+                compare(errors, followed(images, detector, rate, every), references(whole, truth, rate))
         eyes = np.linalg.norm(whole.landmarks[:, 1] - whole.landmarks[:, 0], axis=1)
         moved = np.linalg.norm(whole.landmarks - whole.smoothed_landmarks, axis=2).mean(axis=1) / eyes
         jitter.setdefault(kind, []).extend(moved[whole.scores > 0].tolist())
-        mouths.setdefault(kind, []).extend(mouth_errors(whole, followed(pictures, detector, 5, 1)).tolist())
-        seconds, pictures_seen = seconds + detector.seconds, pictures_seen + len(detector.memory)
+        mouths.setdefault(kind, []).extend(mouth_errors(whole, followed(images, detector, 5, 1)).tolist())
+        seconds, frames_seen = seconds + detector.seconds, frames_seen + len(detector.memory)
     rows = []
-    print(f"{1e3 * seconds / pictures_seen:.1f} ms of one core to search a picture")
-    for (kind, rate, every), found in sorted(results.items()):
-        mean, most = float(np.mean(found.error)), float(np.quantile(found.error, 0.95))
-        recall = float(np.mean(found.seen))
+    print(f"{1e3 * seconds / frames_seen:.1f} ms of one core to detect faces in a frame")
+    for (kind, rate, every), errors in sorted(results.items()):
+        mean, most = float(np.mean(errors.error)), float(np.quantile(errors.error, 0.95))
+        recall = float(np.mean(errors.seen))
         rows.append({"kind": kind, "fps": rate, "every": every, "recall": recall, "error": mean, "error_p95": most})
         print(f"{kind:>24}, {rate:2d} fps, every {every}: recall {recall:.4f}, error mean {mean:.4f}, 95 % {most:.4f}")
     steady = {kind: float(np.mean(values)) for kind, values in jitter.items()}
@@ -164,7 +163,7 @@ def main() -> None:
     alike = likeness(arguments.people) if arguments.people else {}
     for name in ("one_person", "two_people") if alike else ():
         print(f"{name}: {alike[name]:.4f} of the pairs look alike by {MIN_LIKENESS_ELSEWHERE} or more")
-    cost = 1e3 * seconds / pictures_seen
+    cost = 1e3 * seconds / frames_seen
     print(json.dumps({"rows": rows, "jitter": steady, "mouth": mouth, "alike": alike, "milliseconds": cost}))
 
 

@@ -1,12 +1,12 @@
-"""How many turned heads the face detector finds: puppets, whose angles are known, and portraits, whose angle is measured.
+"""Measures recall of the face detector on turned heads: puppets, whose angles are known, and portraits, whose yaw is measured.
 
     python benchmarks/turned_heads.py [--portraits FOLDER] [--people N] [--sheet FILE.png]
 
-Each face is searched at the full detection size and at the size that `veridical prepare` would choose for it, at which it has
-some 48 pixels. Puppets are rendered at steps of one angle, the others zero; their heads are reliefs, so that yaw ends at 45
-and pitch at 30 degrees. Every portrait must show exactly one face. Its yaw is measured with FaceMesh, from the place of the
-nose between the outer corners of the eyes, on the surest detection however unsure; portraits in which FaceMesh sees no face
-there have a row of their own. `--sheet` draws the most turned and the missed ones, to be looked at. The last line is JSON.
+Each face is detected at the full detection size and at the size that `veridical prepare` would choose for it, at which it has
+some 48 pixels. Puppets are rendered at steps of one angle, the others zero; their heads are reliefs, so yaw ends at 45 and pitch
+at 30 degrees. Every portrait must show exactly one face. FaceMesh measures its yaw, from the position of the nose between the
+outer corners of the eyes, on the detection with the highest score, however low; portraits in which FaceMesh sees no face there
+have a row of their own. `--sheet` draws the most turned and the missed faces for inspection. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ THRESHOLD = 0.5
 FLOOR = 0.05
 FULL = 640
 NEAR = 0.35
-"""Of the face's side: a detection whose landmarks centre this near to the true ones is right."""
+"""Relative to the face's side: a detection whose landmarks centre this close to the true ones is correct."""
 ANGLES = {"yaw": (-45, -30, -15, 0, 15, 30, 45), "pitch": (-30, -15, 0, 15, 30), "roll": (0, 15, 30, 45, 60, 90)}
 BINS = (0, 15, 30, 45, 60, 90)
 EYES, NOSE = (33, 263), 1
-"""Of FaceMesh: outer corners of the eyes, tip of the nose."""
+"""FaceMesh indices of the outer corners of the eyes and the tip of the nose."""
 NOSE_DEPTH = 0.483
-"""Of the distance between these corners: how far the tip lies before them, in FaceMesh's canonical face."""
+"""How far the tip lies in front of these corners in FaceMesh's canonical face, relative to their distance."""
 TILE_PX = 128
 MOST_TILES = 120
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """How well one face was found."""
+    """How well one face was detected."""
 
     group: str
     full: float
-    """Best score at the full detection size; 0 when there is none at the right place."""
+    """Best score at the full detection size; 0 if there is none in the right place."""
     small: float
-    """The same at the size that preparation chooses."""
+    """The same at the size that preparation would choose."""
     tile: np.ndarray
 
 
 class Searcher:
-    """Finds one face at two sizes."""
+    """Detects one face at two detection sizes."""
 
     def __init__(self) -> None:
         self._full = CenterFaceDetector(FLOOR, detection_size=FULL)
 
-    def surest(self, image: np.ndarray) -> Face | None:
+    def best_detection(self, image: np.ndarray) -> Face | None:
         """Return the face with the best score."""
         return next(iter(self._full.detect(image)), None)
 
@@ -69,8 +69,8 @@ class Searcher:
         return full, small
 
 
-def best_near(found: list[Face], middle: np.ndarray, side: float) -> float:
-    near = (face.score for face in found if np.linalg.norm(face.landmarks.mean(axis=0) - middle) < NEAR * side)
+def best_near(faces: list[Face], middle: np.ndarray, side: float) -> float:
+    near = (face.score for face in faces if np.linalg.norm(face.landmarks.mean(axis=0) - middle) < NEAR * side)
     return max(near, default=0.0)
 
 
@@ -83,19 +83,19 @@ def puppets(people: int, searcher: Searcher) -> Iterator[Seen]:
                 angles = np.radians(degrees).astype(np.float32)
                 still = perform([], len(angles), 5.0, person.temperament, number)
                 zero = dict.fromkeys(("yaw", "pitch", "roll"), np.zeros(len(angles), np.float32))
-                pictures, truth = renderer.frames(replace(still, **{**zero, axis: angles}), number)
+                frames, truth = renderer.frames(replace(still, **{**zero, axis: angles}), number)
                 upright = renderer.frames(replace(still, **zero), number)[1].outline[0]
                 side = float(np.ptp(upright, axis=0).mean())
-                for degree, picture, five in zip(degrees, pictures, truth.five, strict=True):
-                    scores = searcher.scores(picture, five.mean(axis=0), side)
-                    yield Seen(f"{axis} {degree:+d}°", *scores, tile_of(picture, five.mean(axis=0), side))
+                for degree, frame, five in zip(degrees, frames, truth.five, strict=True):
+                    scores = searcher.scores(frame, five.mean(axis=0), side)
+                    yield Seen(f"{axis} {degree:+d}°", *scores, tile_of(frame, five.mean(axis=0), side))
 
 
 def portraits(folder: Path, searcher: Searcher) -> Iterator[Seen]:
     mesh = DenseLandmarker()
     for path in sorted(folder.rglob("*.jpg")):
         image = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
-        face = searcher.surest(image)
+        face = searcher.best_detection(image)
         if face is None:
             middle, side = np.array(image.shape[1::-1]) / 2, max(image.shape[:2])
             yield Seen("nothing", 0.0, 0.0, tile_of(image, middle, side))
@@ -107,7 +107,7 @@ def portraits(folder: Path, searcher: Searcher) -> Iterator[Seen]:
 
 
 def yaw_degrees(points: np.ndarray) -> float:
-    """Return the yaw of (468, 2) landmarks, positive to the right of the picture."""
+    """Return the yaw of (468, 2) landmarks, positive to the right of the image."""
     left, right = points[EYES[0]], points[EYES[1]]
     across = right - left
     aside = (points[NOSE] - (left + right) / 2) @ across / (across @ across)

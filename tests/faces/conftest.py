@@ -23,7 +23,7 @@ def draw_face(
     hair: tuple[int, int, int] = HAIR,
     image: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return a (height, width, 3) RGB picture with one face, drawn at four times the size and shrunk."""
+    """Return a (height, width, 3) RGB image with one face, drawn at four times the size and shrunk."""
     k = 4
     canvas = np.full((height, width, 3), BACKGROUND, np.uint8) if image is None else image
     big = cv2.resize(canvas, None, fx=k, fy=k, interpolation=cv2.INTER_NEAREST)

@@ -48,7 +48,7 @@ def test_inversion_undoes(source: np.ndarray, probe: np.ndarray) -> None:
 
 @functools.cache
 def gradient(width: int, height: int) -> np.ndarray:
-    """Red is x, green is y, scaled to 0–250: a picture that says where it is."""
+    """Red is x, green is y, scaled to 0–250: an image whose colours give the position."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 250 / width, y * 250 / height, np.zeros_like(x)], axis=2).round().astype(np.uint8)
 
@@ -80,8 +80,8 @@ def test_shrinking_shifts_nothing(shrink: float) -> None:
     crop, matrix = align_face(image, (template(256, 1.3) - 127.5) * shrink + side / 2)
     weight = crop[..., 0].astype(float)
     rows, columns = np.mgrid[:256, :256]
-    found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
-    np.testing.assert_allclose(found, transform_points(matrix, centre), atol=0.02)
+    centroid = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+    np.testing.assert_allclose(centroid, transform_points(matrix, centre), atol=0.02)
 
 
 def test_big_faces_do_not_alias() -> None:
@@ -100,7 +100,7 @@ def test_margin_grows_with_scale() -> None:
         np.testing.assert_allclose(transform_points(matrix, [427.5, 427.5]), [127.5, 127.5], atol=1e-3)
 
 
-def test_beyond_the_picture_is_black() -> None:
+def test_beyond_the_image_is_black() -> None:
     crop, _ = align_face(np.full((100, 100, 3), 200, np.uint8), template(100, 1.3) + 60)
     assert (crop[-20:, -20:] == 0).all()
     assert (crop[20, 20] == 200).all()

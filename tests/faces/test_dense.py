@@ -43,8 +43,8 @@ def check(points: np.ndarray, face: Face, tolerance: float) -> None:
     for group, expected in (
         (LEFT_EYE, face.landmarks[0]), (RIGHT_EYE, face.landmarks[1]), (LIPS_OUTER, face.landmarks[3:].mean(axis=0)),
     ):  # fmt: skip
-        found = points[list(group)].mean(axis=0)
-        assert np.linalg.norm(found - expected) < tolerance * eye_distance
+        centre = points[list(group)].mean(axis=0)
+        assert np.linalg.norm(centre - expected) < tolerance * eye_distance
 
 
 @pytest.mark.parametrize("half_width", [25, 50, 80])

@@ -1,4 +1,4 @@
-"""The detector on a drawn face whose place is known, on nothing, and on real people."""
+"""CenterFace on a drawn face at a known place, on nothing, and on real people."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_drawn_face_is_found_where_it_is(half_width, centre, drawn, detector) 
 
 
 @pytest.mark.parametrize("shape", [(240, 320), (97, 161), (600, 200), (1080, 1920)])
-def test_any_shape_of_picture_keeps_coordinates(shape, drawn, detector) -> None:
+def test_images_of_any_shape_keep_coordinates(shape, drawn, detector) -> None:
     height, width = shape
     half_width = 0.13 * min(shape)
     faces = detector.detect(drawn.face(width, height, centre=(width / 2, height / 2), half_width=half_width))
@@ -43,7 +43,7 @@ def test_any_shape_of_picture_keeps_coordinates(shape, drawn, detector) -> None:
 
 
 @pytest.mark.parametrize("size", [(640, 480), (641, 333)])
-def test_a_part_of_the_picture_is_searched_in_its_place(size, drawn, detector) -> None:
+def test_a_region_gives_the_same_faces_as_the_whole_image(size, drawn, detector) -> None:
     width, height = size
     image = drawn.face(width, height, centre=(170, 150), half_width=45)
     image = drawn.face(width, height, centre=(500, 200), half_width=45, image=image)
@@ -51,20 +51,20 @@ def test_a_part_of_the_picture_is_searched_in_its_place(size, drawn, detector) -
     for face in (left, right):
         margin = face.box[2] - face.box[0]
         within = face.box + np.array([-1, -1, 1, 1], np.float32) * margin
-        (found,) = detector.detect(image, within)
-        assert np.abs(found.landmarks - face.landmarks).max() < 0.05 * margin
-        assert np.abs(found.box - face.box).max() < 0.05 * margin
-    (found,) = detector.detect(image, np.array([-900, -900, 250, 900], np.float32))
-    assert np.abs(found.landmarks - left.landmarks).max() < 0.05 * 90
+        (face_in_region,) = detector.detect(image, within)
+        assert np.abs(face_in_region.landmarks - face.landmarks).max() < 0.05 * margin
+        assert np.abs(face_in_region.box - face.box).max() < 0.05 * margin
+    (face_in_region,) = detector.detect(image, np.array([-900, -900, 250, 900], np.float32))
+    assert np.abs(face_in_region.landmarks - left.landmarks).max() < 0.05 * 90
 
 
 @pytest.mark.parametrize("within", [(630, 470, 640, 480), (700, 500, 800, 600), (-50, -50, -10, -10), (9, 9, 9, 9)])
-def test_a_part_with_nothing_in_it_has_no_face(within, drawn, detector) -> None:
+def test_an_empty_region_has_no_face(within, drawn, detector) -> None:
     image = drawn.face(640, 480, centre=(320, 200), half_width=60)
     assert detector.detect(image, np.array(within, np.float32)) == []
 
 
-def test_two_faces_are_two_and_the_surest_comes_first(drawn, detector) -> None:
+def test_of_two_faces_the_higher_score_comes_first(drawn, detector) -> None:
     image = drawn.face(400, 240, centre=(110, 120), half_width=45)
     image = drawn.face(400, 240, centre=(290, 120), half_width=45, image=image)
     faces = detector.detect(image)
@@ -86,7 +86,7 @@ def test_nothing_is_found_where_nothing_is(level: int, detector) -> None:
     assert detector.detect(noise) == []
 
 
-def test_a_tiny_picture_is_no_error(detector) -> None:
+def test_a_tiny_image_is_no_error(detector) -> None:
     assert detector.detect(np.zeros((1, 1, 3), np.uint8)) == []
     assert detector.detect(np.zeros((2, 700, 3), np.uint8)) == []
 
@@ -98,7 +98,7 @@ def test_threshold_is_obeyed(drawn) -> None:
     assert CenterFaceDetector(score + 0.02).detect(image) == []
 
 
-def test_same_picture_same_answer(drawn, detector) -> None:
+def test_the_same_image_gives_the_same_faces(drawn, detector) -> None:
     first, second = detector.detect(drawn.face())[0], CenterFaceDetector(THRESHOLD_FOR_DRAWINGS).detect(drawn.face())[0]
     np.testing.assert_array_equal(first.box, second.box)
     np.testing.assert_array_equal(first.landmarks, second.landmarks)
@@ -115,7 +115,7 @@ def test_bad_settings_are_refused(threshold: float) -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((9, 9, 4), np.uint8)]
 )
-def test_bad_pictures_are_refused(image: np.ndarray, detector) -> None:
+def test_bad_images_are_refused(image: np.ndarray, detector) -> None:
     with pytest.raises(ValueError, match="expected"):
         detector.detect(image)
 

@@ -1,4 +1,4 @@
-"""A rewritten network takes other sizes and computes the same; what is no network is refused."""
+"""A rewritten network takes other sizes and computes the same; other files are refused."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
 
 def test_the_answer_at_the_declared_size_does_not_change() -> None:
     original = weights.locate("centerface").read_bytes()
-    picture = np.random.default_rng(0).uniform(0, 255, (10, 3, 32, 32)).astype(np.float32)
-    before = session(original).run(None, {"input.1": picture})
-    after = session(with_free_sizes(original)).run(None, {"input.1": picture})
+    image = np.random.default_rng(0).uniform(0, 255, (10, 3, 32, 32)).astype(np.float32)
+    before = session(original).run(None, {"input.1": image})
+    after = session(with_free_sizes(original)).run(None, {"input.1": image})
     assert len(before) == 4
     for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)

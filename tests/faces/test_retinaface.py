@@ -67,10 +67,10 @@ def network_file(request, tmp_path):
 
 
 def patched(height: int, width: int, *corners: tuple[int, int], side: int = 16, colour=(0, 0, 255)) -> np.ndarray:
-    picture = np.zeros((height, width, 3), np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
     for x, y in corners:
-        picture[y : y + side, x : x + side] = colour
-    return picture
+        image[y : y + side, x : x + side] = colour
+    return image
 
 
 def expected(x: float, y: float, anchor: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -97,8 +97,8 @@ def test_other_colours_sizes_and_several_patches(tmp_path):
     detector = RetinaFaceDetector(weights_file=str(path))
     assert detector.detect(patched(480, 640, (320, 96), colour=(255, 0, 0))) == []
     assert detector.detect(np.zeros((45, 77, 3), np.uint8)) == []
-    found = detector.detect(patched(480, 640, (64, 96), (320, 320), (560, 400)))
-    assert sorted(round(float(face.box[[0, 2]].mean())) for face in found) == [78, 334, 574]
+    faces = detector.detect(patched(480, 640, (64, 96), (320, 320), (560, 400)))
+    assert sorted(round(float(face.box[[0, 2]].mean())) for face in faces) == [78, 334, 574]
     (small,) = detector.detect(patched(480, 640, (64, 96)))
     (large,) = detector.detect(patched(960, 1280, (128, 192), side=32))
     np.testing.assert_allclose(large.box, (small.box + 0.5) * 2 - 0.5, atol=0.1)

@@ -1,4 +1,4 @@
-"""Tracks through gaps, cuts, crossings and jitter, by a detector that is told what is there."""
+"""Tracks through gaps, cuts, crossings and jitter, with a face detector that is told what is there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TWIN = 100
 
 
 class Told:
-    """Finds what the test says is in each picture; pictures are known by the number in their first pixel."""
+    """Finds the faces that the test gives for each frame; frames are known by the number in their first pixel."""
 
     def __init__(self, faces: dict[int, list[Face]]) -> None:
         self.faces = faces
@@ -47,13 +47,13 @@ def face_at(x: float, y: float = 60, side: float = 40, score: float = 0.9) -> Fa
 
 
 def person(seed: int) -> np.ndarray:
-    """A 40 x 40 texture that stands for what somebody looks like."""
+    """A 40 x 40 texture that stands for what a person looks like."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     return coarse.repeat(5, axis=0).repeat(5, axis=1)
 
 
 def twin(seed: int) -> np.ndarray:
-    """Somebody who looks rather like person 1: more than strangers do, less than person 1 from one picture to the next."""
+    """A person who resembles person 1: more than strangers do, less than person 1 from one frame to the next."""
     return (0.6 * person(1) + 0.4 * person(seed)).astype(np.uint8)
 
 
@@ -105,7 +105,7 @@ def test_two_people_side_by_side_stay_two() -> None:
 
 
 def test_people_who_cross_are_not_mixed_up() -> None:
-    """The second passes before the first, who is hidden for three pictures."""
+    """The second passes before the first, who is hidden for three frames."""
     there = {n: [(1, 60 + 12 * n), (2, 180 - 12 * n)] for n in range(11)}
     frames, told = film(there, 11, step_s=0.04)
     for n in (4, 5, 6):
@@ -166,7 +166,7 @@ def test_another_person_after_a_gap_is_another_track(other: int) -> None:
     assert [track.num_detections for track in track_faces(frames, told)] == [4, 3]
 
 
-def test_every_nth_picture_is_looked_at() -> None:
+def test_every_nth_frame_is_searched() -> None:
     frames, told = film({n: [(1, 60 + n)] for n in range(10)}, 10)
     (track,) = track_faces(frames, told, every=3)
     assert told.asked == [0, 3, 6, 9]
@@ -175,7 +175,7 @@ def test_every_nth_picture_is_looked_at() -> None:
     np.testing.assert_allclose(track.boxes[:, 0], 40 + np.arange(10), atol=1e-4)
 
 
-def test_the_last_picture_is_looked_at_and_misses_stay_misses() -> None:
+def test_the_last_frame_is_searched_and_misses_stay_misses() -> None:
     frames, told = film({n: [(1, 60)] for n in range(12) if n != 6}, 12)
     told.faces[3] = [face_at(60, score=0.6)]
     (track,) = track_faces(frames, told, every=3)
@@ -184,7 +184,7 @@ def test_the_last_picture_is_looked_at_and_misses_stay_misses() -> None:
     np.testing.assert_allclose(track.scores, np.array(expected, np.float32))
 
 
-def test_pictures_are_not_kept() -> None:
+def test_frames_are_not_kept() -> None:
     _, told = film({n: [(1, 60)] for n in range(50)}, 0)
     alive: list[weakref.ref] = []
 
@@ -291,12 +291,12 @@ def test_a_cut_between_real_people_in_one_studio_is_seen(real_clips) -> None:
 
 @pytest.mark.slow
 def test_puppets_are_followed_through_cuts() -> None:
-    """The framing jumps in the middle: nearer, and to the other side of the picture."""
+    """The framing jumps in the middle: closer, and to the other side."""
     tracks = []
     for number in range(8):
         person = puppets.sample_person("cuts", number, list(puppets.FAMILIES)[number % len(puppets.FAMILIES)], 1)
         clip = puppets.render_puppet(puppets.Renderer(person), number, 2.0, puppets.Scene(cut=True))
         frames = ((index / 25, clip.frames[index]) for index in range(0, 50, 5))
         tracks.append(track_faces(frames, CenterFaceDetector()))
-    whole = [len(found) == 1 and found[0].num_detections == 10 for found in tracks]
+    whole = [len(clip) == 1 and clip[0].num_detections == 10 for clip in tracks]
     assert sum(whole) >= 7

@@ -1,4 +1,4 @@
-"""A drawn face with fabricated landmarks, so that forgeries can be tested without detectors or anybody's picture."""
+"""A drawn face with fabricated landmarks, so that forgeries can be tested without face detectors or real people."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def face_points(opening: float = 0.0, wide: float = 1.0) -> np.ndarray:
 
 
 def draw(points: np.ndarray, skin: tuple[int, int, int], texture: np.ndarray) -> np.ndarray:
-    picture = np.full((HEIGHT, WIDTH, 3), (90, 120, 150), np.uint8)
+    image = np.full((HEIGHT, WIDTH, 3), (90, 120, 150), np.uint8)
     for group, colour in (
         (FACE_OVAL, skin),
         (LEFT_EYE, (250, 250, 250)),
@@ -44,8 +44,8 @@ def draw(points: np.ndarray, skin: tuple[int, int, int], texture: np.ndarray) ->
         (LIPS_OUTER, (190, 70, 80)),
         (LIPS_INNER, (40, 10, 10)),
     ):
-        cv2.fillPoly(picture, [np.round(points[list(group)] * 8).astype(np.int32)], colour, cv2.LINE_AA, 3)
-    return np.clip(picture.astype(np.int16) + texture, 0, 255).astype(np.uint8)
+        cv2.fillPoly(image, [np.round(points[list(group)] * 8).astype(np.int32)], colour, cv2.LINE_AA, 3)
+    return np.clip(image.astype(np.int16) + texture, 0, 255).astype(np.uint8)
 
 
 def speech(num_samples: int, pitch_hz: float, seed: int, rate_hz: int = 16_000) -> np.ndarray:
@@ -60,7 +60,7 @@ def speech(num_samples: int, pitch_hz: float, seed: int, rate_hz: int = 16_000) 
     return (0.15 * voice * envelope + 0.002 * noise.normal(size=num_samples)).astype(np.float32)
 
 
-def make_footage(person: int, take: int = 0, num_frames: int = 30, sound: bool = True) -> Footage:
+def make_footage(person: int, take: int = 0, num_frames: int = 30, audio: bool = True) -> Footage:
     """A person is a skin, a texture and a pitch; a take is a way of moving and other words."""
     who, how = np.random.default_rng([person, 1]), np.random.default_rng([person, take, 2])
     skin = tuple(int(value) for value in who.integers(130, 230, 3))
@@ -75,7 +75,7 @@ def make_footage(person: int, take: int = 0, num_frames: int = 30, sound: bool =
         points = face_points(opening, 1 + 0.1 * np.cos(0.3 * n + phase)) * 34 + sway
         frames.append(draw(points, skin, texture))
         landmarks.append(points)
-    samples = speech(samples_in(num_frames, FPS), 100 + 45 * person, seed=10 * person + take) if sound else None
+    samples = speech(samples_in(num_frames, FPS), 100 + 45 * person, seed=10 * person + take) if audio else None
     return Footage(np.stack(frames), FPS, np.stack(landmarks).astype(np.float32), samples)
 
 
@@ -104,5 +104,5 @@ def same_person() -> Footage:
 
 @pytest.fixture(scope="session")
 def footage_of():
-    """`make_footage`, for tests that need more people or silence."""
+    """`make_footage`, for tests that need more people or no audio."""
     return make_footage

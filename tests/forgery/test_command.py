@@ -16,15 +16,15 @@ from veridical.media import write_video
 
 @pytest.fixture
 def run(tmp_path, footage_of, monkeypatch):
-    footage = footage_of(0, num_frames=16)
+    known = footage_of(0, num_frames=16)
     monkeypatch.setattr(
-        reading, "track_landmarks", lambda frames: (footage.landmarks[: len(frames)], np.ones(len(frames), bool))
+        reading, "track_landmarks", lambda frames: (known.landmarks[: len(frames)], np.ones(len(frames), bool))
     )
     videos = []
     for person in (0, 1):
-        made = footage_of(person, num_frames=16)
+        footage = footage_of(person, num_frames=16)
         path = tmp_path / f"{person}.mp4"
-        write_video(path, made.frames, fps=25, samples=made.samples)
+        write_video(path, footage.frames, fps=25, samples=footage.samples)
         videos.append(Video("d", f"d/{person}", str(path), label=0, identities=(str(person),), split="train"))
     Manifest.from_videos(videos).write(tmp_path / "in.parquet")
     app = typer.Typer()

@@ -29,12 +29,8 @@ def made(target, other_person, same_person):
     return make
 
 
-def sound_change(made: Forged, target: Footage) -> float:
-    return float(np.abs(made.samples - target.samples).mean())
-
-
-def picture_change(made: Forged, target: Footage) -> float:
-    return float(np.abs(made.frames.astype(np.int16) - target.frames).mean())
+def frame_change(forged: Forged, target: Footage) -> float:
+    return float(np.abs(forged.frames.astype(np.int16) - target.frames).mean())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -65,8 +61,8 @@ def test_changes_what_it_says_and_nothing_else(name, severity, made, target):
         assert touched[forged.mask == 1].mean() > 0.2, "the mask is not far larger than what is changed"
     else:
         assert not forged.mask.any()
-    sound_may_change = forgery.audio or name in ("desync", "lip_dub")
-    assert (not np.array_equal(forged.samples, target.samples)) == sound_may_change
+    changes_audio = forgery.audio or name in ("desync", "lip_dub")
+    assert (not np.array_equal(forged.samples, target.samples)) == changes_audio
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,18 +115,20 @@ def test_segments_lie_in_the_video_and_hold_all_that_is_forged(name, made, targe
         assert inside.any()
         assert not inside.all()
         assert not forged.mask[~inside].any()
-    heard = [segment for segment in forged.fake_segments if segment.modality == "audio"]
-    if heard:
+    audible = [segment for segment in forged.fake_segments if segment.modality == "audio"]
+    if audible:
         sample_s = np.arange(len(target.samples)) / 16_000
-        inside = np.any([(sample_s >= part.start_s - 1e-6) & (sample_s < part.end_s + 1e-6) for part in heard], axis=0)
+        inside = np.any(
+            [(sample_s >= part.start_s - 1e-6) & (sample_s < part.end_s + 1e-6) for part in audible], axis=0
+        )
         assert np.array_equal(forged.samples[~inside], target.samples[~inside])
 
 
 @pytest.mark.parametrize("name", sorted(name for name, forgery in FORGERIES.items() if forgery.visual))
-def test_works_without_sound_where_it_says_so(name, footage_of):
+def test_works_without_audio_unless_it_needs_it(name, footage_of):
     forgery = FORGERIES[name]
-    silent = footage_of(person=0, sound=False, num_frames=20)
-    donors = {"none": None, "other_speaker": footage_of(1, sound=False), "same_speaker": footage_of(0, 1, sound=False)}
+    silent = footage_of(person=0, audio=False, num_frames=20)
+    donors = {"none": None, "other_speaker": footage_of(1, audio=False), "same_speaker": footage_of(0, 1, audio=False)}
     if forgery.needs_audio:
         with pytest.raises(ValueError, match="with audio"):
             forgery.function(silent, donors[forgery.donor], 0.5, np.random.default_rng(0))
@@ -147,13 +145,13 @@ def test_a_missing_donor_is_an_error(name, target):
 
 
 @pytest.mark.parametrize("name", ["self_blend", "neural_mouth"])
-def test_more_severity_changes_more_of_the_picture(name, made, target):
-    gentle, strong = (np.mean([picture_change(made(name, s, seed), target) for seed in range(4)]) for s in (0.0, 1.0))
+def test_more_severity_changes_more_of_the_frames(name, made, target):
+    gentle, strong = (np.mean([frame_change(made(name, s, seed), target) for seed in range(4)]) for s in (0.0, 1.0))
     assert strong > gentle
 
 
 @pytest.mark.parametrize("name", ["speech_spliced", "voice_vocoded", "voice_converted"])
-def test_more_severity_changes_more_of_the_sound(name, made, target):
+def test_more_severity_changes_more_of_the_audio(name, made, target):
     def spectral(severity: float) -> float:
         from veridical.forgery.spectra import spectrum
 
@@ -171,7 +169,7 @@ def test_more_severity_changes_more_of_the_sound(name, made, target):
 
 
 @pytest.mark.parametrize("name", sorted(name for name, forgery in FORGERIES.items() if forgery.visual))
-def test_a_face_at_the_edge_of_the_picture_is_no_problem(name, footage_of):
+def test_a_face_at_the_edge_of_the_frame_is_no_problem(name, footage_of):
     def cropped(footage: Footage) -> Footage:
         return Footage(footage.frames[:, 30:, 50:].copy(), footage.fps, footage.landmarks - [50, 30], footage.samples)
 

@@ -27,7 +27,7 @@ METHODS = ("face_swap", "voice_vocoded", "desync", "lip_dub_partial")
 
 @pytest.fixture
 def world(tmp_path, footage_of, monkeypatch):
-    """Two people in train, one in test, two takes each, as files; landmarks are known instead of searched."""
+    """Two people in train, one in test, two takes each, as files; landmarks are given instead of detected."""
     landmarks: dict[bytes, np.ndarray] = {}
     videos = []
     for person, split in ((0, "train"), (1, "train"), (2, "test")):
@@ -48,8 +48,8 @@ def world(tmp_path, footage_of, monkeypatch):
     return Manifest.from_videos(videos)
 
 
-def _key(picture: np.ndarray) -> bytes:
-    return picture.tobytes()
+def _key(image: np.ndarray) -> bytes:
+    return image.tobytes()
 
 
 def _forged(world: Manifest, folder: Path, **options):
@@ -86,18 +86,14 @@ def test_reals_and_fakes_are_encoded_alike(world, tmp_path):
     report = _forged(world, tmp_path / "out", compression=["c28"])
     facts = {}
     for video in report.manifest.videos():
-        found = probe(Path(video.path))
-        assert found.codec == video.codec
-        assert found.container == video.attributes["container"]
-        assert found.width == video.width
+        written = probe(Path(video.path))
+        assert written.codec == video.codec
+        assert written.container == video.attributes["container"]
+        assert written.width == video.width
         assert video.compression == "c28"
-        alike = (found.codec, found.pixel_format, found.fps, found.width, found.height, found.audio_codec)
-        alike += (
-            found.audio_rate_hz,
-            found.container,
-            round(found.duration_s, 3),
-            len(audio_samples(Path(video.path))),
-        )
+        alike = (written.codec, written.pixel_format, written.fps, written.width, written.height, written.audio_codec)
+        alike += (written.audio_rate_hz, written.container, round(written.duration_s, 3))
+        alike += (len(audio_samples(Path(video.path))),)
         facts.setdefault(alike, set()).add(video.label)
     assert list(facts.values()) == [{0, 1}]
 
@@ -143,14 +139,14 @@ def test_levels_go_with_reals_that_are_written_again(world, tmp_path):
         _forged(world, tmp_path / "out", compression=["c0", "c23"], reencode_reals=False)
 
 
-def test_the_same_pictures_give_the_same_file(world, tmp_path):
-    found = []
+def test_the_same_frames_give_the_same_file(world, tmp_path):
+    runs = []
     for run in range(3):
         folder = tmp_path / str(run)
         report = _forged(world, folder, methods=("lip_dub",), preset="medium")
-        found.append([Path(video.path).read_bytes() for video in report.manifest.videos()])
-    assert len(found[0]) > len(world)
-    assert found[0] == found[1] == found[2]
+        runs.append([Path(video.path).read_bytes() for video in report.manifest.videos()])
+    assert len(runs[0]) > len(world)
+    assert runs[0] == runs[1] == runs[2]
 
 
 def test_a_crash_and_a_hang_cost_one_video_each(world, tmp_path, monkeypatch):
@@ -179,7 +175,7 @@ def test_a_full_disk_ends_the_run(world, tmp_path, monkeypatch):
 
 
 def test_what_is_not_forged_survives_the_encoder(world, tmp_path):
-    """The picture of a voice forgery and the re-encoded real are the same file content, frame by frame."""
+    """The video streams of an audio forgery and of the re-encoded real are identical, frame by frame."""
     report = _forged(world, tmp_path / "out", methods=("voice_vocoded",))
     rows = {video.video_id: video for video in report.manifest.videos()}
     real, fake = (rows[name] for name in ("d/p0/0", "d/p0/0/voice_vocoded"))
@@ -238,9 +234,9 @@ def test_bad_videos_are_counted_and_the_rest_is_made(world, tmp_path):
     assert all(reasons)
 
 
-def test_silence_is_found_when_the_manifest_does_not_know(world, tmp_path, footage_of, monkeypatch):
+def test_missing_audio_is_noticed_where_the_manifest_does_not_say_so(world, tmp_path, footage_of, monkeypatch):
     path = tmp_path / "in" / "silent.mp4"
-    footage = footage_of(5, sound=False)
+    footage = footage_of(5, audio=False)
     write_video(path, footage.frames, fps=25)
     monkeypatch.setattr(reading, "track_landmarks", lambda frames: (footage.landmarks, np.ones(len(frames), bool)))
     manifest = Manifest.from_videos([Video("d", "d/silent", str(path), label=0)])
@@ -305,21 +301,21 @@ def test_worker_processes_make_the_same_videos(tmp_path):
     assert os.path.commonpath([video.path for video in reports[1].manifest.videos()]).startswith(str(tmp_path / "out2"))
 
 
-def test_sound_beside_a_silent_video_is_forged_and_kept(world, tmp_path):
+def test_audio_beside_a_silent_video_is_forged_and_kept(world, tmp_path):
     videos = []
     for video in world.videos():
         footage = [frame.image for frame in video_frames(Path(video.path))]
         silent, beside = (tmp_path / f"{Path(video.path).stem}{ending}" for ending in (".mp4", ".wav"))
-        with wave.open(str(beside), "wb") as sound:
-            sound.setparams((1, 2, 16000, 0, "NONE", ""))
-            sound.writeframes((audio_samples(Path(video.path)) * 32767).astype(np.int16).tobytes())
+        with wave.open(str(beside), "wb") as file:
+            file.setparams((1, 2, 16000, 0, "NONE", ""))
+            file.writeframes((audio_samples(Path(video.path)) * 32767).astype(np.int16).tobytes())
         write_video(silent, np.stack(footage), fps=probe(Path(video.path)).fps, crf=10)
         videos.append(replace(video, path=str(silent), attributes={"audio_path": str(beside)}))
     report = _forged(Manifest.from_videos(videos), tmp_path / "out", methods=("voice_vocoded",))
-    made = list(report.manifest.videos())
-    assert made, report.outcomes
-    assert {video.generator for video in made} == {None, "voice_vocoded"}
-    for video in made:
+    rows = list(report.manifest.videos())
+    assert rows, report.outcomes
+    assert {video.generator for video in rows} == {None, "voice_vocoded"}
+    for video in rows:
         assert video.has_audio
         assert audio_samples(Path(video.path)) is not None
         assert "audio_path" not in video.attributes

@@ -1,4 +1,4 @@
-"""Who is forged from whom: donors never cross splits, methods are balanced, what cannot be made is said."""
+"""The plan: donors never cross splits, methods are balanced, and what cannot be made is reported."""
 
 from __future__ import annotations
 
@@ -17,17 +17,13 @@ METHODS = ("face_swap", "lip_dub", "voice_vocoded")
 
 
 def videos(people: int, takes: int, splits: tuple[str | None, ...] = ("train", "test")) -> list[Video]:
-    made = []
+    given = []
     for person in range(people):
         for take in range(takes):
-            facts = {
-                "label": 0,
-                "identities": (f"p{person}",),
-                "split": splits[person % len(splits)],
-                "has_audio": True,
-            }
-            made.append(Video("d", f"d/p{person}/{take}", f"/nowhere/p{person}-{take}.mp4", **facts))
-    return made
+            name, split = f"p{person}", splits[person % len(splits)]
+            facts = {"label": 0, "identities": (name,), "split": split, "has_audio": True}
+            given.append(Video("d", f"d/{name}/{take}", f"/nowhere/{name}-{take}.mp4", **facts))
+    return given
 
 
 @given(people=st.integers(1, 7), takes=st.integers(1, 4), seed=st.integers(0, 99), count=st.integers(1, 3))
@@ -46,8 +42,7 @@ def test_donors_come_from_the_split_and_are_who_they_must_be(people, takes, seed
                 assert task.donor.split == target.split
                 assert task.donor.video_id != video_id
                 assert (task.donor.identities == target.identities) == (needs == "same_speaker")
-    wanted = len(reals) * count
-    assert sum(map(len, plan.tasks.values())) + len(plan.missing) == wanted
+    assert sum(map(len, plan.tasks.values())) + len(plan.missing) == len(reals) * count
 
 
 def test_methods_take_turns_within_each_split():

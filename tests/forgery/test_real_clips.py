@@ -1,4 +1,4 @@
-"""On real talking people (GRID): the visual forgeries change faces and leave faces that are found again."""
+"""On real talking people (GRID): visual forgeries change faces, and the results are still detected as faces."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_the_forged_face_is_a_face(name, people):
     forged = forgery.function(target, donor, 0.5, np.random.default_rng(0))
     outside = forged.mask == 0
     assert np.array_equal(forged.frames[outside], target.frames[outside])
-    points, found = reading.track_landmarks(forged.frames)
-    assert found.mean() > 0.95
+    points, detected = reading.track_landmarks(forged.frames)
+    assert detected.mean() > 0.95
     width = np.linalg.norm(target.landmarks[:, 454] - target.landmarks[:, 234], axis=-1)[:, None]
     stays = [33, 263, 168, 234, 454]
     moved = np.linalg.norm(points[:, stays] - target.landmarks[:, stays], axis=-1) / width

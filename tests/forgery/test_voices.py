@@ -1,4 +1,4 @@
-"""The sound forgeries do what their names say."""
+"""The audio forgeries do what their names say."""
 
 from __future__ import annotations
 
@@ -60,21 +60,21 @@ def test_phase_recovery_comes_near_the_magnitudes(words):
         np.abs(spectrum(samples_from_magnitudes(wanted, len(words), count, np.random.default_rng(0))))
         for count in (1, 40)
     ]
-    errors = [np.linalg.norm(found - wanted) / np.linalg.norm(wanted) for found in rebuilt]
+    errors = [np.linalg.norm(values - wanted) / np.linalg.norm(wanted) for values in rebuilt]
     assert errors[1] < 0.6 * errors[0]
     assert errors[1] < 0.25
 
 
 @pytest.mark.parametrize("pitch_hz", [90, 130, 220, 310])
-def test_pitch_is_found(pitch_hz):
+def test_pitch_is_measured(pitch_hz):
     assert median_pitch_hz(buzz(pitch_hz)) == pytest.approx(pitch_hz, rel=0.03)
 
 
 @pytest.mark.parametrize("ratio", [0.7, 1.3])
 def test_pitch_is_shifted_and_the_length_kept(ratio):
-    sound = buzz(150)
-    shifted = pitch_shifted(sound, ratio)
-    assert shifted.shape == sound.shape
+    samples = buzz(150)
+    shifted = pitch_shifted(samples, ratio)
+    assert shifted.shape == samples.shape
     assert median_pitch_hz(shifted[1600:-3200]) == pytest.approx(150 * ratio, rel=0.04)
 
 
@@ -96,30 +96,30 @@ def test_a_converted_voice_moves_to_the_donors_pitch_and_timbre(footage_of):
 
 def test_an_exchanged_voice_is_the_donors_and_starts_when_the_target_does(footage_of):
     own, donor = footage_of(0, num_frames=60), footage_of(3, 2, num_frames=60)
-    heard = at(own, "voice_exchanged", donor, 0.0)
-    assert median_pitch_hz(heard) == pytest.approx(median_pitch_hz(donor.samples), rel=0.05)
-    assert onset_s(heard) == pytest.approx(onset_s(own.samples), abs=0.06)
+    forged = at(own, "voice_exchanged", donor, 0.0)
+    assert median_pitch_hz(forged) == pytest.approx(median_pitch_hz(donor.samples), rel=0.05)
+    assert onset_s(forged) == pytest.approx(onset_s(own.samples), abs=0.06)
 
 
 @pytest.mark.parametrize("name", ["voice_exchanged", "voice_vocoded", "voice_converted", "speech_spliced", "desync"])
 def test_loudness_does_not_give_the_forgery_away(name, footage_of):
     own, other = footage_of(0, num_frames=60), footage_of(3 if FORGERIES[name].donor == "other_speaker" else 0, 1)
     quiet = Footage(other.frames, other.fps, other.landmarks, other.samples * np.float32(0.1))
-    heard = at(own, name, quiet, 0.5)
+    forged = at(own, name, quiet, 0.5)
     level = [
-        20 * np.log10(np.sqrt(np.mean(s[np.repeat(loud_steps(s), 320)[: len(s)]] ** 2))) for s in (own.samples, heard)
+        20 * np.log10(np.sqrt(np.mean(s[np.repeat(loud_steps(s), 320)[: len(s)]] ** 2))) for s in (own.samples, forged)
     ]
     assert abs(level[1] - level[0]) < 2
 
 
-def test_desync_shifts_by_what_it_says_and_keeps_the_sound(footage_of):
+def test_desync_shifts_by_what_it_says_and_keeps_the_audio(footage_of):
     own = footage_of(0, num_frames=100)
     for severity in (0.0, 0.5, 1.0):
         for seed in range(4):
-            heard = at(own, "desync", None, severity, seed)
-            correlation = np.fft.irfft(np.fft.rfft(heard) * np.conj(np.fft.rfft(own.samples)))
+            forged = at(own, "desync", None, severity, seed)
+            correlation = np.fft.irfft(np.fft.rfft(forged) * np.conj(np.fft.rfft(own.samples)))
             lag = int(correlation.argmax())
-            lag = min(lag, len(heard) - lag)
+            lag = min(lag, len(forged) - lag)
             assert lag / RATE == pytest.approx(0.12 + 0.8 * severity, abs=0.02)
 
 

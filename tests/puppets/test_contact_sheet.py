@@ -19,6 +19,6 @@ def test_contact_sheets_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     names = {"puppets_a.jpg", "puppets_b.jpg", "puppets_talking.jpg", "puppets_scenes.jpg"}
     assert {path.name for path in tmp_path.iterdir()} == names
     for name in names:
-        picture = cv2.imread(str(tmp_path / name))
-        assert picture is not None
-        assert picture.std() > 20
+        image = cv2.imread(str(tmp_path / name))
+        assert image is not None
+        assert image.std() > 20

@@ -48,7 +48,7 @@ def test_the_mouth_rests_in_pauses_and_without_speech() -> None:
     assert np.allclose(silent.jaw, 0)
 
 
-def test_unknown_sounds_are_a_neutral_mouth() -> None:
+def test_unknown_phonemes_are_a_neutral_mouth() -> None:
     assert 0.2 < _at(mouth_track(_say("Q!", "Q!"), TIMES_S).jaw, 0) < 0.6
 
 

@@ -1,4 +1,4 @@
-"""Rendering: determinism, truth of the landmarks, and that what moves in the truth moves in the pictures."""
+"""Rendering: determinism, the ground truth of landmarks, and that the frames move as the ground truth does."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def clip(request: pytest.FixtureRequest) -> PuppetClip:
 def test_same_seed_same_pixels_and_samples() -> None:
     person = sample_identity(1, "a")
     frames, samples = render_clip(person, 5, 0.4)
-    again, heard_again = render_clip(sample_identity(1, "a"), 5, 0.4)
+    again, samples_again = render_clip(sample_identity(1, "a"), 5, 0.4)
     assert np.array_equal(frames, again)
-    assert np.array_equal(samples, heard_again)
-    other, heard_other = render_clip(person, 6, 0.4)
+    assert np.array_equal(samples, samples_again)
+    other, samples_other = render_clip(person, 6, 0.4)
     assert not np.array_equal(frames, other)
-    assert not np.array_equal(samples, heard_other)
+    assert not np.array_equal(samples, samples_other)
 
 
 def test_shapes_and_ranges(clip: PuppetClip) -> None:
@@ -41,10 +41,10 @@ def test_shapes_and_ranges(clip: PuppetClip) -> None:
 
 
 def test_identities_differ_in_what_is_seen() -> None:
-    pictures = [render_clip(sample_identity(seed, "a"), 0, 0.04)[0][0].astype(int) for seed in range(6)]
-    for index, picture in enumerate(pictures):
-        for other in pictures[index + 1 :]:
-            assert np.abs(picture - other).mean() > 8
+    images = [render_clip(sample_identity(seed, "a"), 0, 0.04)[0][0].astype(int) for seed in range(6)]
+    for index, image in enumerate(images):
+        for other in images[index + 1 :]:
+            assert np.abs(image - other).mean() > 8
 
 
 def test_attributes_cover_many_kinds_of_people() -> None:
@@ -60,7 +60,7 @@ def test_families_look_different() -> None:
     assert first.shape != second.shape
 
 
-def test_landmarks_are_inside_the_picture_and_in_order(clip: PuppetClip) -> None:
+def test_landmarks_are_inside_the_frame_and_in_order(clip: PuppetClip) -> None:
     height, width = clip.frames.shape[1:3]
     five = clip.truth.five
     assert five.shape == (50, 5, 2)
@@ -74,7 +74,7 @@ def test_landmarks_are_inside_the_picture_and_in_order(clip: PuppetClip) -> None
     assert (face_width >= 110).all(), "faces must be large enough for a forged mouth to be seen"
 
 
-def test_the_mouth_moves_in_the_pictures_as_in_the_truth(clip: PuppetClip) -> None:
+def test_the_mouth_moves_in_the_frames_as_in_the_ground_truth(clip: PuppetClip) -> None:
     change, opening_change = [], []
     for index in range(49):
         x0, y0 = clip.truth.lips_outer[index].min(axis=0).astype(int) - 4
@@ -86,7 +86,7 @@ def test_the_mouth_moves_in_the_pictures_as_in_the_truth(clip: PuppetClip) -> No
 
 
 def test_an_open_mouth_is_dark_inside() -> None:
-    found = 0
+    darkest_when_open = []
     for seed in range(3):
         clip = render_puppet(Renderer(sample_identity(seed, "a")), 3, 1.2)
         widest, shut = int(np.argmax(clip.truth.mouth_opening)), int(np.argmin(clip.truth.mouth_opening))
@@ -95,8 +95,10 @@ def test_an_open_mouth_is_dark_inside() -> None:
             inner = clip.truth.lips_inner[index]
             x, (y0, y1) = round(float(inner[5, 0])), np.sort(np.round(inner[[5, 16], 1]).astype(int))
             darkest.append(clip.frames[index, y0 : y1 + 1, x - 2 : x + 3].min())
-        found += int(darkest[0]) < 60
-    assert found == 3
+        darkest_when_open.append(int(darkest[0]))
+        assert darkest[0] < darkest[1], "a closed mouth is lighter"
+    assert len(darkest_when_open) == 3
+    assert max(darkest_when_open) < 60
 
 
 def test_blinks_hide_the_eyeball() -> None:
@@ -109,7 +111,7 @@ def test_blinks_hide_the_eyeball() -> None:
 
 
 def test_mouth_follows_the_loudness_of_the_speech() -> None:
-    """Averaged over people; with the sound of another clip the correlation vanishes."""
+    """Averaged over people; with the audio of another clip the correlation vanishes."""
     talks = []
     for seed in range(10):
         person = sample_identity(seed, FAMILIES[seed % 2])

@@ -80,8 +80,8 @@ def test_a_cut_changes_the_second_half_and_its_truth(renderer: Renderer, plain: 
     assert np.array_equal(clip.truth.mouth_opening, plain.truth.mouth_opening)
 
 
-def test_no_sound(renderer: Renderer, plain: PuppetClip) -> None:
-    clip = render_puppet(renderer, 1, SECONDS, Scene(sound=False))
+def test_without_audio_the_frames_stay_the_same(renderer: Renderer, plain: PuppetClip) -> None:
+    clip = render_puppet(renderer, 1, SECONDS, Scene(has_audio=False))
     assert clip.samples is None
     assert np.array_equal(clip.frames, plain.frames)
 
@@ -90,7 +90,7 @@ def test_shares_are_met() -> None:
     settings = SceneSettings(music=0.5, no_sound=0.2)
     scenes = [sample_scene(settings, seed) for seed in range(300)]
     assert 0.4 < np.mean([scene.music for scene in scenes]) < 0.6
-    assert 0.1 < np.mean([not scene.sound for scene in scenes]) < 0.3
+    assert 0.1 < np.mean([not scene.has_audio for scene in scenes]) < 0.3
     assert not any(scene.occlusion or scene.cut for scene in scenes)
     assert sample_scene(SceneSettings(), 5) == Scene()
 

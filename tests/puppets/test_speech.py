@@ -26,7 +26,7 @@ def test_the_same_text_sounds_the_same_whatever_was_said_before() -> None:
     assert np.abs(first).max() > 0.05
 
 
-def test_phonemes_follow_each_other_and_name_the_sounds() -> None:
+def test_phonemes_follow_each_other_and_have_the_right_symbols() -> None:
     samples, rate_hz, phonemes = speak("My map.", VOICE)
     symbols = [item.symbol for item in phonemes]
     assert symbols.count("m") == 2

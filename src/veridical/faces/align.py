@@ -75,9 +75,9 @@ def transform_points(matrix: Matrix, points: npt.ArrayLike) -> Floats:
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """Return the inverse of a (2, 3) transform."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.hstack([linear, -(linear @ matrix[:, 2])[:, None]])
+    """Return the inverse of (…, 2, 3) transforms."""
+    linear = np.linalg.inv(matrix[..., :2])
+    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
 
 
 def warp(image: Image, matrix: Matrix, size: int) -> Image:

@@ -23,8 +23,7 @@ CHANNEL_AXIS = 1
 def with_free_sizes(model: bytes) -> bytes:
     """Return an ONNX model whose inputs and outputs have any batch size, height and width; channels stay fixed.
 
-    Weights that are also listed as inputs (as old exporters did) are removed from that list, so that they count as
-    constants.
+    Weights that are also listed as inputs (as old exporters did) are removed from that list and so become constants.
     """
     return _edited(model, {GRAPH: _free_graph})
 

@@ -1,8 +1,7 @@
 """Face tracking: detections linked by position and appearance, gaps interpolated, jitter smoothed; and the choice of a track.
 
 Only detections are kept, never frames. A detection continues a track if their boxes overlap and the aligned faces look
-alike; after a scene cut or a gap both thresholds are stricter, so that another person in the same place starts a new
-track.
+alike; after a cut or a gap both thresholds are stricter, so that another person in the same place starts a new track.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
+from veridical.faces import invert
+
 FloatArray = npt.NDArray[np.float64]
 
 STABLE = (33, 133, 362, 263, 168, 6, 197, 195, 5, 10, 151, 9, 127, 356, 234, 454, 93, 323)
@@ -36,12 +38,6 @@ def fit_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> FloatArray:
     return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
 
 
-def invert_similarity(matrix: FloatArray) -> FloatArray:
-    """Return the inverse of (..., 2, 3) matrices."""
-    linear = np.linalg.inv(matrix[..., :2])
-    return np.concatenate([linear, -linear @ matrix[..., 2:]], -1)
-
-
 def transform(matrix: FloatArray, points: npt.ArrayLike) -> FloatArray:
     """Apply (..., 2, 3) matrices to (..., K, 2) points."""
     return np.asarray(points, np.float64) @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
@@ -67,7 +63,7 @@ def without_pose(landmarks: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         to_reference = fit_similarity(points[:, stable], reference[stable])
         reference = np.median(transform(to_reference, points), axis=0)
     to_reference = fit_similarity(points[:, stable], reference[stable])
-    return transform(to_reference, points), invert_similarity(to_reference)
+    return transform(to_reference, points), invert(to_reference)
 
 
 def mouth_openness(shapes: FloatArray) -> FloatArray:

@@ -36,8 +36,8 @@ def samples_from_spectrum(values: ComplexArray, length: int) -> Samples:
     for index, frame in enumerate(frames):
         total[index * HOP : index * HOP + WINDOW] += frame
         weight[index * HOP : index * HOP + WINDOW] += power
-    sound = (total / np.maximum(weight, 1e-3))[WINDOW // 2 :][:length]
-    return np.pad(sound, (0, length - len(sound))).astype(np.float32)
+    samples = (total / np.maximum(weight, 1e-3))[WINDOW // 2 :][:length]
+    return np.pad(samples, (0, length - len(samples))).astype(np.float32)
 
 
 def mel_filters(num_bands: int) -> FloatArray:

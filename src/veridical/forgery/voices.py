@@ -106,8 +106,7 @@ def desync(target: Footage, donor: Footage | None, severity: float, stream: np.r
     """
     own = require_audio(target)
     seam = min(round(0.02 * SAMPLE_RATE_HZ), len(own) // 4)
-    wanted = round((0.12 + 0.8 * severity) * SAMPLE_RATE_HZ)
-    shift = min(wanted, len(own) // 2)
+    shift = min(round((0.12 + 0.8 * severity) * SAMPLE_RATE_HZ), len(own) // 2)
     if stream.random() < 0.5:
         shift = len(own) - shift
     late = min(shift, len(own) - seam)

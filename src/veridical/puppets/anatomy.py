@@ -1,8 +1,7 @@
 """The head as a height field over a flat sheet: grid, outline, heights, normals and shadows in the neutral pose.
 
-The neutral pose has eyes and mouth closed. The sheet covers x in [-1.75, 1.75] and y in [-2.25, 2.25] eye distances,
-`DENSITY` texels each. There are two height fields: a smooth one for parallax when the head turns, and a detailed one for
-shading.
+The neutral pose has eyes and mouth closed. The sheet covers x in [-1.75, 1.75] and y in [-2.25, 2.25] eye distances, with
+`DENSITY` texels each. There are two height fields: a smooth one for parallax when the head turns, a detailed one for shading.
 """
 
 from __future__ import annotations

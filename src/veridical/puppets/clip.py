@@ -28,7 +28,7 @@ class PuppetClip:
     frames: npt.NDArray[np.uint8]
     """(N, H, W, 3) RGB at 25 fps."""
     samples: npt.NDArray[np.float32] | None
-    """(S,) mono, 16 kHz, in [-1, 1]; S = N / 25 * 16000. None if the scene has no sound."""
+    """(S,) mono, 16 kHz, in [-1, 1]; S = N / 25 * 16000. None if the scene has no audio."""
     truth: Truth
     performance: Performance
     phonemes: tuple[Phoneme, ...]
@@ -37,7 +37,7 @@ class PuppetClip:
 def render_clip(
     identity: Identity, seed: int, duration_s: float
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Render frames and sound; the same identity, seed and duration give the same arrays.
+    """Render frames and audio; the same identity, seed and duration give the same arrays.
 
     Args:
         identity: Who speaks.
@@ -66,7 +66,7 @@ def render_puppet(renderer: Renderer, seed: int, duration_s: float, scene: Scene
     speech = _speech(identity, num_frames / FPS, own, scene)
     performance = perform(speech.phonemes, num_frames, FPS, identity.temperament, own)
     frames, truth = _frames(renderer, performance, own, scene)
-    return PuppetClip(frames, speech.samples if scene.sound else None, truth, performance, speech.phonemes)
+    return PuppetClip(frames, speech.samples if scene.has_audio else None, truth, performance, speech.phonemes)
 
 
 def _speech(identity: Identity, duration_s: float, seed: int, scene: Scene) -> Speech:

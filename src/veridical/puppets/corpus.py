@@ -26,7 +26,7 @@ _FACTS_FILE = "puppets.json"
 _PRESET = "superfast"
 """Fast: forging and planting shortcuts encode the videos again anyway."""
 _RENDERER_VERSION = 3
-"""Raised when the same seed begins to give other frames or sound, so that a folder never mixes versions."""
+"""Raised when the same seed begins to give other frames or samples, so that a folder never mixes versions."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ def render_corpus(
         The manifest, which is also written to the folder.
 
     Raises:
-        UsageError: if the folder holds a corpus made with other settings, a number is not positive, or the speech package is
-            missing.
+        UsageError: if the folder holds a corpus made with other settings, a number is below 1, or there is no speech package.
     """
     counts = {"num_identities": num_identities, "videos_per_identity": videos_per_identity, "workers": workers}
     for label, count in counts.items():
@@ -142,11 +141,11 @@ def _row(name: str, job: _Job) -> Video:
         path=str(job.path),
         label=0,
         visual_label=0,
-        audio_label=0 if job.scene.sound else None,
+        audio_label=0 if job.scene.has_audio else None,
         identities=(person.name,),
         group=person.name,
         attributes={**person.attributes, **_events(job.scene)},
-        has_audio=job.scene.sound,
+        has_audio=job.scene.has_audio,
         duration_s=round(job.duration_s * FPS) / FPS,
         fps=float(FPS),
         width=person.studio.width,

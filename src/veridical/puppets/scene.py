@@ -33,8 +33,8 @@ class Scene:
     """The speaker says nothing for a third of the clip, with the mouth shut."""
     cut: bool = False
     """The framing jumps in the middle of the clip."""
-    sound: bool = True
-    """False: the file has no audio track."""
+    has_audio: bool = True
+    """False: the video has no audio track."""
 
 
 class SceneSettings(Settings):
@@ -58,7 +58,7 @@ def sample_scene(settings: SceneSettings, seed: int) -> Scene:
     """Draw the events of one clip."""
     names = ("music", "second_person", "occlusion", "pause", "cut")
     happens = {name: bool(stream(seed, "scene", name).random() < getattr(settings, name)) for name in names}
-    return Scene(**happens, sound=bool(stream(seed, "scene", "no_sound").random() >= settings.no_sound))
+    return Scene(**happens, has_audio=bool(stream(seed, "scene", "no_sound").random() >= settings.no_sound))
 
 
 def music(num_samples: int, seed: int) -> npt.NDArray[np.float32]:

@@ -135,7 +135,7 @@ def say(
 
 
 def dry_speech(voice: Voice, text: str) -> tuple[npt.NDArray[np.float32], list[Phoneme]]:
-    """Return the voice at 16 kHz without the sound of the room, and its phonemes."""
+    """Return the voice at 16 kHz without the acoustics of the room, and its phonemes."""
     samples, rate_hz, phonemes = speak(text, voice.engine)
     scale = voice.vocal_tract
     resampled = soxr.resample(samples, rate_hz * scale, SAMPLE_RATE_HZ, quality="HQ").astype(np.float32)
@@ -195,11 +195,11 @@ def in_room(dry: npt.NDArray[np.float32], voice: Voice, seed: int) -> npt.NDArra
     """Add the reverberation and noise of the voice's room and set the level; silence becomes room noise alone."""
     rng = stream(seed, "room")
     wet = scipy.signal.fftconvolve(dry, _impulse_response(voice.reverberation_s, rng))[: len(dry)]
-    sound = dry + voice.wet * wet
-    level = rms(sound)
-    sound = sound * (10 ** (voice.level_db / 20) / level) if level > 1e-6 else sound
+    speech = dry + voice.wet * wet
+    level = rms(speech)
+    speech = speech * (10 ** (voice.level_db / 20) / level) if level > 1e-6 else speech
     noise = room_noise(len(dry), rng) * 10 ** ((voice.level_db + voice.noise_db) / 20)
-    return np.asarray(np.tanh(0.95 * (sound + noise)) / 0.95, np.float32)
+    return np.asarray(np.tanh(0.95 * (speech + noise)) / 0.95, np.float32)
 
 
 def room_noise(num_samples: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
