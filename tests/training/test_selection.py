@@ -26,7 +26,7 @@ def test_patience(figures: list[tuple[float, float]], epochs: int, best: int) ->
     done = 0
     while done < 8 and selection.waited < settings.patience:
         auc, loss = figures[min(done, len(figures) - 1)]
-        is_best = selection.judge(auc, loss, done, settings)
+        is_best = selection.update(auc, loss, done, settings)
         assert is_best == (selection.best_epoch == done)
         done += 1
     assert (done, selection.best_epoch) == (epochs, best)

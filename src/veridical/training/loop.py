@@ -176,7 +176,7 @@ class _Trainer:
                     logger.finalize("finished")
 
     def _stage(self, number: int, stage: StageSettings) -> None:
-        """Train one stage from where it stands, and restore its best weights."""
+        """Train what is left of a stage, and restore its best weights."""
         done, patience = self.state.progress, self.recipe.early_stopping.patience
         if self.recipe.batches.balance == "pairs":
             paired, fakes = count_paired(self.stage_data[stage.name][0])
@@ -307,7 +307,7 @@ class _Trainer:
     def _validate(self, source: FeatureSource, stage: StageSettings, started: float) -> None:
         """Validate, keep the best weights, and log the epoch."""
         validation, done = self._validation(stage, source), self.state.progress
-        if done.selection.judge(validation.auc, validation.loss, done.epoch, self.recipe.early_stopping):
+        if done.selection.update(validation.auc, validation.loss, done.epoch, self.recipe.early_stopping):
             self.state.best = learning_weights(self.model, stage)
         done.history.append(history_row(stage.name, done.epoch, done.sums, validation))
         done.next_epoch()
