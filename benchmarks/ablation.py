@@ -41,7 +41,7 @@ ARMS: dict[str, list[str]] = {
     "segment-only": ["losses.video=0", "losses.temporal=0"],
     "temporal-by-class": ["losses.temporal_form=class_conditional"],
     "temporal-strong": ["losses.temporal=1"],
-    "video-top-k": ["losses.video_pooling=top_k"],
+    "video-top-k": ["aggregation.rule=top-k", "aggregation.top_k=2"],
     "no-smoothing": ["losses.smoothing=0"],
     "focal": ["losses.segment_form=focal"],
     "disagreement-l1": ["losses.disagreement=0.05"],

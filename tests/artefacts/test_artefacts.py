@@ -26,6 +26,7 @@ from veridical.artefacts import (
     fingerprint,
 )
 from veridical.errors import ArtefactError
+from veridical.metrics import Aggregation
 
 label = st.sampled_from([0, 1, None])
 names = st.text("abcxyz/-_é", min_size=1, max_size=8)
@@ -191,3 +192,21 @@ def test_stamps_tell_files_from_others_wherever_they_lie(tmp_path: Path) -> None
     assert file_stamp(path.rename(tmp_path / "b")) == stamps[0]
     assert file_stamp(tmp_path / "nothing") == file_stamp(tmp_path) == ""
     assert file_sha256(tmp_path / "b") == hashlib.sha256(bytes(size)).hexdigest()
+
+
+def test_score_tables_carry_the_aggregation_rule(tmp_path: Path) -> None:
+    rule = Aggregation(rule="top-k", top_k=2)
+    ScoreTable.from_frame(score_frame(), rule).write(tmp_path / "scores.parquet")
+    table = ScoreTable.read(tmp_path / "scores.parquet")
+    assert table.aggregation == rule
+    plain = ScoreTable.from_frame(score_frame())
+    plain.write(tmp_path / "plain.parquet")
+    assert ScoreTable.read(tmp_path / "plain.parquet").aggregation is None
+    assert table.fingerprint == plain.fingerprint, "the scores are the same"
+    other = ScoreTable.from_frame(score_frame().assign(video_id=["c", "c", "d"]), rule)
+    assert ScoreTable.concat([table, other]).aggregation == rule
+    assert len(ScoreTable.concat([table, other])) == 6
+    for rules in ((rule, Aggregation(rule="top-k", top_k=3)), (rule, None)):
+        parts = [ScoreTable(part.table, one) for part, one in zip((table, other), rules, strict=True)]
+        with pytest.raises(ArtefactError, match=r"different rules .*\(top-2 and (top-3|none)\); evaluate them apart"):
+            ScoreTable.concat(parts)

@@ -96,7 +96,7 @@ def test_version() -> None:
         (["prepare", "m.parquet", "-o", "s", "--set", "fps=0"], "no such manifest"),
         (["train", "small", "-o", "run", "--set", "losses.temporl=1"], "losses.temporl"),
         (["train", "no-such-recipe"], "say where the run goes with -o RUN"),
-        (["sweep", "small", "-o", "s", "--vary", "losses.temporal=.1,.1"], "a value is there twice"),
+        (["sweep", "small", "-o", "s", "--vary", "losses.temporal=.1,.1"], "a value is given twice"),
         (["prepare", "nowhere.parquet", "-o", "store"], "nowhere.parquet"),
         (["split", "nowhere.parquet", "-o", "m.parquet", "--scheme", "stratified"], "nowhere.parquet"),
         (["scan", "folder", "nowhere", "-o", "m.parquet"], "nowhere"),

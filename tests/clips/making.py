@@ -59,5 +59,5 @@ def make_store(path: Path, lengths: dict[str, int], settings: StoreSettings = SM
             if clips:
                 writer.add(LedgerEntry(video_id, "ok"), clips)
             else:
-                writer.add(LedgerEntry(video_id, "no_face", "no face in any picture"))
+                writer.add(LedgerEntry(video_id, "no_face", "no face in any frame"))
     return ClipStore.open(path)

@@ -116,7 +116,7 @@ def test_store_pickles_as_its_path(tmp_path):
 
 def test_ledger_keeps_reasons(tmp_path):
     ledger = make_store(tmp_path / "s", {"a": 2, "b": 0}).ledger().set_index("video_id")
-    assert ledger.loc["b", ["status", "reason", "num_clips"]].to_list() == ["no_face", "no face in any picture", 0]
+    assert ledger.loc["b", ["status", "reason", "num_clips"]].to_list() == ["no_face", "no face in any frame", 0]
     assert ledger.loc["a", ["status", "num_clips"]].to_list() == ["ok", 2]
     with pytest.raises(ValueError, match="needs a reason"):
         LedgerEntry("x", "timeout")

@@ -38,7 +38,7 @@ def test_what_is_found(tmp_path):
             ["a: the ledger says 2 clips, the store has 1", "a: the content of its clips is not what was written"],
         ),
         "stranger": (lambda path: append(path, make_clip("x", 0.0)), ["x: 1 clips without a ledger row"]),
-        "twice": (lambda path: append(path, make_clip("a", 1.0)), ["a: the window at 1 s is there twice"]),
+        "twice": (lambda path: append(path, make_clip("a", 1.0)), ["a: two clips start at 1 s"]),
         "failed": (lambda path: append(path, make_clip("none", 0.0)), ["none: status no_face with 1 clips"]),
         "damaged": (damage_a_picture, ["a: the content of its clips is not what was written", "does not decode"]),
     }

@@ -44,3 +44,18 @@ def test_every_rule_agrees_with_numpy(rule: AggregationRule, top_k: int) -> None
 def test_names() -> None:
     assert str(Aggregation()) == "mean"
     assert str(Aggregation(rule="top-k", top_k=2)) == "top-2"
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("mean", [True, True, True, True, False, True, True]),
+        ("max", [False, True, False, True, False, True, False]),
+        ("median", [False, False, True, True, False, True, True]),
+        ("top-k", [False, True, True, True, False, True, True]),
+    ],
+)
+def test_selected_clips_by_hand(rule: AggregationRule, expected: list[bool]) -> None:
+    logits = np.array([1.0, 3.0, 2.0, -1.0, np.nan, 5.0, 5.0])
+    video = np.array([0, 0, 0, 2, 1, 1, 1])
+    assert Aggregation(rule=rule, top_k=2).selected(logits, video).tolist() == expected

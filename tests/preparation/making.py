@@ -54,11 +54,11 @@ class HangingDetector(MarkerDetector):
     """Hangs in the twentieth picture of a video, and leaves a file that says so."""
 
     def __init__(self, sign: Path) -> None:
-        self.sign, self.num_pictures = sign, 0
+        self.sign, self.num_frames = sign, 0
 
     def detect(self, image: npt.NDArray[np.uint8]) -> list[Face]:
-        self.num_pictures += 1
-        if self.num_pictures == 20:
+        self.num_frames += 1
+        if self.num_frames == 20:
             self.sign.touch()
             time.sleep(120)
         return super().detect(image)

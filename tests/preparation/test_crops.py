@@ -27,5 +27,5 @@ def test_places_in_the_view_are_places_in_the_picture(width: int, height: int) -
     weight = view[..., 0].astype(float)
     seen = [(weight * place).sum() / weight.sum() for place in np.indices(weight.shape)[::-1]]
     was = [(np.floor(blob) * place).sum() / np.floor(blob).sum() for place in (columns, rows)]
-    np.testing.assert_allclose(keeper.in_picture(np.array(seen, np.float32)), was, atol=0.25)
+    np.testing.assert_allclose(keeper.in_frame(np.array(seen, np.float32)), was, atol=0.25)
     keeper.close()

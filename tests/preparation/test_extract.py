@@ -72,7 +72,7 @@ def test_no_window_with_enough_faces(tmp_path):
         run(never)
     assert info.value.status == "no_face"
     seldom = write_marked(tmp_path / "seldom.mp4", 50, faces=lambda t: "one" if t % 1 < 0.39 else "none")
-    with pytest.raises(UnusableVideoError, match="no window of 2 has a face in 4 of its pictures") as info:
+    with pytest.raises(UnusableVideoError, match="no window of 2 has a face in 4 of its frames") as info:
         run(seldom)
     assert info.value.status == "no_face"
 
@@ -115,7 +115,7 @@ def test_pictures_that_were_not_kept_are_decoded_again_with_the_same_result(tmp_
     kept = run(path, settings)
     assert max(decoded) == 0
     assert any((clip.detector_score == 0).any() for clip in kept.clips)
-    monkeypatch.setattr(crops, "PICTURE_BYTES", 96 * 96 * 3)
+    monkeypatch.setattr(crops, "FRAME_BYTES", 96 * 96 * 3)
     again = run(path, settings)
     assert max(decoded) > 0
     assert [clip.start_s for clip in again.clips] == [clip.start_s for clip in kept.clips]
@@ -160,7 +160,7 @@ def test_faces_searched_in_every_nth_picture(tmp_path, monkeypatch, every, budge
     real = MarkerDetector.detect
     monkeypatch.setattr(MarkerDetector, "detect", lambda self, image: searched.append(1) or real(self, image))
     if budget:
-        monkeypatch.setattr(crops, "PICTURE_BYTES", budget)
+        monkeypatch.setattr(crops, "FRAME_BYTES", budget)
     clips = run(path, settings).clips
     assert len(searched) == len({*range(0, 50, every), 49})
     assert [clip.start_s for clip in clips] == [0, 1]
@@ -173,9 +173,9 @@ def test_faces_searched_in_every_nth_picture(tmp_path, monkeypatch, every, budge
 
 
 def test_a_second_decoding_that_gives_less_is_the_videos_fault(tmp_path, monkeypatch):
-    monkeypatch.setattr(crops, "PICTURE_BYTES", 0)
+    monkeypatch.setattr(crops, "FRAME_BYTES", 0)
     monkeypatch.setattr(extract, "_numbered", lambda *_: iter([(0, np.zeros((SIDE, SIDE, 3), np.uint8))]))
-    with pytest.raises(UnusableVideoError, match=r"gave no picture at 0\.04 s when it was decoded a second time"):
+    with pytest.raises(UnusableVideoError, match=r"gave no frame at 0\.04 s when it was decoded a second time"):
         run(write_marked(tmp_path / "v.mp4", 30), SMALL.model_copy(update={"fps": 25.0}))
 
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veridical.training.batches import class_weights, count_paired, epoch_batches
-from veridical.training.recipe import BatchSettings
+from veridical.training.batches import BatchSettings, class_weights, count_paired, epoch_batches
 
 
 def fabricate_index(num_real: int, fakes: dict[str, int], clips: int) -> pd.DataFrame:
@@ -61,7 +60,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
 
 def test_unbalanced_batches_draw_every_video_once() -> None:
     index = fabricate_index(6, {"a": 10}, 4)
-    batches = epoch_batches(index, BatchSettings(videos=8, clips=4, balanced=False), 0, "joint", 0)
+    batches = epoch_batches(index, BatchSettings(videos=8, clips=4, balance="none"), 0, "joint", 0)
     assert sorted(np.concatenate(batches).tolist()) == index["row"].tolist()
 
 
@@ -71,15 +70,10 @@ def test_pairs_stand_in_one_batch_where_the_original_is_known() -> None:
     index["origin"] = index["video_id"].map(known)
     assert count_paired(index) == (10, 12)
     names = index.set_index("row")["video_id"]
-    for batch in epoch_batches(index, BatchSettings(pairs=True), 0, "joint", 0):
+    for batch in epoch_batches(index, BatchSettings(balance="pairs"), 0, "joint", 0):
         videos = names.loc[batch].to_numpy()[::4]
         for real, fake in zip(videos[:4], videos[4:], strict=True):
             assert real == known[fake] if str(known.get(fake)).startswith("real") else real.startswith("real")
-
-
-def test_pairs_without_balance_are_refused() -> None:
-    with pytest.raises(ValueError, match="balanced=true"):
-        BatchSettings(pairs=True, balanced=False)
 
 
 def duplicates(index: pd.DataFrame, batches: list[Any], clips: int = 4) -> int:
@@ -97,19 +91,21 @@ def test_no_video_stands_twice_in_a_batch_where_that_can_be_avoided(people: int,
         f"real{video[1:]}" if video[0] in names and not video.startswith("real") else None
         for video in index["video_id"]
     ]
-    for pairs in (False, True):
-        batches = epoch_batches(index, BatchSettings(pairs=pairs), seed, "joint", 0)
+    for balance in ("classes", "pairs"):
+        batches = epoch_batches(index, BatchSettings(balance=balance), seed, "joint", 0)
         # At the end of an epoch little is left to choose from.
         assert duplicates(index, batches[:-1]) == 0
-    unbalanced = epoch_batches(index, BatchSettings(balanced=False), seed, "joint", 0)
+    unbalanced = epoch_batches(index, BatchSettings(balance="none"), seed, "joint", 0)
     assert duplicates(index, unbalanced[:-1]) == 0
 
 
 def test_pairs_of_one_original_repeat_it() -> None:
-    index = fabricate_index(1, {"a": 8}, 4)
+    index = fabricate_index(6, {"a": 18}, 4)
     index["origin"] = "real0"
-    for batch in epoch_batches(index, BatchSettings(pairs=True), 0, "joint", 0):
-        assert (index.set_index("row")["video_id"].loc[batch] == "real0").sum() == 16
+    batches = epoch_batches(index, BatchSettings(balance="pairs"), 0, "joint", 0)
+    assert len(batches) == 3
+    for batch in batches:
+        assert (index.set_index("row")["video_id"].loc[batch] == "real0").sum() == 16, "the other five are never drawn"
 
 
 def test_hard_videos_come_more_often() -> None:
@@ -132,5 +128,3 @@ def test_class_weights_by_hand() -> None:
     real, fake = class_weights(index)
     assert (real, fake) == (2.0, pytest.approx(2 / 3))
     assert (index["target"].map({0: real, 1: fake})).mean() == pytest.approx(1)
-    with pytest.raises(ValueError, match="balanced=false"):
-        BatchSettings(class_weights=True)

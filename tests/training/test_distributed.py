@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from tiny import tiny_recipe, tiny_values
 
@@ -62,15 +63,11 @@ def still_recipe(store: Path, **changes: Any) -> Recipe:
 
 def gradients(share: slice) -> dict[str, list[float]]:
     """Gradient and value of a loss with terms that apply to different numbers of clips, from a share of twelve clips."""
-    import lightning
-
     torch.manual_seed(0)
     model, inputs = torch.nn.Linear(5, 3), torch.randn(12, 5)
     label = (torch.arange(12) % 3 == 0).float()
     weights = torch.tensor([1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 0.5, 0])
-    fabric = lightning.Fabric(
-        accelerator="cpu", devices=num_processes(), strategy="ddp" if num_processes() > 1 else "auto"
-    )
+    fabric = Fabric(accelerator="cpu", devices=num_processes(), strategy="ddp" if num_processes() > 1 else "auto")
     fabric.launch()
     wrapped = fabric.setup(model)
     output = wrapped(inputs[share])
@@ -108,4 +105,7 @@ def test_two_processes_give_what_one_does(store: ClipStore, tmp_path: Path) -> N
             assert mine[name] == pytest.approx(theirs[name], rel=2e-3), (mine["stage"], mine["epoch"], name)
     first, second = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
     assert set(first) == set(second), "no prefix of a wrapper"
-    assert load_detector(tmp_path / "two").facts.calibration is not None
+    mine, theirs = (load_detector(tmp_path / name).facts for name in ("one", "two"))
+    assert mine.calibration.num_videos == theirs.calibration.num_videos == 12, "each video counts once"
+    assert mine.calibration.temperature == pytest.approx(theirs.calibration.temperature, rel=0.02)
+    assert mine.operating_points == pytest.approx(theirs.operating_points, abs=0.02)

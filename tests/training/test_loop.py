@@ -18,7 +18,9 @@ from veridical.clips import ClipStore
 from veridical.errors import StageStoppedError
 from veridical.progress import Task, listening
 from veridical.training import TrainSummary, loop, train
-from veridical.training.validation import Validation, decision, stage_table
+from veridical.training.history import stage_table
+from veridical.training.selection import decision
+from veridical.training.validation import Validation
 
 GOLDENS = Path(__file__).parent / "goldens"
 
@@ -137,12 +139,12 @@ def test_following_heads_do_not_touch_what_the_encoders_learn(
     store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With and without their loss, everything but the heads themselves is the same, although gradients are clipped."""
-    from veridical.training import steps
+    from veridical.training import terms
 
     stages = [{**tiny_values(store.path)["stages"][2], "epochs": 1}]
     recipe = tiny_recipe(store.path, stages=stages, optimiser={"clip_norm": 0.05})
     runs = [train(recipe, tmp_path / "with").run]
-    monkeypatch.setattr(steps, "following_loss", lambda output, *_: 0.0 * output.video_logit.sum())
+    monkeypatch.setattr(terms, "heads_loss", lambda output, *_: 0.0 * output.video_logit.sum())
     runs.append(train(recipe, tmp_path / "without").run)
     mine, theirs = (load_file(run / "model" / "model.safetensors") for run in runs)
     differing = {name.split(".")[0] for name in mine if not torch.equal(mine[name], theirs[name])}

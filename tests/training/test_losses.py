@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from veridical.metrics import Aggregation
 from veridical.training.losses import (
-    DISAGREEMENTS,
-    among_largest,
+    aggregated_clips,
     collapse_monitor,
     conditional_variance,
     disagreement_entropy,
+    disagreement_l1,
     focal_loss,
     frame_loss,
     smoothed_bce,
@@ -49,18 +50,20 @@ def test_clips_that_do_not_apply_change_nothing() -> None:
     assert smoothed_bce(logits(), LABELS, ~ALL, 0.05) == 0
 
 
+MEAN, TOP_1 = Aggregation(), Aggregation(rule="top-k", top_k=1)
 VIDEO = torch.tensor([0, 0, 1, 1, 2, 2])
 SOME = torch.tensor([True, True, False, True, True, False])
 LABEL = LABELS.double()
 LOSSES = {
     "bce": lambda logit, frames: smoothed_bce(logit, LABEL, SOME, 0.05),
     "focal": lambda logit, frames: focal_loss(logit, LABEL, SOME, 0.05, 2.0),
-    "video, mean": lambda logit, frames: video_loss(logit, LABEL, VIDEO, SOME, 0.05),
-    "video, top 1": lambda logit, frames: video_loss(logit, LABEL, VIDEO, SOME, 0.05, 1),
+    "video, mean": lambda logit, frames: video_loss(logit, LABEL, VIDEO, SOME, 0.05, MEAN),
+    "video, top 1": lambda logit, frames: video_loss(logit, LABEL, VIDEO, SOME, 0.05, TOP_1),
+    "video, median": lambda logit, frames: video_loss(logit, LABEL, VIDEO, SOME, 0.05, Aggregation(rule="median")),
     "temporal": lambda logit, frames: temporal_variance(frames, SOME),
     "temporal, by class": lambda logit, frames: conditional_variance(frames, LABEL, SOME, 0.95),
-    "disagreement, l1": lambda logit, frames: DISAGREEMENTS["l1"](logit, logit.flip(0), SOME),
-    "disagreement, entropy": lambda logit, frames: DISAGREEMENTS["entropy"](logit, logit.flip(0), SOME),
+    "disagreement, l1": lambda logit, frames: disagreement_l1(logit, logit.flip(0), SOME),
+    "disagreement, entropy": lambda logit, frames: disagreement_entropy(logit, logit.flip(0), SOME),
     "frame": lambda logit, frames: frame_loss(frames[..., 0], 0.05 + 0.75 * LABEL, SOME),
     "sync": lambda logit, frames: sync_loss(frames[..., 1], SOME),
 }
@@ -108,20 +111,26 @@ def test_focal_loss_is_that_of_the_paper() -> None:
     assert focal_loss(logits(), LABEL, ALL, 0.05, 0.0).item() == pytest.approx(plain.item(), rel=1e-7)
 
 
-def test_largest_of_each_video_by_hand() -> None:
+def test_aggregated_clips_by_hand() -> None:
     video = torch.tensor([0, 0, 0, 1, 1, 1])
     logit = torch.tensor([1.0, 3.0, 2.0, 5.0, 5.0, 9.0])
     applies = torch.tensor([True, True, True, True, True, False])
-    assert among_largest(logit, video, applies, 2).tolist() == [False, True, True, True, True, False]
-    assert among_largest(logit, video, applies, 1).tolist() == [False, True, False, True, False, False]
+    for rule, expected in (
+        (Aggregation(rule="top-k", top_k=2), [False, True, True, True, True, False]),
+        (TOP_1, [False, True, False, True, False, False]),
+        (Aggregation(rule="max"), [False, True, False, True, False, False]),
+        (Aggregation(rule="median"), [False, False, True, True, True, False]),
+        (MEAN, applies.tolist()),
+    ):
+        assert aggregated_clips(rule, logit, video, applies).tolist() == expected, rule
 
 
 def test_a_partial_fake_is_forged_where_its_largest_clips_are() -> None:
     logit, label = torch.tensor([-4.0, -4.0, -4.0, 4.0]), torch.tensor([0.0, 0.0, 0.0, 1.0])
     video = torch.zeros(4, dtype=torch.long)
     every = torch.ones(4, dtype=torch.bool)
-    assert video_loss(logit, label, video, every, 0.0, 1).item() == pytest.approx(np.log1p(np.exp(-4)), rel=1e-5)
-    assert video_loss(logit, label, video, every, 0.0).item() == pytest.approx(np.log1p(np.exp(2)), rel=1e-5)
+    assert video_loss(logit, label, video, every, 0.0, TOP_1).item() == pytest.approx(np.log1p(np.exp(-4)), rel=1e-5)
+    assert video_loss(logit, label, video, every, 0.0, MEAN).item() == pytest.approx(np.log1p(np.exp(2)), rel=1e-5)
 
 
 def test_entropy_of_disagreement_is_the_jensen_shannon_divergence() -> None:

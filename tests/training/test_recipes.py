@@ -19,7 +19,8 @@ from veridical.randomness import stream
 from veridical.settings import parse_settings
 from veridical.training import Recipe, train
 from veridical.training.data import load_data
-from veridical.training.recipe import RuntimeSettings, packaged_recipes, read_recipe
+from veridical.training.distributed import RuntimeSettings
+from veridical.training.recipe import packaged_recipes, read_recipe
 
 AUDIO = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64}
 
@@ -94,7 +95,7 @@ def test_every_recipe_trains(name: str, rich: ClipStore, tmp_path: Path) -> None
     assert last["stage"] == "joint"
     terms = {name.removeprefix("train_") for name in last if name.startswith("train_")}
     weights = {"segment", "video", "temporal", "disagreement", "frame", "sync"}
-    assert {term for term in weights if getattr(recipe.losses, term)} <= terms | {"disagreement"}
+    assert {term for term in weights if getattr(recipe.losses, term)} <= terms
     assert np.isfinite([value for name, value in last.items() if name.startswith("train_")]).all()
 
 
@@ -156,6 +157,31 @@ def test_a_recipe_says_only_what_differs(tmp_path: Path) -> None:
     assert recipe.model == small.model
 
 
+def test_settings_that_follow_from_others_need_not_be_set() -> None:
+    recipe = read_recipe(
+        "contract-v1",
+        ["inputs.frame_size=112", "inputs.window_s=2", "inputs.flow=true", "losses.frame=0.1", "model.lip_sync={}",
+         "augmentation.audio.shift_s=0"],
+    )  # fmt: skip
+    model = recipe.model
+    assert (model.video.input_size, model.audio.window_s) == (112, 2.0)
+    assert (model.flow_statistics, model.frame_head) == (len(FLOW_STATISTICS), True)
+    assert recipe.inputs.mouths
+    assert parse_settings(Recipe, recipe.model_dump(), "again") == recipe
+
+
+def test_stages_are_inherited_by_name(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "mine.yaml", "extends: small\nstages: {audio: null, joint: {epochs: 3, modality_dropout: 0.5}}\n"
+    )
+    video, joint = read_recipe(path).stages
+    first, _, last = read_recipe("small").stages
+    assert video == first
+    assert joint == last.model_copy(update={"epochs": 3, "modality_dropout": 0.5})
+    with pytest.raises(UsageError, match=r"bad.yaml: stages: unknown stage 'jiont'; did you mean 'joint'"):
+        read_recipe(write(tmp_path / "bad.yaml", "extends: small\nstages: {jiont: {epochs: 3}}\n"))
+
+
 def test_what_cannot_be_extended_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", "extends: b.yaml\n")
     write(tmp_path / "b.yaml", "extends: a.yaml\n")
@@ -170,12 +196,24 @@ def test_what_cannot_be_extended_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["losses.frame=0.1"], "losses.frame needs model.frame_head=true"),
+        (
+            ["losses.frame=0.1", "model.frame_head=false"],
+            "model.frame_head follows from losses.frame: expected True, found False",
+        ),
         (["losses.sync=0.1"], "losses.sync needs model.lip_sync"),
-        (["inputs.flow=true"], "model.flow_statistics=24 and inputs.flow=true go together"),
-        (["inputs.flow=true", "model.flow_statistics=7"], "a store keeps 24"),
-        (["inputs.mouths=true"], "model.lip_sync and inputs.mouths=true go together"),
-        (["inputs.mouths=true", "model.lip_sync={}"], "at most 0.01 with model.lip_sync"),
+        (
+            ["inputs.flow=true", "model.flow_statistics=7"],
+            "model.flow_statistics follows from inputs.flow: expected 24, found 7; leave it out or change inputs.flow",
+        ),
+        (["inputs.mouths=true"], "inputs.mouths follows from model.lip_sync: expected False, found True"),
+        (
+            ["inputs.frame_size=112", "model.video.input_size=224"],
+            "input_size follows from inputs.frame_size: expected 112",
+        ),
+        (["model.lip_sync={}"], "at most 0.01 with model.lip_sync"),
+        (["batches.balanced=false"], "unknown setting 'balanced'; did you mean 'balance'"),
+        (["batches.pairs=true"], "unknown setting 'pairs'; did you mean 'balance=pairs'"),
+        (["losses.top_k=2"], r"unknown setting 'top_k'; did you mean 'aggregation.top_k \(of the recipe\)'"),
         (["stages.2.train=[temporal,frame_head]"], "the model has no frame_head"),
         (["stages.2.train=[temporal,temporal]"], "a part is opened twice"),
         (["stages.2.train=[video_backbone,video_late]"], "video_late is a part of video_backbone"),
@@ -183,11 +221,11 @@ def test_what_cannot_be_extended_is_refused(tmp_path: Path) -> None:
         (["stages.2.openings=[{train: [video_late], lr: 1e-5, plateau: 2, epoch: 3}]"], "either epoch or plateau"),
         (
             ["model.video.late_blocks=1", "stages.2.openings=[{train: [video_late], lr: 1e-5, epoch: 10}]"],
-            "an opening at epoch 10 of 10 never comes",
+            "an opening at epoch 10 of 10 never takes place",
         ),
         (
             ["model.video.late_blocks=1", "stages.2.openings=[{train: [video_late], lr: 1e-5, plateau: 4}]"],
-            "early stopping comes before an opening after 4 epochs",
+            "early stopping ends the stage before an opening after 4 epochs",
         ),
         (["mixing.mixup=0.7", "mixing.cutmix=0.7"], "together at most 1"),
         (["stages.0.train=[audio]"], "stage video: audio cannot learn from video alone"),

@@ -161,7 +161,7 @@ def test_a_damaged_state_is_refused(
         tensors.write_bytes(tensors.read_bytes()[:100])
     else:
         path.write_text(json.dumps({"schema_version": values["schema_version"], "stage": 1}))
-    with pytest.raises(ArtefactError, match="state to resume from is damaged"):
+    with pytest.raises(ArtefactError, match="the saved state is damaged"):
         train(short_recipe(store.path), run, resume=True)
 
 
@@ -181,14 +181,14 @@ def test_a_state_of_another_version_is_refused(store: ClipStore, uninterrupted: 
     path = copy / "state" / "progress.json"
     values = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in values.items() if name != "schema_version"}))
-    with pytest.raises(ArtefactError, match="of another version; train into another folder"):
+    with pytest.raises(ArtefactError, match="of another version and cannot be resumed; train into another folder"):
         train(short_recipe(store.path), copy, resume=True)
 
 
 def test_the_loss_scaler_goes_on_from_stage_to_stage(
     store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop._Trainer, "_scaler", lambda _: {"scale": 7.0})
+    monkeypatch.setattr(checkpoints.Checkpoints, "_scaler", lambda _: {"scale": 7.0})
     train(short_recipe(store.path), tmp_path / "run")
     assert json.loads((tmp_path / "run" / "state" / "progress.json").read_text())["scaler"] == {"scale": 7.0}
 
@@ -225,7 +225,9 @@ def test_a_run_keeps_the_precision_it_was_begun_in(
     asked = []
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
     monkeypatch.setattr(
-        loop, "start_fabric", lambda settings: asked.append(settings.precision) or start_fabric(settings)
+        loop,
+        "start_fabric",
+        lambda settings, events: asked.append(settings.precision) or start_fabric(settings, events),
     )
     train(recipe, tmp_path / "run", resume=True)
     assert asked == ["bf16-mixed"], "on a machine that has none"

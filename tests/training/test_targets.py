@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
+from veridical.metrics import Aggregation
 from veridical.models import DetectorOutput, Features
-from veridical.training.mixing import mixed
-from veridical.training.recipe import LossSettings, MixingSettings, StageSettings
-from veridical.training.stages import drop_modalities
-from veridical.training.steps import batch_loss
-from veridical.training.targets import ClipFacts, labels_of, says_which, target_of
+from veridical.training.mixing import MixingSettings, drop_modalities, mixed
+from veridical.training.objectives import OBJECTIVES
+from veridical.training.stages import StageSettings
+from veridical.training.targets import ClipFacts, clip_facts, modalities_labelled
+from veridical.training.terms import TERMS, BatchLoss, LossSettings, batch_loss
 
 KINDS = {  # label, visual, audio
     "real": (0, 0, 0),
@@ -31,9 +32,9 @@ def facts_of(kinds: list[str], sound: bool = True) -> ClipFacts:
         "Int8"
     )
     rows["video_id"] = [f"v{i // 2}" for i in range(len(kinds))]
-    rows["says_which"] = True
+    rows["modalities_labelled"] = True
     rows["target"] = rows["label"]
-    return labels_of(rows, (1.0, 1.0), torch.full((len(kinds),), sound))
+    return clip_facts(rows, (1.0, 1.0), torch.full((len(kinds),), sound))
 
 
 def features_of(count: int, sound: bool = True) -> Features:
@@ -48,7 +49,7 @@ def targets(kinds: list[str], objective: Any = "joint", *, hide: str = "", sound
     seen = features_of(count, sound).masked(
         video=every if hide == "picture" else None, audio=every if hide == "sound" else None
     )
-    found = target_of(facts_of(kinds, sound), seen, objective).tolist()
+    found = OBJECTIVES[objective].target(facts_of(kinds, sound), seen).tolist()
     return [None if np.isnan(value) else value for value in found]
 
 
@@ -94,7 +95,7 @@ def test_nothing_is_hidden_where_the_corpus_does_not_say_which_modality_is_forge
         [(dataset, *KINDS[kind]) for dataset, found in kinds.items() for kind in found],
         columns=["dataset", "label", "visual_label", "audio_label"],
     ).astype(dict.fromkeys(("label", "visual_label", "audio_label"), "Int8"))
-    allowed = says_which(rows)
+    allowed = modalities_labelled(rows)
     assert allowed.tolist() == [True] * 3 + [False] * 4
     torch.manual_seed(0)
     dropped = drop_modalities(features_of(7), 0.99, torch.tensor(allowed.to_numpy()))
@@ -104,6 +105,10 @@ def test_nothing_is_hidden_where_the_corpus_does_not_say_which_modality_is_forge
 def stage(**changes: Any) -> StageSettings:
     values = {"name": "s", "objective": "joint", "train": ("head",), "epochs": 1, "lr": 1e-3, "all_losses": True}
     return StageSettings(**{**values, **changes})
+
+
+def loss_of(output: DetectorOutput, features: Features, facts: ClipFacts, *settings: Any) -> BatchLoss:
+    return batch_loss(output, features, facts, *settings, Aggregation())
 
 
 ALL_TERMS = LossSettings(disagreement=0.05, frame=0.1, sync=0.1)
@@ -120,34 +125,33 @@ def output_of(count: int) -> DetectorOutput:
 
 def test_loss_is_the_weighted_sum_of_its_terms() -> None:
     kinds = list(KINDS)
-    found = batch_loss(output_of(6), features_of(6), facts_of(kinds), stage(), ALL_TERMS)
-    weights = {
-        name: getattr(ALL_TERMS, name) for name in ("segment", "video", "temporal", "disagreement", "frame", "sync")
-    }
+    found = loss_of(output_of(6), features_of(6), facts_of(kinds), stage(), ALL_TERMS)
+    weights = {name: getattr(ALL_TERMS, name) for name in TERMS}
+    assert set(weights) == {"segment", "video", "temporal", "disagreement", "frame", "sync"}
     assert set(found.terms) == {*weights, "loss", "heads", "spread"}
     total = sum(weight * found.terms[name].item() for name, weight in weights.items())
     assert found.terms["loss"].item() == pytest.approx(total, rel=1e-6)
-    assert found.to_learn.item() == pytest.approx(total + found.terms["heads"].item(), rel=1e-6)
-    plain = batch_loss(output_of(6), features_of(6), facts_of(kinds), stage(all_losses=False), ALL_TERMS)
+    assert found.to_minimise.item() == pytest.approx(total + found.terms["heads"].item(), rel=1e-6)
+    plain = loss_of(output_of(6), features_of(6), facts_of(kinds), stage(all_losses=False), ALL_TERMS)
     assert plain.terms["loss"] == plain.terms["segment"]
 
 
 @pytest.mark.parametrize("name", ["video", "temporal", "disagreement", "frame", "sync"])
 def test_a_term_of_weight_zero_is_left_out(name: str) -> None:
     losses = ALL_TERMS.model_copy(update={name: 0.0})
-    found = batch_loss(output_of(6), features_of(6), facts_of(list(KINDS)), stage(), losses)
+    found = loss_of(output_of(6), features_of(6), facts_of(list(KINDS)), stage(), losses)
     assert name not in found.terms
 
 
 def test_a_model_that_hears_nothing_learns_from_whole_videos() -> None:
     """Sound in the store that the model does not take in is not hidden from it."""
-    deaf = batch_loss(
+    deaf = loss_of(
         output_of(4), features_of(4, sound=False), facts_of(["real", "real", "face", "face"], False), stage(), ALL_TERMS
     )
     assert deaf.terms["video"] > 0
     hidden = features_of(4).masked(audio=torch.ones(4, dtype=torch.bool))
     assert (
-        batch_loss(output_of(4), hidden, facts_of(["real", "real", "face", "face"]), stage(), ALL_TERMS).terms["video"]
+        loss_of(output_of(4), hidden, facts_of(["real", "real", "face", "face"]), stage(), ALL_TERMS).terms["video"]
         == 0
     )
 
@@ -157,12 +161,12 @@ def test_verdicts_are_drawn_together_only_where_their_labels_agree() -> None:
         output = output_of(2)
         video = output.verdicts[0].requires_grad_()
         losses = LossSettings(segment=0, video=0, temporal=0, disagreement=1)
-        batch_loss(output, features_of(2), facts_of([kind] * 2), stage(), losses).to_learn.backward()
+        loss_of(output, features_of(2), facts_of([kind] * 2), stage(), losses).to_minimise.backward()
         # the following heads learn from video_logit, which is another tensor in a detector but the same here
         plain = output_of(2).video_logit.requires_grad_()
         other = output_of(2)._replace(video_logit=plain)
         nothing = losses.model_copy(update={"disagreement": 0.0, "segment": 1.0})
-        batch_loss(other, features_of(2), facts_of([kind] * 2), stage(), nothing).to_learn.backward()
+        loss_of(other, features_of(2), facts_of([kind] * 2), stage(), nothing).to_minimise.backward()
         return (video.grad - plain.grad).abs().sum().item()
 
     assert gradient("real") > 0
@@ -175,8 +179,8 @@ def test_class_weights_reach_the_segment_term() -> None:
     kinds = ["real", "real", "face", "face"]
     facts = facts_of(kinds)
     heavy = ClipFacts(**{**facts.__dict__, "weight": torch.tensor([0.0, 0.0, 1.0, 1.0])})
-    both = batch_loss(output_of(4), features_of(4), facts, stage(all_losses=False), LossSettings()).terms["segment"]
-    fakes = batch_loss(output_of(4), features_of(4), heavy, stage(all_losses=False), LossSettings()).terms["segment"]
+    both = loss_of(output_of(4), features_of(4), facts, stage(all_losses=False), LossSettings()).terms["segment"]
+    fakes = loss_of(output_of(4), features_of(4), heavy, stage(all_losses=False), LossSettings()).terms["segment"]
     expected = torch.nn.functional.binary_cross_entropy_with_logits(output_of(4).logit[2:], torch.full((2,), 0.95))
     assert fakes.item() == pytest.approx(expected.item(), rel=1e-5)
     assert both.item() != pytest.approx(fakes.item())

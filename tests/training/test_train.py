@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,19 +11,20 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import fabricate_store, tiny_recipe, tiny_values
 
 from veridical import corpora
 from veridical.clips import ClipStore
 from veridical.errors import ArtefactError, DivergedError, LeakError, UsageError
 from veridical.inference import load_detector, score_store
-from veridical.metrics import roc_auc
+from veridical.metrics import fit_temperature, roc_auc, threshold_at_eer, threshold_at_tpr
 from veridical.models import DetectorModel, set_trainable
 from veridical.randomness import seed_from
 from veridical.training import Run, TrainSummary, train
 from veridical.training.data import load_data
 from veridical.training.features import DirectFeatures, ReusedFeatures
-from veridical.training.stages import cosine_lr, learning_weights, open_parts
+from veridical.training.parts import cosine_lr, learning_weights, open_parts
 
 ROWS = np.array([3, 40, 7, 7])
 
@@ -56,10 +56,29 @@ def test_a_run_has_all_its_parts(summary: TrainSummary) -> None:
     for number, stage in enumerate(summary.stages):
         best = max(row["val_auc"] for row in history if row["stage"] == stage.name)
         assert best == stage.best_auc, number
-    facts = json.loads((run.model_folder / "model.json").read_text())
-    assert facts["calibration"]["temperature"] > 0
-    assert set(facts["operating_points"]) == {"eer", "tpr95"}
     assert list(run.tensorboard_folder.glob("events.*"))
+
+
+def test_the_model_is_calibrated_on_the_logits_that_validation_sees(store: ClipStore, summary: TrainSummary) -> None:
+    detector = load_detector(summary.run)
+    scores = score_store(detector, store, store.manifest(), splits=["val"], conditions=("joint",)).frame()
+    videos = scores.groupby("video_id").agg(logit=("logit", "mean"), label=("label", "max"))
+    labels, logits = videos["label"].to_numpy(np.int64), videos["logit"].to_numpy(np.float64)
+    calibration = detector.facts.calibration
+    assert calibration.temperature == pytest.approx(fit_temperature(labels, logits).temperature, rel=1e-3)
+    assert (calibration.fitted_on, calibration.num_videos) == ("val, mean logit per video", 12)
+    points = {"eer": threshold_at_eer(labels, logits), "tpr95": threshold_at_tpr(labels, logits)}
+    assert detector.facts.operating_points == pytest.approx(points, rel=1e-3)
+
+
+def test_events_hold_every_number_of_the_history(summary: TrainSummary) -> None:
+    accumulator = EventAccumulator(str(Run(summary.run).tensorboard_folder)).Reload()
+    row = summary.history[0]
+    (first, *_) = accumulator.Scalars("video/val_auc")
+    assert first.value == pytest.approx(row["val_auc"])
+    (stripes, *_) = accumulator.Scalars("video/val_auc_per_generator/stripes")
+    assert stripes.value == pytest.approx(row["val_auc_per_generator"]["stripes"])
+    assert len(accumulator.Scalars("joint/train_loss")) == summary.stages[-1].epochs
 
 
 def test_frozen_parts_do_not_move(store: ClipStore, summary: TrainSummary) -> None:
@@ -184,7 +203,7 @@ def test_views_differ_and_are_fixed(store: ClipStore) -> None:
 
 def test_audio_stage_refuses_silent_data_before_anything_is_trained(tmp_path: Path) -> None:
     store = fabricate_store(tmp_path / "store", sound=False)
-    with pytest.raises(UsageError, match="audio objective needs real and fake videos with usable sound"):
+    with pytest.raises(UsageError, match="audio objective needs real and fake videos with usable audio"):
         train(tiny_recipe(store.path), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -274,20 +293,20 @@ def test_one_process_trains_in_a_run(store: ClipStore, summary: TrainSummary, tm
 def test_data_that_cannot_be_compared_are_refused(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
     copy = shutil.copytree(summary.run, tmp_path / "run")
     (copy / "data.json").unlink()
-    with pytest.raises(UsageError, match="cannot be told whether the data are the same"):
+    with pytest.raises(UsageError, match="the data cannot be compared with those of the run"):
         train(tiny_recipe(store.path), copy, resume=True)
 
 
 def test_a_model_that_does_not_hear_learns_what_is_seen(store: ClipStore) -> None:
     recipe = tiny_recipe(store.path)
     data = load_data(recipe.data, recipe.inputs)
-    for hears, target in ((True, 1), (False, 0)):
-        clips = data.for_objective("joint", "train", hears)
+    for uses_audio, target in ((True, 1), (False, 0)):
+        clips = data.for_objective("joint", "train", uses_audio)
         assert set(clips.loc[clips["generator"] == "hum", "target"]) == {target}
         assert set(clips.loc[clips["generator"] == "stripes", "target"]) == {1}
     known = data.clips["visual_label"].where(data.clips["label"] == 0)
     unsaid = replace(data, clips=data.clips.assign(visual_label=known))
-    found, whole = unsaid.for_objective("joint", "train", hears=False), data.for_objective("joint", "train")
+    found, whole = unsaid.for_objective("joint", "train", uses_audio=False), data.for_objective("joint", "train")
     assert found["target"].tolist() == whole["target"].tolist(), "what is forged is not known: the video's own label"
 
 

@@ -1,4 +1,4 @@
-"""`veridical prepare`: from videos to a store of clips, with an account of every video."""
+"""`veridical prepare`: from videos to a clip store, with a ledger of every video."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ SHOWN_FAILURES = 10
 
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="STATUS", help="Do videos of this status again (for example timeout); repeatable."),
+    typer.Option(
+        "--only", metavar="STATUS", help="Prepare videos of this status again (for example timeout); repeatable."
+    ),
 ]
 Address = Annotated[
     str | None,
     typer.Option(
-        "--address", metavar="HOST:PORT", help="Ray cluster, or auto; when not given, Ray is started on this machine."
+        "--address", metavar="HOST:PORT", help="Ray cluster, or auto. Default: Ray is started on this machine."
     ),
 ]
 
@@ -36,9 +38,9 @@ def prepare(
         Path, typer.Option("--output", "-o", help="Folder of the clip store; an existing one is continued.")
     ],
     workers: Annotated[
-        int | None, typer.Option("--workers", "-j", min=0, help="Processes; one per core when not given, 0 for none.")
+        int | None, typer.Option("--workers", "-j", min=0, help="Processes; 0 for none. Default: one per core.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Prepare at most so many videos now.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Prepare at most this many videos now.")] = None,
     only: Only = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Time limit of one video.")] = 1800.0,
     setting: Annotated[
@@ -46,7 +48,7 @@ def prepare(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change what a clip is, for example fps=25, face_policy=mask or mouths=true.",
+            help="Change how clips are made, for example fps=25, face_policy=mask or mouths=true.",
         ),
     ] = None,
     engine: Annotated[
@@ -56,12 +58,12 @@ def prepare(
     verify: Annotated[
         bool, typer.Option("--verify", help="Afterwards decode every clip and compare the store with its ledger.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when any video gave no clip.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any video gave no clip.")] = False,
 ) -> None:
-    """Cut videos into one-second clips: the aligned face of one person, and the sound of the same second.
+    """Cut videos into one-second clips: the aligned face of one person, and the audio of the same second.
 
-    Each video ends in the ledger with a status, and a reason when it cannot be used; the others are prepared all the same.
-    Interrupt it whenever you like: the same command continues, and prepares what the manifest has gained since.
+    Each video gets a status in the ledger, with the reason if it cannot be used; such videos do not stop the others. It may be
+    interrupted at any time: the same command continues, and also prepares videos added to the manifest since.
     """
     from veridical.artefacts import Manifest
     from veridical.preparation import prepare as prepare_manifest
@@ -123,7 +125,7 @@ def _print_summary(console: Console, summary: PrepareSummary) -> None:
 
 
 def _print_verdict(console: Console, path: Path) -> bool:
-    """Verify the store, say what was found, and return whether it is sound."""
+    """Verify the store, print its problems, and return whether it is sound."""
     from veridical.clips import ClipStore, verify
 
     store = ClipStore.open(path)

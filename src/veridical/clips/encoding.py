@@ -1,4 +1,4 @@
-"""Clips as rows of a table and back: pictures as JPEG, sound as 16-bit samples, the rest as plain numbers.
+"""Clips as rows of a table and back: frames as JPEG, sound as 16-bit samples, the rest as plain numbers.
 
 T frames, S samples. The rows carry a few cheap figures besides (speech share, loudness, smallest detector score, size
 of the face), so that clips can be chosen without decoding any.
@@ -58,43 +58,43 @@ def clip_schema(settings: StoreSettings) -> pa.Schema:
 
 
 def encode_frames(frames: npt.NDArray[np.uint8], quality: int) -> list[bytes]:
-    """Return (T, H, W, 3) RGB pictures as T JPEG files with full chroma."""
+    """Return (T, H, W, 3) RGB frames as T JPEG files with full chroma."""
     return [
         simplejpeg.encode_jpeg(np.ascontiguousarray(frame), quality=quality, colorspace="RGB", colorsubsampling="444")
         for frame in frames
     ]
 
 
-def encode_grey(pictures: npt.NDArray[np.uint8], quality: int) -> list[bytes]:
-    """Return (M, H, W) grey pictures as M JPEG files."""
+def encode_grey(images: npt.NDArray[np.uint8], quality: int) -> list[bytes]:
+    """Return (M, H, W) grey images as M JPEG files."""
     return [
-        simplejpeg.encode_jpeg(np.ascontiguousarray(picture[..., None]), quality=quality, colorspace="GRAY")
-        for picture in pictures
+        simplejpeg.encode_jpeg(np.ascontiguousarray(image[..., None]), quality=quality, colorspace="GRAY")
+        for image in images
     ]
 
 
 def decode_frames(files: Sequence[bytes]) -> npt.NDArray[np.uint8]:
-    """Return T JPEG files of one size as (T, H, W, 3) RGB pictures."""
+    """Return T JPEG files of one size as (T, H, W, 3) RGB frames."""
     return _decoded(files, "RGB")
 
 
 def decode_grey(files: Sequence[bytes]) -> npt.NDArray[np.uint8]:
-    """Return M JPEG files of one size as (M, H, W) grey pictures."""
+    """Return M JPEG files of one size as (M, H, W) grey images."""
     return _decoded(files, "GRAY")[..., 0]
 
 
 def _decoded(files: Sequence[bytes], colours: Literal["RGB", "GRAY"]) -> npt.NDArray[np.uint8]:
     first = simplejpeg.decode_jpeg(files[0], colorspace=colours)
-    pictures = np.empty((len(files), *first.shape), dtype=np.uint8)
-    pictures[0] = first
+    images = np.empty((len(files), *first.shape), dtype=np.uint8)
+    images[0] = first
     for number in range(1, len(files)):
-        simplejpeg.decode_jpeg(files[number], colorspace=colours, buffer=pictures[number])
-    return pictures
+        simplejpeg.decode_jpeg(files[number], colorspace=colours, buffer=images[number])
+    return images
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedClip:
-    """A clip whose pictures are JPEG files; the other fields are those of `Clip`."""
+    """A clip whose frames are JPEG files; the other fields are those of `Clip`."""
 
     video_id: str
     start_s: float
@@ -111,7 +111,7 @@ class EncodedClip:
     dense_landmarks: npt.NDArray[np.float32] | None = None
 
     def decode(self) -> Clip:
-        """Return the clip with its pictures decoded."""
+        """Return the clip with its frames decoded."""
         return Clip(
             self.video_id,
             self.start_s,
@@ -181,7 +181,7 @@ def _check(clip: Clip | EncodedClip, settings: StoreSettings) -> None:
         raise ValueError(f"{clip.video_id}: expected {settings.num_mouths} mouth crops, got {len(clip.mouths)}")
     if isinstance(clip, EncodedClip):
         if len(clip.faces) != settings.num_frames:
-            raise ValueError(f"{clip.video_id}: expected {settings.num_frames} pictures, got {len(clip.faces)}")
+            raise ValueError(f"{clip.video_id}: expected {settings.num_frames} frames, got {len(clip.faces)}")
     elif clip.frames.shape != (expected := (settings.num_frames, settings.crop_size, settings.crop_size, 3)):
         raise ValueError(f"{clip.video_id}: frames must have shape {expected} in this store, got {clip.frames.shape}")
     if clip.samples is None or clip.speech is None:

@@ -16,6 +16,7 @@ from veridical.clips.contents import CONTENTS
 from veridical.clips.encoding import PAYLOAD_COLUMNS
 from veridical.clips.store import ClipStore, Rows
 from veridical.errors import UsageError
+from veridical.settings import differences
 
 LIMITS = {"max_duration_s", "max_megapixels", *CONTENTS}
 """Settings in which joined stores may differ: they decide what is kept, not what a clip is."""
@@ -93,11 +94,10 @@ def join_stores(paths: Sequence[Path | str]) -> ClipStore:
         return stores[0]
     first = stores[0].settings.model_dump(exclude=LIMITS)
     for store in stores[1:]:
-        for name, value in store.settings.model_dump(exclude=LIMITS).items():
-            if value != first[name]:
-                raise UsageError(
-                    f"{store.path}: prepared with {name}={value}, {stores[0].path} with {first[name]}; prepare them alike"
-                )
+        for name, (value, other) in differences(first, store.settings.model_dump(exclude=LIMITS)).items():
+            raise UsageError(
+                f"{store.path}: prepared with {name}={other}, {stores[0].path} with {value}; prepare them alike"
+            )
     ids = pd.concat([store.ledger()["video_id"] for store in stores])
     if ids.duplicated().any():
         raise UsageError(

@@ -1,8 +1,8 @@
 """Labels of clips: a partial fake is forged only where its segments say so.
 
 A window of a partial fake is labelled by how much of it a forged segment of that modality covers: enough, 1; nothing, 0;
-a little, unknown. So a detector neither learns the genuine seconds of a partial fake as fake, nor is judged on windows that
-nobody could judge.
+a little, unknown. So a detector neither learns the genuine seconds of a partial fake as fake, nor is scored on windows that
+cannot be labelled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MIN_OVERLAP_S = 0.2
 def label_clips(
     index: pd.DataFrame, manifest: Manifest, window_s: float, columns: tuple[str, ...] = ()
 ) -> pd.DataFrame:
-    """Join what a manifest knows with the clips of a store.
+    """Label the clips of a store from a manifest.
 
     Args:
         index: A row per clip, as `ClipStore.index` gives it: row, video_id, start_s, …
@@ -35,7 +35,7 @@ def label_clips(
     facts = manifest.frame(["video_id", *LABELS, "fake_segments", *columns])
     facts["video_label"] = facts["label"]
     segments = facts.pop("fake_segments")
-    partial = segments.map(lambda found: found is not None and len(found) > 0) & (facts["label"] == 1).fillna(False)
+    partial = segments.map(lambda forged: forged is not None and len(forged) > 0) & (facts["label"] == 1).fillna(False)
     clips = index.merge(facts, on="video_id", how="inner", validate="many_to_one").sort_values("row")
     clips = clips.reset_index(drop=True)
     if partial.any():
@@ -46,8 +46,8 @@ def label_clips(
 def _exploded(video_ids: pd.Series, segments: pd.Series) -> pd.DataFrame:
     rows = [
         (video_id, segment["start_s"], segment["end_s"], segment["modality"])
-        for video_id, found in zip(video_ids, segments, strict=True)
-        for segment in found
+        for video_id, forged in zip(video_ids, segments, strict=True)
+        for segment in forged
     ]
     return pd.DataFrame(rows, columns=["video_id", "from_s", "to_s", "modality"])
 
@@ -67,12 +67,12 @@ def _relabel(clips: pd.DataFrame, segments: pd.DataFrame, window_s: float) -> No
     forged = np.zeros(len(chosen))
     for column, modality in (("visual_label", "visual"), ("audio_label", "audio")):
         own = segments[segments["modality"] == modality]
-        found = _forged(clips.loc[chosen], own, window_s)
+        labels = _forged(clips.loc[chosen], own, window_s)
         whole = ~clips.loc[chosen, "video_id"].isin(own["video_id"]) & (clips.loc[chosen, column] == 1).fillna(False)
-        found[whole.to_numpy(dtype=bool)] = 1
-        forged = _either(forged, found)
+        labels[whole.to_numpy(dtype=bool)] = 1
+        forged = _either(forged, labels)
         known = (clips.loc[chosen, column] == 1).fillna(False).to_numpy(dtype=bool)
-        clips.loc[chosen[known], column] = pd.Series(found[known], index=chosen[known]).astype("Int8")
+        clips.loc[chosen[known], column] = pd.Series(labels[known], index=chosen[known]).astype("Int8")
     clips.loc[chosen, "label"] = pd.Series(forged, index=chosen).astype("Int8")
 
 

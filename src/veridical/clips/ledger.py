@@ -1,14 +1,16 @@
-"""The ledger of a clip store: what became of every video, so that nothing is lost in silence."""
+"""The ledger of a clip store: the outcome of every video, so that none is dropped silently."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import pyarrow as pa
 
-Status = Literal["ok", "unreadable", "no_video", "no_face", "multiple_faces", "too_short", "timeout", "over_limit"]
-STATUSES: tuple[Status, ...] = get_args(Status)
+from veridical import media
+
+Status = Literal["ok"] | media.Status
+STATUSES: tuple[Status, ...] = ("ok", *media.STATUSES)
 
 LEDGER_SCHEMA = pa.schema(
     [
@@ -28,15 +30,15 @@ LEDGER_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """What became of one video."""
+    """The outcome of preparing one video."""
 
     video_id: str
     status: Status
     reason: str = ""
-    """Why not ok, or what is worth knowing (windows dropped); for people."""
+    """Why the status is not ok, or a remark (windows dropped), for people."""
     num_clips: int = 0
     num_dropped_windows: int = 0
-    """Whole windows without enough detected faces."""
+    """Complete windows without enough detected faces."""
     has_audio: bool | None = None
     """None when the video could not be opened."""
     duration_s: float | None = None
@@ -45,7 +47,7 @@ class LedgerEntry:
     digest: str = ""
     """Of the clips' content; filled in by the writer."""
     source: str = ""
-    """Of the file that was prepared (its size, beginning and end); another file under the same video_id is prepared anew."""
+    """Of the file that was prepared (its size, beginning and end); another file under the same video_id is prepared again."""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

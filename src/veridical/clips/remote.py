@@ -1,4 +1,4 @@
-"""Clip stores on object storage (S3 and what speaks its language, Google Cloud Storage, Azure): copies, for reading.
+"""Clip stores on object storage (S3-compatible, Google Cloud Storage, Azure): copies, for reading.
 
 Stores are written on disks: one writer is a lock on a file, and folders are renamed when they are whole. A finished store is a
 folder of files that do not change, so a copy of it can be read from anywhere. Credentials and endpoint come from the environment:
@@ -49,7 +49,7 @@ def fetch(uri: str, name: str) -> Path:
 
 
 def copy_store(store: Path, uri: str) -> None:
-    """Copy a store to object storage; `store.json` last, so that a half copy is none. No process may write to it meanwhile.
+    """Copy a store to object storage while no process writes to it; `store.json` comes last and makes the copy a store.
 
     Raises:
         UsageError: when there is no store, a process is writing to it (`prepare` is running), the address is not one of object
@@ -79,7 +79,7 @@ def _upload(store: Path, target: str) -> None:
 
 
 def _is_hidden(path: Path) -> bool:
-    """Say whether a file is only its writer's: a lock, or what a run that was killed left behind."""
+    """Return whether a file is the writer's own: a lock, or what a killed run left behind."""
     return any(part.startswith(".") for part in path.parts)
 
 

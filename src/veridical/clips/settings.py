@@ -1,4 +1,4 @@
-"""The facts of a clip store: how windows are cut, faces cropped and pictures kept."""
+"""The facts of a clip store: how windows are cut, faces cropped and images compressed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class StoreSettings(Settings):
     """What a clip is. Written into `store.json`; a store is only ever continued with the settings it was begun with."""
 
     fps: float = Field(default=5.0, gt=0, le=60)
-    """Pictures per second of presentation time."""
+    """Frames per second of presentation time."""
     window_s: float = Field(default=1.0, gt=0, le=10)
-    """Length of a window in seconds; picture and sound come from the same window."""
+    """Length of a window in seconds; frames and sound come from the same window."""
     hop_s: float = Field(default=1.0, gt=0)
     """Distance between the starts of consecutive windows in seconds; equal to `window_s` means no overlap."""
     crop_size: int = Field(default=256, ge=32, le=1024)
@@ -31,10 +31,10 @@ class StoreSettings(Settings):
     crop_scale: float = Field(default=1.3, ge=1.0, le=3.0)
     """Side of the crop relative to the face: room for chin and forehead."""
     jpeg_quality: int = Field(default=95, ge=50, le=100)
-    """Quality of the kept pictures; chroma is kept at full resolution."""
+    """JPEG quality of the face crops; chroma is kept at full resolution."""
     face_policy: FacePolicy = "dominant"
-    """Whom to follow: the face seen longest and largest; the largest; only videos with a single face; or the face that the mask
-    video of the manifest marks (attribute `mask`; the dominant one where there is none)."""
+    """Which face to follow: `dominant`, the one seen longest and largest; `largest`; `single` (videos with several are not
+    prepared); `mask`, the one marked by the manifest's mask video (attribute `mask`; else the dominant one)."""
     detector: Literal["centerface", "retinaface"] = "centerface"
     """Face detector."""
     detector_weights: str = ""
@@ -45,13 +45,13 @@ class StoreSettings(Settings):
     """Smallest score that counts as a face; it belongs to the detector: .5 for centerface, from its precision/recall table, and
     .95 for retinaface."""
     detection_size: int = Field(default=640, ge=32)
-    """Pixels that the longer side of a picture is brought to for detection."""
+    """Pixels to which the longer side of a frame is resized for detection."""
     thrifty_detection: bool = True
-    """Search the pictures of a shot at the scale, and in the part of the picture, that its faces need (centerface)."""
+    """Search a shot at the scale and in the region that its faces need, not every whole frame at full size (centerface)."""
     detect_every: int = Field(default=1, ge=1)
-    """Search faces in every n-th picture and interpolate between; costs no accuracy while 12 pictures a second are searched."""
+    """Search faces in every n-th frame and interpolate between; costs no accuracy as long as 12 frames a second are searched."""
     max_missing_faces: int = Field(default=1, ge=0)
-    """A window with more pictures without a detected face than this is dropped and counted."""
+    """A window with more frames without a detected face than this is dropped and counted."""
     speech_threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which the voice activity detector's output counts as speech."""
     silence_dbfs: float = Field(default=-60.0, le=0.0)
@@ -61,11 +61,11 @@ class StoreSettings(Settings):
     flow: bool = False
     """Keep statistics of the movement in the face as well; the videos are decoded a second time for them."""
     dense_landmarks: bool = False
-    """Keep FaceMesh's 468 landmarks of each picture as well."""
+    """Keep FaceMesh's 468 landmarks of each frame as well."""
     max_duration_s: float = Field(default=3600.0, gt=0)
     """Longer videos are not prepared (status over_limit)."""
     max_megapixels: float = Field(default=40.0, gt=0)
-    """Videos of larger pictures are not prepared (status over_limit); 8K has 33."""
+    """Videos of larger frames are not prepared (status over_limit); 8K has 33."""
 
     @model_validator(mode="before")
     @classmethod
@@ -77,14 +77,14 @@ class StoreSettings(Settings):
     @model_validator(mode="after")
     def _check_window(self) -> StoreSettings:
         if abs(self.fps * self.window_s - self.num_frames) > 1e-6 or self.num_frames < 1:
-            raise ValueError(f"fps x window_s must be a whole number of pictures, got {self.fps * self.window_s:g}")
+            raise ValueError(f"fps x window_s must be a whole number of frames, got {self.fps * self.window_s:g}")
         if abs(self.fps * self.hop_s - round(self.fps * self.hop_s)) > 1e-6:
-            raise ValueError(f"fps x hop_s must be a whole number of pictures, got {self.fps * self.hop_s:g}")
+            raise ValueError(f"fps x hop_s must be a whole number of frames, got {self.fps * self.hop_s:g}")
         steps = self.window_s / SPEECH_STEP_S
         if abs(steps - round(steps)) > 1e-6:
             raise ValueError(f"window_s must be a multiple of {SPEECH_STEP_S} s, got {self.window_s:g}")
         if self.max_missing_faces >= self.num_frames:
-            raise ValueError(f"max_missing_faces must be below the {self.num_frames} pictures of a window")
+            raise ValueError(f"max_missing_faces must be below the {self.num_frames} frames of a window")
         for name in ("detector_weights", "detector_sha256"):
             if getattr(self, name) and self.detector != "retinaface":
                 raise ValueError(f"{name} needs detector=retinaface")
@@ -92,7 +92,7 @@ class StoreSettings(Settings):
 
     @property
     def num_frames(self) -> int:
-        """T: pictures in a window."""
+        """T: frames in a window."""
         return round(self.fps * self.window_s)
 
     @property

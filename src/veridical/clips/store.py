@@ -132,7 +132,7 @@ class ClipStore:
         """Return a row per clip, ordered by (video_id, start_s), without decoding any.
 
         Columns: row (for `take`), video_id, start_s, has_audio, speech_share (0 to 1, NaN without sound), loudness_dbfs
-        (NaN without sound), min_detector_score, num_interpolated (pictures), mean_box_size_px (in the source picture).
+        (NaN without sound), min_detector_score, num_interpolated (frames), mean_box_size_px (in the source frame).
         """
         return self._index.copy()
 
@@ -216,10 +216,10 @@ def reading_table(
     fault: str = "is damaged or cannot be read",
     cure: str = "bring the file back, or prepare a new store",
 ) -> Generator[None]:
-    """Say of which table it was that something could not be read, and what to do.
+    """Turn a failure to read a table into an error that names the table and what to do.
 
     Raises:
-        ArtefactError: then.
+        ArtefactError: for any such failure inside.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Proof of a store: every clip decodes, is whole and is what its video's ledger row says."""
+"""Verification of a store: every clip decodes, is whole and agrees with its video's ledger row."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ROWS_AT_ONCE = 256
 
 
 def verify(store: ClipStore) -> list[str]:
-    """Return what is wrong with a store, one line each; empty when ledger and clips agree and every picture decodes."""
+    """Return the problems of a store, one line each; empty when ledger and clips agree and every frame decodes."""
     ledger, index = store.ledger(), store.index()
     problems = [f"{video_id}: has two ledger rows" for video_id in ledger["video_id"][ledger["video_id"].duplicated()]]
     counts = index.groupby("video_id").size()
     strangers = sorted(set(counts.index) - set(ledger["video_id"]))
     problems += [f"{video_id}: {counts[video_id]} clips without a ledger row" for video_id in strangers]
     twice = index[index.duplicated(["video_id", "start_s"])]
-    problems += [f"{row.video_id}: the window at {row.start_s:g} s is there twice" for row in twice.itertuples()]
+    problems += [f"{row.video_id}: two clips start at {row.start_s:g} s" for row in twice.itertuples()]
     columns = (ledger["video_id"], ledger["status"], ledger["num_clips"], ledger["digest"])
     for video_id, status, num_clips, digest in progress.track(list(zip(*columns, strict=True)), "verify", unit="video"):
         problems += _video_problems(store, video_id, status, num_clips, digest)
@@ -55,7 +55,7 @@ def _clip_problems(clip: Clip, settings: StoreSettings) -> Iterator[str]:
     where = f"{clip.video_id} at {clip.start_s:g} s"
     expected = (settings.num_frames, settings.crop_size, settings.crop_size, 3)
     if clip.frames.shape != expected:
-        yield f"{where}: pictures have shape {clip.frames.shape}, expected {expected}"
+        yield f"{where}: frames have shape {clip.frames.shape}, expected {expected}"
     if clip.samples is not None and len(clip.samples) != settings.num_samples:
         yield f"{where}: {len(clip.samples)} samples, expected {settings.num_samples}"
     if clip.mouths is not None and len(clip.mouths) != settings.num_mouths:

@@ -1,8 +1,8 @@
-"""ClipWriter: the only way to change a store. One writer at a time, and commits that are whole or not there.
+"""ClipWriter: the only way to change a store. One writer at a time, and atomic commits.
 
 A video's clips are committed before its row in the ledger; what the store had of it before is deleted in the same commit, ledger
-row first. Whatever ends the process in between, the next writer finds clips without a ledger row, deletes them, and the video is
-prepared again.
+row first. Whatever ends the process in between, the next writer deletes clips without a ledger row, and their videos are prepared
+again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ClipWriter:
     """
 
     def __init__(self, path: Path, *, commit_bytes: int = COMMIT_BYTES, commit_seconds: float = COMMIT_SECONDS) -> None:
-        """Lock the store and delete what an interrupted writer left behind.
+        """Lock the store and delete the leftovers of an interrupted writer.
 
         Raises:
             UsageError: when another process is writing to the store, or copying it.
@@ -75,7 +75,7 @@ class ClipWriter:
             self.close()
 
     def close(self) -> None:
-        """Give the store free for another writer, without committing."""
+        """Release the store for another writer, without committing."""
         os.close(self._lock)
 
     def add(self, entry: LedgerEntry, clips: Sequence[Clip] = ()) -> None:
@@ -83,7 +83,7 @@ class ClipWriter:
         self.add_table(entry, encode_clips(clips, self.settings) if clips else None)
 
     def add_table(self, entry: LedgerEntry, table: pa.Table | None) -> None:
-        """Add a video whose clips are encoded already.
+        """Add a video with clips that are encoded already.
 
         Raises:
             ValueError: when a clip is of another video.
@@ -101,7 +101,7 @@ class ClipWriter:
             self.commit()
 
     def commit(self) -> None:
-        """Write what was added since the last commit: clips first, then the ledger, after deleting what they replace.
+        """Write the videos added since the last commit: clips first, then the ledger, after deleting what they replace.
 
         What an interruption (Ctrl-C) or an error leaves of it is not tried again, as clips would be written twice: the next
         writer deletes clips without a ledger row, and their videos are prepared again.
@@ -123,8 +123,8 @@ class ClipWriter:
             _append(pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA), self.path / LEDGER_TABLE)
         except OSError as error:
             raise ArtefactError(
-                f"{self.path}: cannot be written ({first_cause(error)}); make room and run the same "
-                f"command again, the videos committed before are kept"
+                f"{self.path}: cannot be written ({first_cause(error)}); make room and run the same command again; "
+                "the videos committed before are kept"
             ) from error
         self._known |= ids
         self._since = time.monotonic()

@@ -22,6 +22,7 @@ from veridical.evaluation.data_risks import (
 from veridical.evaluation.figures import Figure, Key, difference
 from veridical.evaluation.tables import RISK_COLUMNS
 from veridical.evaluation.verdicts import Measurements, Risk, unmeasured, verdict
+from veridical.interventions import INTERVENTIONS, find_intervention
 
 COMPRESSION_ORDER = ("c0", "raw", "c23", "c40")
 
@@ -165,31 +166,29 @@ def unequal_coverage(measured: Measurements) -> Iterator[Risk]:
 
 
 CUES = {
-    "frame order ignored": (
-        ("shuffle", "freeze", "reverse"),
-        "sample frames more densely, or train the temporal encoder longer",
-    ),
-    "audio ignored": (
-        ("drop_sound", "swap_sound", "silence"),
-        "modality dropout of video; forged audio in training",
-    ),
-    "desynchrony unseen": (("shift_sound",), "desynchronised videos in training; the lip-sync branch at 25 fps"),
+    "frame order": ("frame order ignored", "sample frames more densely, or train the temporal encoder longer"),
+    "audio": ("audio ignored", "modality dropout of video; forged audio in training"),
+    "synchrony": ("desynchrony unseen", "desynchronised videos in training; the lip-sync branch at 25 fps"),
 }
-"""Cue → controls that destroy it, and what to do when the detector loses nothing under them."""
+"""Cue of controls → the risk when the detector loses nothing without it, and what to do."""
 
 
 def ignored_cues(measured: Measurements) -> Iterator[Risk]:
     """Loss of AUC under controls that destroy a cue (frame order, audio, synchrony)."""
     limit = measured.settings.thresholds.control_drop
-    drops = [(key, figure) for key, figure in measured.named("auc_drop") if key.condition.startswith("control:")]
-    for cue, (controls, mitigation) in CUES.items():
-        destroyed = [(key, figure) for key, figure in drops if key.condition.split(":")[1] in controls]
+    for cue, (risk, mitigation) in CUES.items():
+        controls = [item.name for item in INTERVENTIONS.values() if (item.kind, item.cue) == ("control", cue)]
+        destroyed = []
+        for key, figure in measured.named("auc_drop"):
+            item = find_intervention(key.condition)
+            if item is not None and item.name in controls:
+                destroyed.append((key, figure))
         for key, figure in destroyed:
-            name = f"{cue}: {key.condition.removeprefix('control:')} ({key.dataset})"
+            name = f"{risk}: {key.condition.removeprefix('control:')} ({key.dataset})"
             yield verdict(name, figure, limit, mitigation, below=True, note="loss of AUC when the cue is destroyed")
         if not destroyed:
             needed = f"no scores under {' or '.join(f'control:{name}' for name in controls)}: score with --control"
-            yield unmeasured(cue, limit, needed, mitigation)
+            yield unmeasured(risk, limit, needed, mitigation)
 
 
 def only_composites(measured: Measurements) -> Iterator[Risk]:

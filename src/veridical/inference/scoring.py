@@ -175,9 +175,8 @@ def _select_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -
 
 
 def _table(clips: pd.DataFrame, logits: Logits, scorer: ClipScorer) -> ScoreTable:
-    frames = []
+    frames, calibration = [], scorer.calibration
     for condition, values in logits.items():
-        calibrated = scorer.calibration is not None and condition == "joint"
-        p_fake = scorer.calibration.p_fake(values) if calibrated else np.nan
+        p_fake = np.nan if calibration is None or condition != "joint" else calibration.p_fake(values)
         frames.append(clips[list(_DESCRIBED)].assign(condition=condition, logit=values, p_fake=p_fake))
     return ScoreTable.from_frame(pd.concat(frames, ignore_index=True), scorer.aggregation)

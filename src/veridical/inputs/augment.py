@@ -38,7 +38,7 @@ _MIRRORED_FLOW = np.array([-1 if name.endswith("_mean_x") else 1 for name in FLO
 
 
 class VideoAugmentation(Settings):
-    """Changes to the picture; the defaults are the strategy's for version 1. What would destroy the cue is refused."""
+    """Changes to the frames; the defaults are the strategy's for version 1. What would destroy the cue is refused."""
 
     brightness: float = Field(0.2, ge=0, le=0.5)
     """Largest relative change."""
@@ -70,7 +70,7 @@ class VideoAugmentation(Settings):
 
 
 class AudioAugmentation(Settings):
-    """Changes to the sound; the defaults are the strategy's for version 1. What would destroy the cue is refused."""
+    """Changes to the audio; the defaults are the strategy's for version 1. What would destroy the cue is refused."""
 
     shift_s: float = Field(0.1, ge=0, le=0.2)
     """Largest shift either way; what is missing is silence."""
@@ -93,9 +93,9 @@ class AudioAugmentation(Settings):
         return self
 
 
-def _check_range(name: str, found: tuple[float, float], least: float, most: float) -> None:
-    if not least <= found[0] <= found[1] <= most:
-        raise ValueError(f"{name}: expected two numbers from {least:g} to {most:g} in order, got {list(found)}")
+def _check_range(name: str, given: tuple[float, float], least: float, most: float) -> None:
+    if not least <= given[0] <= given[1] <= most:
+        raise ValueError(f"{name}: expected two numbers from {least:g} to {most:g} in order, got {list(given)}")
 
 
 class Augmentation(Settings):
@@ -197,7 +197,7 @@ def compressed(frames: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.ui
 
 
 def mirrored(clip: Clip) -> Clip:
-    """Return a clip as a mirror shows it: frames, mouths and flow; boxes and landmarks stay those of the source picture."""
+    """Return a clip as a mirror shows it: frames, mouths and flow; boxes and landmarks stay those of the source frame."""
     return replace(
         clip,
         frames=np.ascontiguousarray(clip.frames[:, :, ::-1]),
@@ -227,7 +227,7 @@ def _jittered(
 def other_hue(frames: npt.NDArray[np.uint8], turns: float) -> npt.NDArray[np.uint8]:
     """Return (T, H, W, 3) frames whose hue, of HSV, is moved along the colour circle.
 
-    Within one level what torchvision's `adjust_hue` gives, in a tenth of its time or less.
+    Within one level what torchvision's `adjust_hue` gives, in at most a tenth of its time.
     """
     num_frames, height, width, _ = frames.shape
     hsv = cv2.cvtColor(frames.reshape(num_frames * height, width, 3).astype(np.float32), cv2.COLOR_RGB2HSV)
@@ -346,12 +346,12 @@ def _noise_files(folder: Path) -> tuple[Path, ...]:
 @lru_cache(maxsize=NOISE_FILES_KEPT)
 def _noise(path: Path) -> npt.NDArray[np.float32]:
     try:
-        found = audio_samples(path, rate_hz=SAMPLE_RATE_HZ, beside=True)
+        samples = audio_samples(path, rate_hz=SAMPLE_RATE_HZ, beside=True)
     except UnusableVideoError as error:
         raise UsageError(f"augmentation.audio.noise_folder: {path} cannot be used ({error})") from None
-    if found is None or not len(found):
-        raise UsageError(f"augmentation.audio.noise_folder: {path} holds no sound")
-    return found[: round(NOISE_S * SAMPLE_RATE_HZ)].copy()
+    if samples is None or not len(samples):
+        raise UsageError(f"augmentation.audio.noise_folder: {path} has no audio")
+    return samples[: round(NOISE_S * SAMPLE_RATE_HZ)].copy()
 
 
 def coloured_noise(length: int, exponent: float, stream: np.random.Generator) -> npt.NDArray[np.float32]:

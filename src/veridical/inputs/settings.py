@@ -12,12 +12,12 @@ from veridical.settings import Settings
 
 GIVEN_BY_INPUTS = ("fps", "window_s", "crop_size", "crop_scale")
 LEARNED = ("jpeg_quality", "detector", "detector_sha256", "speech_threshold", "silence_dbfs")
-"""Facts that a model gets used to and that its inputs do not name: how pictures were compressed, by whose landmarks they were
-aligned, and what counted as speech. Other facts of a store say which windows are in it, not what a clip is."""
+"""Facts to which a model adapts and that its inputs do not name: JPEG compression, the detector whose landmarks align the faces,
+and what counts as speech. Other facts of a store say which windows are in it, not what a clip is."""
 
 
 class InputSettings(Settings):
-    """What a model takes in; part of the model's file, so that every later use prepares clips alike."""
+    """What a model takes in; part of the model's file, so that all later uses prepare clips alike."""
 
     fps: float = 5.0
     window_s: float = 1.0
@@ -28,13 +28,13 @@ class InputSettings(Settings):
     crop_scale: float = 1.3
     """Margin around the face in the store."""
     min_speech_share: float = 0.2
-    """A window with less speech is judged without its sound."""
+    """A window with less speech is scored without its audio."""
     min_loudness_dbfs: float = -60.0
-    """A window that is quieter (root mean square) is judged without its sound."""
+    """A window that is quieter (root mean square) is scored without its audio."""
     mouths: bool = False
-    """Take in 25 crops of the mouth a second; the store must have been prepared with `mouths=true`."""
+    """Use 25 crops of the mouth a second; the store must have been prepared with `mouths=true`."""
     flow: bool = False
-    """Take in statistics of the movement in the face; the store must have been prepared with `flow=true`."""
+    """Use statistics of the optical flow in the face; the store must have been prepared with `flow=true`."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> InputSettings:
@@ -59,7 +59,7 @@ class InputSettings(Settings):
 
 
 def check_fit(store: ClipStore, inputs: InputSettings, learned_from: StoreSettings | None = None) -> None:
-    """Refuse a store whose clips differ from what a model takes in.
+    """Refuse a store whose clips are not what a model was built or trained for.
 
     Args:
         store: The clips.
@@ -67,18 +67,18 @@ def check_fit(store: ClipStore, inputs: InputSettings, learned_from: StoreSettin
         learned_from: Facts of the store that the model learned from; None for a model that is about to learn from this one.
 
     Raises:
-        UsageError: naming each fact that differs, what was found and what is wanted, and what to do.
+        UsageError: naming each fact that differs, both values, and what to do.
     """
-    found = store.settings
+    offered = store.settings
     wanted: dict[str, Any] = {name: getattr(inputs, name) for name in GIVEN_BY_INPUTS}
     wanted |= dict.fromkeys(inputs.contents, True)
     if learned_from is not None:
         wanted |= {name: value for name in LEARNED if (value := getattr(learned_from, name)) != ""}
-    differing = {name: value for name, value in wanted.items() if getattr(found, name) != value}
+    differing = {name: value for name, value in wanted.items() if getattr(offered, name) != value}
     if not differing:
         return
     facts = "; ".join(
-        f"{name}: found {_said(getattr(found, name))}, wanted {_said(value)}" for name, value in differing.items()
+        f"{name}: found {_said(getattr(offered, name))}, wanted {_said(value)}" for name, value in differing.items()
     )
     assignments = " ".join(f"--set {name}={_said(value)}" for name, value in differing.items())
     instead = "use a model that learned from such clips"

@@ -27,7 +27,7 @@ class ClipInputs:
     frames: Tensor
     """(B, T, C, H, W) uint8 RGB."""
     samples: Tensor
-    """(B, S) float32 in [-1, 1]; zeros where there is no usable sound."""
+    """(B, S) float32 in [-1, 1]; zeros where there is no usable audio."""
     has_audio: Tensor
     """(B,) bool."""
     mouths: Tensor | None = None
@@ -37,7 +37,7 @@ class ClipInputs:
 
 
 def usable_sound(clip: Clip, settings: InputSettings) -> npt.NDArray[np.float32] | None:
-    """Return the samples (S,) as floats, or None where the sound is missing, near-silent, or hardly speech."""
+    """Return the samples (S,) as floats, or None where audio is missing, near-silent, or has too little speech."""
     if clip.samples is None or (clip.speech_share or 0.0) < settings.min_speech_share:
         return None
     samples = clip.samples.astype(np.float32) / FULL_SCALE
@@ -45,7 +45,7 @@ def usable_sound(clip: Clip, settings: InputSettings) -> npt.NDArray[np.float32]
 
 
 def clip_inputs(clips: Sequence[Clip], settings: InputSettings) -> ClipInputs:
-    """Prepare clips for judging: middle crop, no variation."""
+    """Prepare clips for scoring: centre crop, no augmentation."""
     return _stack(
         clips,
         [centre_crop(clip.frames, settings.frame_size) for clip in clips],
@@ -57,31 +57,31 @@ def clip_inputs(clips: Sequence[Clip], settings: InputSettings) -> ClipInputs:
 def view_inputs(
     clips: Sequence[Clip], settings: InputSettings, augmentation: Augmentation, seed: int, view: int
 ) -> ClipInputs:
-    """Prepare the `view`-th fixed variant of each clip for training; the same whatever the batch or the worker.
+    """Prepare the `view`-th fixed augmentation of each clip for training; the same whatever the batch or the worker.
 
-    Mouth crops and flow are mirrored where the frames are, and are otherwise taken as they are kept.
+    Mouth crops and flow are mirrored where the frames are, and are otherwise used as stored.
     """
-    seen, pictures, sounds = [], [], []
+    seen, frames, sounds = [], [], []
     for clip in clips:
         randomness = stream(seed, "view", view, clip.video_id, f"{clip.start_s:.3f}")
         if randomness.random() < augmentation.video.flip_probability:
             clip = mirrored(clip)
         seen.append(clip)
-        pictures.append(augment_video(clip.frames, settings.frame_size, augmentation.video, randomness))
+        frames.append(augment_video(clip.frames, settings.frame_size, augmentation.video, randomness))
         sound = usable_sound(clip, settings)
         sounds.append(None if sound is None else augment_audio(sound, augmentation.audio, randomness))
-    return _stack(seen, pictures, sounds, settings)
+    return _stack(seen, frames, sounds, settings)
 
 
 def _stack(
     clips: Sequence[Clip],
-    pictures: Sequence[npt.NDArray[np.uint8]],
+    frames: Sequence[npt.NDArray[np.uint8]],
     sounds: Sequence[npt.NDArray[np.float32] | None],
     settings: InputSettings,
 ) -> ClipInputs:
     silence = np.zeros(settings.num_samples, np.float32)
     return ClipInputs(
-        frames=torch.from_numpy(np.stack(pictures)).permute(0, 1, 4, 2, 3).contiguous(),
+        frames=torch.from_numpy(np.stack(frames)).permute(0, 1, 4, 2, 3).contiguous(),
         samples=torch.from_numpy(np.stack([silence if sound is None else sound for sound in sounds])),
         has_audio=torch.tensor([sound is not None for sound in sounds]),
         mouths=_stacked("mouths", clips) if settings.mouths else None,

@@ -68,18 +68,18 @@ class ClusterWorker(Generic[JobT, ResultT]):
 
 @dataclass(frozen=True)
 class _Try(Generic[JobT]):
-    """A job, and what became of its earlier tries."""
+    """A job, and its earlier failures."""
 
     job: JobT
     crashes: int = 0
-    """Workers that died of it, or beside it, on a machine that lived on."""
+    """Workers that died with it on a machine that lived on."""
     losses: int = 0
     """Workers that died in all."""
 
 
 @dataclass
 class _Task(Generic[JobT]):
-    """What an actor is busy with."""
+    """What an actor is doing."""
 
     actor: Any
     of: _Try[JobT] | None
@@ -236,13 +236,13 @@ class Crew(Generic[JobT, ResultT]):
 
 
 def check_ray(address: str | None) -> None:
-    """Refuse what cannot work, before anything is made.
+    """Check that Ray can be used, before anything is written.
 
     Raises:
-        UsageError: when Ray is not installed, or nobody listens at an address `host:port`.
+        UsageError: when Ray is not installed, or nothing listens at an address `host:port`.
     """
     if not _ray().is_initialized():
-        _refuse_nobody(address)
+        _check_address(address)
 
 
 def _ray() -> Any:
@@ -254,8 +254,8 @@ def _ray() -> Any:
     return ray
 
 
-def _refuse_nobody(address: str | None) -> None:
-    """Try the port of an address: Ray itself waits for minutes where nobody listens."""
+def _check_address(address: str | None) -> None:
+    """Try the port of an address: Ray itself waits for minutes where none listens."""
     host, _, port = (address or "").rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
         try:
@@ -273,11 +273,11 @@ def _unreachable(address: str | None, error: Exception) -> UsageError:
 
 @contextmanager
 def _connected(ray: Any, address: str | None) -> Generator[None]:
-    """Be connected to a cluster; one that was connected before stays so."""
+    """Connect to a cluster, unless Ray is connected already, and disconnect again."""
     if ray.is_initialized():
         yield
         return
-    _refuse_nobody(address)
+    _check_address(address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": {"env_vars": ONE_THREAD}}
     where = {"address": address} if address else {"address": "local", "include_dashboard": False}
     try:

@@ -1,7 +1,7 @@
-"""Keeps the C library from handing large blocks of memory back to the system after each use.
+"""Keeping large blocks of memory instead of returning them to the system after each use.
 
-glibc gives every block above a threshold its own mapping. A network or a filter that makes and drops tensors of megabytes then
-spends up to half its time in page faults (measured: see LOG.md). With the thresholds raised the blocks are kept and used again.
+glibc maps every block above a threshold anew. A network or a filter that makes and drops tensors of megabytes then spends up to
+half its time in page faults (measured: see LOG.md). With raised thresholds the blocks are kept and used again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _BLOCK_BYTES, _KEPT_BYTES = 256 << 20, 512 << 20
 
 
 def keep_large_blocks() -> bool:
-    """Raise the thresholds of this process; call it where heavy work begins. False where the C library is not glibc."""
+    """Raise the thresholds of this process, where heavy work begins; return False where the C library is not glibc."""
     if not sys.platform.startswith("linux"):
         return False
     try:

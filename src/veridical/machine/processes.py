@@ -1,7 +1,7 @@
-"""Local worker processes that share nothing: each takes one job at a time, has a time limit, and may die without harm.
+"""Local worker processes that share nothing: each does one job at a time within a time limit, and may die without harm.
 
-A worker is started with `spawn` and one thread per numeric library. What it is to do is made by a picklable `setup` inside the
-worker. A job that takes too long is ended with its worker; a worker that dies takes only its job with it.
+A worker is started with `spawn` and one thread per numeric library. A picklable `setup` makes the function
+from job to result inside the worker. A job that takes too long is ended with its worker; a worker that dies loses only its job.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Lost:
 
 
 class WorkerFailedError(VeridicalError):
-    """Something that would make every job fail: no weights, no room for intermediate files."""
+    """No job can succeed: no weights, no room for intermediate files, or workers that only die."""
 
 
 @dataclass
@@ -92,7 +92,7 @@ def _manage(
     while True:
         for number, worker in enumerate(crew):
             job = worker.job
-            outcome = _news(worker, timeout_s)
+            outcome = _outcome(worker, timeout_s)
             if outcome is None:
                 continue
             deaths = deaths + 1 if isinstance(outcome, Lost) and outcome.kind == "died" else 0
@@ -105,15 +105,15 @@ def _manage(
                 yield job, cast(ResultT | Lost, outcome)
         for worker in crew:
             if worker.ready and worker.job is None and jobs:
-                _give(worker, jobs.popleft())
+                _assign(worker, jobs.popleft())
         if not jobs and all(worker.job is None for worker in crew):
             return
         handles = [worker.connection for worker in crew] + [worker.process.sentinel for worker in crew]
         wait(handles, timeout=_time_left(crew, timeout_s))
 
 
-def _news(worker: _Worker[JobT], timeout_s: float) -> object | None:
-    """Return a result, or why there is none, or None while the worker is busy or idle."""
+def _outcome(worker: _Worker[JobT], timeout_s: float) -> object | None:
+    """Return a result, or `Lost`, or None while the worker is busy or idle."""
     taken = time.monotonic() - worker.since
     try:
         if worker.connection.poll():
@@ -138,9 +138,9 @@ def _time_left(crew: list[_Worker[JobT]], timeout_s: float) -> float:
     return max(min([*left, 5.0]), 0.01)
 
 
-def _give(worker: _Worker[JobT], job: JobT) -> None:
+def _assign(worker: _Worker[JobT], job: JobT) -> None:
     worker.job, worker.since = job, time.monotonic()
-    with contextlib.suppress(ConnectionError):  # a dead worker is found out by `_news`
+    with contextlib.suppress(ConnectionError):  # `_outcome` notices a dead worker
         worker.connection.send(job)
 
 
@@ -184,7 +184,7 @@ def _environment(values: dict[str, str]) -> Generator[None]:
 
 
 def _serve(connection: Connection, setup: Callable[[], Work[JobT, ResultT]]) -> None:
-    """Be a worker: leave Ctrl-C to the parent, and end when the parent is gone."""
+    """Run in a worker: leave Ctrl-C to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, ConnectionError):
         try:

@@ -1,4 +1,4 @@
-"""Opening files: containers that this package reads, their picture and sound streams, and one clock for both.
+"""Opening files: containers that this package reads, their video and audio streams, and one clock for both.
 
 Playlists and image formats are refused: an uploaded text file must not make the reader open other files or addresses.
 """
@@ -62,20 +62,20 @@ def _why_no_file(path: Path) -> str:
 
 
 def video_stream(container: av.container.InputContainer, path: Path, threads: int = 1) -> av.VideoStream:
-    """Return the first moving picture, cover art aside.
+    """Return the first video stream, cover art aside.
 
     Raises:
-        UnusableVideoError: `no_video`, when there is none; `unreadable`, when no decoder knows it.
+        UnusableVideoError: `no_video`, when there is none; `unreadable`, when there is no decoder for it.
     """
     for stream in container.streams.video:
         if stream.disposition & av.stream.Disposition.attached_pic:
             continue
         if stream.codec_context is None:
-            raise UnusableVideoError("unreadable", "the picture's codec is not known to the decoder", path)
+            raise UnusableVideoError("unreadable", "no decoder for the codec of its video stream", path)
         stream.codec_context.thread_count = threads
         return stream
     held = ", ".join(sorted({stream.type for stream in container.streams})) or "no stream at all"
-    raise UnusableVideoError("no_video", f"has no video track, only: {held}", path)
+    raise UnusableVideoError("no_video", f"has no video stream, only: {held}", path)
 
 
 def decoded(
@@ -104,7 +104,7 @@ class Clock:
     step_s: float
     """Duration of a frame when nothing better is known."""
     keeps_no_pts: bool = False
-    """The file has decoding times only; pictures come out in order, one at each of them."""
+    """The file has decoding times only; frames come out in order, one at each of them."""
     previous_s: float | None = None
     previous_dts_s: float | None = None
     shift_s: float = field(default=0.0)
@@ -128,7 +128,7 @@ class Clock:
         return time_s
 
 
-def picture_clock(container: av.container.InputContainer, stream: av.VideoStream) -> Clock:
+def frame_clock(container: av.container.InputContainer, stream: av.VideoStream) -> Clock:
     """Return the clock for the decoded frames of a stream."""
     return Clock(frame_step_s(stream), keeps_no_pts=container.format.name == "avi")
 
@@ -161,7 +161,7 @@ def _refuse_cut(container: av.container.InputContainer, path: Path) -> None:
 def _why_not_open(error: Exception, path: Path) -> str:
     if getattr(error, "errno", None) == errno.EINVAL:
         return (
-            "is not a video: its format is none of the containers that are read (MP4, MOV, Matroska, WebM, AVI, MPEG …)"
+            "is not a video: its format is not among the supported containers (MP4, MOV, Matroska, WebM, AVI, MPEG …)"
         )
     with path.open("rb") as file:
         is_mp4 = file.read(12)[4:8] == b"ftyp"

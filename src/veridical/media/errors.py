@@ -8,8 +8,8 @@ from typing import Literal, get_args
 from veridical.errors import VeridicalError
 
 Status = Literal["unreadable", "no_video", "no_face", "multiple_faces", "too_short", "timeout", "over_limit"]
-STATUSES: tuple[str, ...] = get_args(Status)
-"""Every status an unusable video can have in the ledger."""
+STATUSES: tuple[Status, ...] = get_args(Status)
+"""Every status that an unusable video can have in the ledger."""
 
 
 class UnusableVideoError(VeridicalError):
@@ -17,7 +17,7 @@ class UnusableVideoError(VeridicalError):
 
     Args:
         status: One of `STATUSES`.
-        reason: What was found, in one line.
+        reason: Why it cannot be used, in one line.
         path: The file, put before the reason in the message.
     """
 
@@ -29,5 +29,5 @@ class UnusableVideoError(VeridicalError):
         super().__init__(f"{path}: {self.reason}" if path is not None else self.reason)
 
     def __reduce__(self) -> tuple[type[UnusableVideoError], tuple[Status, str, Path | None]]:
-        """Survive the way back from a worker process."""
+        """Be picklable, for the way back from a worker process."""
         return type(self), (self.status, self.reason, self.path)

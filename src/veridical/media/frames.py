@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.errors import UsageError
-from veridical.media.container import ROUNDING_S, Clock, decoded, open_input, picture_clock, seconds, video_stream
+from veridical.media.container import ROUNDING_S, Clock, decoded, frame_clock, open_input, seconds, video_stream
 from veridical.media.errors import UnusableVideoError
 from veridical.media.orientation import orientation, upright
 from veridical.media.sampling import UnsafeError, can_skip, frames_on_display
@@ -30,19 +30,19 @@ SEEK_FROM_S = 2.0
 SEEK_EARLIER_S = 0.5
 
 _Decode = Callable[[av.container.InputContainer, av.VideoStream, float | None], Iterator[av.VideoFrame]]
-"""From an open file, its picture and time zero (None at the beginning) to decoded frames."""
+"""From an open file, its video stream and time zero (None at the beginning) to decoded frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class VideoFrame:
-    """One picture and when it is shown."""
+    """One frame and when it is shown."""
 
     time_s: float
     """Seconds from the start of the video: the sampling time k/fps, or `pts_s` when every frame is read."""
     image: npt.NDArray[np.uint8]
     """(H, W, 3) RGB, upright."""
     pts_s: float
-    """When this picture came on display, seconds from the start of the video; at most `time_s` plus 1 ms of rounding."""
+    """When this frame came on display, seconds from the start of the video; at most `time_s` plus 1 ms of rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class VideoFrames(Iterator[VideoFrame]):
 
     def __init__(self, read: Callable[[VideoFrames], Iterator[VideoFrame]]) -> None:
         self.end_s: float | None = None
-        """Until when the last picture is shown, seconds from the start; None before everything was read."""
+        """Until when the last frame is shown, seconds from the start; None before everything was read."""
         self._frames = read(self)
 
     def __next__(self) -> VideoFrame:
@@ -79,16 +79,16 @@ def video_frames(
 
     Args:
         path: The video file.
-        fps: None for every frame; else the picture on display at k/fps seconds for k = 0, 1, …: the last that came on
+        fps: None for every frame; else the frame on display at k/fps seconds for k = 0, 1, …: the last that came on
             display at or before that time (within 1 ms, the rounding of some containers). A slow video repeats
-            pictures.
+            frames.
         start_s: First time wanted, seconds from the start of the video.
         stop_s: First time not wanted; None for the end, which is the last frame's start plus its duration.
         threads: Decoder threads.
 
     Raises:
         UsageError: when fps is not above 0 or start_s is negative.
-        UnusableVideoError: `unreadable` or `no_video`; a video of which no picture can be decoded is unreadable.
+        UnusableVideoError: `unreadable` or `no_video`; a video of which no frame can be decoded is unreadable.
 
     Example:
         >>> times = [frame.time_s for frame in video_frames(Path("talk.mp4"), fps=5)]  # doctest: +SKIP
@@ -107,12 +107,12 @@ def video_origin_s(path: Path) -> float:
     """Return when the first frame is shown, in seconds of the container's own timeline.
 
     Raises:
-        UnusableVideoError: when there is no picture.
+        UnusableVideoError: when no frame can be decoded.
     """
     with open_input(path) as container:
         stream = video_stream(container, path)
         for frame in decoded(container, stream, av.VideoFrame):
-            return picture_clock(container, stream).read(frame)
+            return frame_clock(container, stream).read(frame)
     raise _nothing_decodes(path)
 
 
@@ -133,7 +133,7 @@ def _shown(path: Path, threads: int, from_s: float, decode: _Decode) -> Iterator
                 return
     with open_input(path) as container:
         stream = video_stream(container, path, threads)
-        shown = _timed(decode(container, stream, None), picture_clock(container, stream), None)
+        shown = _timed(decode(container, stream, None), frame_clock(container, stream), None)
         first = next(shown, None)
         if first is None:
             raise _nothing_decodes(path)
@@ -144,9 +144,9 @@ def _shown(path: Path, threads: int, from_s: float, decode: _Decode) -> Iterator
 def _from_key_frame(
     container: av.container.InputContainer, stream: av.VideoStream, origin_s: float, from_s: float, decode: _Decode
 ) -> Iterator[_Shown] | None:
-    """Jump to a key frame shown at or before `from_s`; None when there is no sure way to one.
+    """Jump to a key frame shown at or before `from_s`; None when that is not certain to work.
 
-    Pictures that come out before the key frame refer to ones that were not decoded, and are dropped.
+    Frames that come out before the key frame refer to ones that were not decoded, and are dropped.
     """
     if container.format.name.split(",")[0] not in SEEKABLE or stream.time_base is None:
         return None
@@ -159,7 +159,7 @@ def _from_key_frame(
     key_s = None if key_frame is None else seconds(key_frame.pts, key_frame)
     if key_frame is None or key_s is None or key_s - origin_s > from_s:
         return None
-    return _timed(itertools.chain([key_frame], frames), picture_clock(container, stream), origin_s)
+    return _timed(itertools.chain([key_frame], frames), frame_clock(container, stream), origin_s)
 
 
 def _timed(frames: Iterator[av.VideoFrame], clock: Clock, origin_s: float | None) -> Iterator[_Shown]:
@@ -191,7 +191,7 @@ def _between(shown: Iterator[_Shown], start_s: float, stop_s: float, told: Video
 def _sampled(
     path: Path, threads: int, fps: float, start_s: float, stop_s: float, told: VideoFrames
 ) -> Iterator[VideoFrame]:
-    """Yield the picture on display at each k/fps, decoding no more than needed where that is safe."""
+    """Yield the frame on display at each k/fps, decoding no more than needed where that is safe."""
 
     def wanted(
         container: av.container.InputContainer, stream: av.VideoStream, origin_s: float | None
@@ -225,4 +225,4 @@ def _on_display(shown: Iterator[_Shown], fps: float, k: int, stop_s: float, told
 
 
 def _nothing_decodes(path: Path) -> UnusableVideoError:
-    return UnusableVideoError("unreadable", "has a video track of which no picture can be decoded", path)
+    return UnusableVideoError("unreadable", "has a video stream of which no frame can be decoded", path)

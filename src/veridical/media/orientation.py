@@ -34,7 +34,7 @@ def swaps_sides(matrix: tuple[int, int, int, int]) -> bool:
 
 
 def upright(image: npt.NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
-    """Return a (H, W, C) picture as a player shows it."""
+    """Return a (H, W, C) image as a player shows it."""
     a, b, c, d = matrix
     if swaps_sides(matrix):
         image = image.transpose(1, 0, 2)

@@ -1,4 +1,4 @@
-"""What a file says about itself, checked as far as opening it and decoding one picture can check."""
+"""What a file says about itself, checked as far as opening it and decoding one frame can."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MediaFacts:
     """Container facts of one video; none of them may ever be a feature, they are for audits."""
 
     duration_s: float
-    """Of the picture, as the container declares it; of the whole file when it declares none for the picture."""
+    """Of the video stream, as the container declares it; of the whole file when it declares none for the stream."""
     fps: float
     """Average frame rate."""
     width: int
@@ -25,11 +25,11 @@ class MediaFacts:
     height: int
     """Pixels, after rotation."""
     codec: str
-    """Of the picture, for example h264."""
+    """Of the video stream, for example h264."""
     pixel_format: str
     """For example yuv420p."""
     bitrate: int | None
-    """Bits per second of the video track, else of the file; None when neither is known."""
+    """Bits per second of the video stream, else of the file; None when neither is known."""
     has_audio: bool
     audio_codec: str | None
     audio_rate_hz: int | None
@@ -41,15 +41,15 @@ def probe(path: Path) -> MediaFacts:
     """Return the facts of a video file.
 
     Raises:
-        UnusableVideoError: `unreadable` when it is missing, empty, cut short, not a video, or its first picture cannot
-            be decoded; `no_video` when it holds only sound.
+        UnusableVideoError: `unreadable` when it is missing, empty, cut short, not a video, or its first frame cannot
+            be decoded; `no_video` when it has audio only.
     """
     path = Path(path)
     with open_input(path) as container:
         stream = video_stream(container, path)
         frame = next(decoded(container, stream, av.VideoFrame), None)
         if frame is None:
-            raise UnusableVideoError("unreadable", "has a video track of which no picture can be decoded", path)
+            raise UnusableVideoError("unreadable", "has a video stream of which no frame can be decoded", path)
         matrix = orientation(frame)
         width, height = (frame.height, frame.width) if swaps_sides(matrix) else (frame.width, frame.height)
         sound = next(iter(container.streams.audio), None)

@@ -1,8 +1,8 @@
-"""Decoding for sampling: pictures that are not on display at a sampling time are skipped where no other picture refers to them.
+"""Decoding for sampling: frames that are not on display at a sampling time are skipped where no other frame refers to them.
 
-Before a packet is decoded, the packets after it say until when its picture is on display. Decoders of H.264, HEVC, MPEG-1 and
-MPEG-2 are told to leave out an unwanted picture that nothing refers to; codecs that hold every picture for itself are not
-given it at all; all other codecs decode everything. That a wanted picture comes out is checked for each one; where it does
+Before a packet is decoded, the packets after it say until when its frame is on display. Decoders of H.264, HEVC, MPEG-1 and
+MPEG-2 are told to leave out an unwanted frame that nothing refers to; intra-only codecs are not
+given it at all; all other codecs decode everything. That a wanted frame comes out is checked for each one; where it does
 not, or timestamps are missing, run backwards or jump, `UnsafeError` says that the video must be decoded whole.
 """
 
@@ -21,16 +21,16 @@ import av.error
 from veridical.media.container import MAX_GAP_S, ROUNDING_S
 
 SKIPPING_CODECS = ("h264", "hevc", "mpeg1video", "mpeg2video")
-"""Decoders whose pictures marked as referred to by no other can be left out one by one."""
+"""Decoders whose frames marked as referred to by no other can be left out one by one."""
 LOOK_AHEAD = 64
-"""Packets waited for until one says that no earlier picture can come any more."""
+"""Packets waited for until one says that no earlier frame can come any more."""
 SLACK_S = 1e-6
 
 Packet: TypeAlias = "av.Packet[Any]"
 
 
 class UnsafeError(Exception):
-    """Something in this video makes it unsure which pictures can be left out."""
+    """Something in this video makes it unsure which frames can be left out."""
 
 
 def can_skip(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
@@ -52,7 +52,7 @@ def frames_on_display(
 
     Args:
         container: The open file.
-        stream: Its picture, for which `can_skip` holds.
+        stream: Its video stream, for which `can_skip` holds.
         fps: Sampling rate.
         from_s: First time wanted, seconds from time zero.
         origin_s: Time zero in seconds of the container's timeline; None for the first frame that is decoded.
@@ -90,15 +90,15 @@ def frames_on_display(
 
 
 def _holds_sample(start_s: float, stop_s: float, fps: float) -> bool:
-    """Say whether a sampling time may lie where this picture is on display; when in doubt, yes."""
+    """Say whether a sampling time may lie where this frame is on display; when in doubt, yes."""
     first = math.ceil((start_s - ROUNDING_S - SLACK_S) * fps)
     return first / fps <= stop_s - ROUNDING_S + SLACK_S
 
 
 def _with_next(packets: Iterator[Packet], tick_s: float) -> Iterator[tuple[Packet, int | None]]:
-    """Yield packets with the presentation time of the picture shown after theirs; None where it is not known.
+    """Yield packets with the presentation time of the frame shown after theirs; None where it is not known.
 
-    Pictures are decoded no later than shown: a packet to be decoded at t says that no picture before t is still to come.
+    Frames are decoded no later than shown: a packet to be decoded at t says that no frame before t is still to come.
     """
     waiting: deque[Packet] = deque()
     known: list[int] = []
@@ -133,7 +133,7 @@ def _next_packet(packets: Iterator[Packet]) -> Packet | None:
 
 
 def _flushes(packet: Packet) -> bool:
-    """Say whether this is no packet of the file, but what asks the decoder for its last pictures."""
+    """Return whether this is the empty packet that asks the decoder for its last frames, and none of the file."""
     return packet.size == 0 and packet.pts is None and packet.dts is None
 
 
@@ -163,7 +163,7 @@ def _after(known: list[int], pts: int | None) -> int | None:
 def _num_temporal_layers(extradata: bytes) -> int:
     """Return how many temporal layers an HEVC stream's video parameter set names; 0 when there is none.
 
-    With several, a picture that its own layer does not refer to may be referred to by a higher one.
+    With several, a frame that its own layer does not refer to may be referred to by a higher one.
     """
     place = extradata.find(b"\x40\x01", 23 if extradata[:1] == b"\x01" else 0)
     return 0 if place < 0 or place + 3 >= len(extradata) else 1 + (extradata[place + 3] >> 1 & 7)

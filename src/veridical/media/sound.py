@@ -1,4 +1,4 @@
-"""The sound of a video as one mono array on the clock of its picture: gaps are silence, rounding does not shift it."""
+"""The audio track of a video as one mono array on the clock of its frames: gaps are silence, rounding does not shift it."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
     Args:
         path: The video file.
         rate_hz: Samples per second wanted.
-        beside: The file is the sound of a video in another file; its time zero is that of the video's first picture.
+        beside: The file holds the sound of a video in another file; its time zero is that of the video's first frame.
 
     Returns:
-        (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first picture is shown. Sound
+        (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first frame is shown. Sound
         that begins later has silence before it, sound that begins earlier is cut, gaps are silence. S follows the
-        sound, not the picture. None when there is no audio track or it holds no sample. Channels are averaged.
+        audio, not the video. None when there is no audio track or it holds no sample. Channels are averaged.
 
     Raises:
-        UnusableVideoError: `no_video` without picture; `unreadable` when the file or the codec of its sound is.
+        UnusableVideoError: `no_video` without a video stream; `unreadable` when the file or the codec of its sound is.
     """
     if rate_hz <= 0:
         raise UsageError(f"rate_hz: expected samples per second above 0, got {rate_hz}")
@@ -50,7 +50,7 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
         if stream is None:
             return None
         if stream.codec_context is None:
-            raise UnusableVideoError("unreadable", "the sound's codec is not known to the decoder", path)
+            raise UnusableVideoError("unreadable", "no decoder for the codec of its audio track", path)
         pieces = list(_resampled(_contiguous(decoded(container, stream, av.AudioFrame), origin_s), rate_hz))
     return np.concatenate(pieces) if pieces else None
 

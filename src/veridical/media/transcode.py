@@ -1,4 +1,4 @@
-"""Compressing a video anew, as FaceForensics++ made its compression levels: H.264 at a quality; times and sound stay."""
+"""Re-encoding a video, as FaceForensics++ made its compression levels: H.264 at a constant quality; timestamps and audio stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from veridical.artefacts import atomic_path
 from veridical.errors import UsageError
-from veridical.media.container import decoded, frame_step_s, open_input, picture_clock, video_stream
+from veridical.media.container import decoded, frame_clock, frame_step_s, open_input, video_stream
 from veridical.media.frames import video_origin_s
 from veridical.media.orientation import IDENTITY, orientation, upright
 from veridical.media.sound import Samples, audio_samples
@@ -25,13 +25,13 @@ COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopu
 AUDIO_BITRATE = 128_000
 TICK = Fraction(1, 90_000)
 AHEAD_S = 0.5
-"""How far the sound is written ahead of the picture."""
+"""How far the audio is written ahead of the video."""
 
 
 def transcode(path: Path, out: Path, *, crf: int, preset: str = "medium") -> None:
-    """Write a video anew as H.264, 8 bits 4:2:0, in MP4.
+    """Re-encode a video as H.264, 8 bits 4:2:0, in MP4.
 
-    Every picture keeps its presentation time, counted from the first; rotation is applied. The first audio track is
+    Every frame keeps its presentation time, counted from the first; rotation is applied. The first audio track is
     copied where MP4 holds its codec and stays in step.
 
     Args:
@@ -60,16 +60,16 @@ def transcode(path: Path, out: Path, *, crf: int, preset: str = "medium") -> Non
         track = target.add_stream("libx264", rate=Fraction(1 / frame_step_s(stream)).limit_denominator(1001))
         track.options = {"crf": str(crf), "preset": preset}
         sound = _sound_packets(path, sound_source, target, origin_s)
-        _mux_in_turn(target, _picture_packets(source, stream, track, preset), sound)
+        _mux_in_turn(target, _video_packets(source, stream, track, preset), sound)
 
 
 def _mux_in_turn(
     target: av.container.OutputContainer,
-    pictures: Iterator[tuple[av.Packet[Any], float]],
+    video: Iterator[tuple[av.Packet[Any], float]],
     sound: Iterator[av.Packet[Any]],
 ) -> None:
     pending = next(sound, None)
-    for packet, time_s in pictures:
+    for packet, time_s in video:
         target.mux(packet)
         while pending is not None and _start_s(pending) <= time_s + AHEAD_S:
             target.mux(pending)
@@ -79,11 +79,11 @@ def _mux_in_turn(
         pending = next(sound, None)
 
 
-def _picture_packets(
+def _video_packets(
     source: av.container.InputContainer, stream: av.VideoStream, track: av.VideoStream, preset: str
 ) -> Iterator[tuple[av.Packet[Any], float]]:
-    """Yield encoded pictures and the time that the encoding has come to."""
-    clock = picture_clock(source, stream)
+    """Yield encoded frames and the time that the encoding has come to."""
+    clock = frame_clock(source, stream)
     origin_s: float | None = None
     time_s = 0.0
     turn = IDENTITY
@@ -113,7 +113,7 @@ def _open_encoder(track: av.VideoStream, first: av.VideoFrame, preset: str) -> N
 
 
 def _yuv420(frame: av.VideoFrame, turn: tuple[int, int, int, int]) -> av.VideoFrame:
-    """Return the picture upright in 8 bits 4:2:0, through RGB only where it must be turned or made even."""
+    """Return the frame upright in 8 bits 4:2:0, through RGB only where it must be turned or made even."""
     if turn == IDENTITY and frame.width % 2 == 0 == frame.height % 2:
         return frame.reformat(format="yuv420p", threads=1)
     image = np.asarray(frame.to_ndarray(format="rgb24", threads=1), np.uint8)
@@ -123,7 +123,7 @@ def _yuv420(frame: av.VideoFrame, turn: tuple[int, int, int, int]) -> av.VideoFr
 def _sound_packets(
     path: Path, source: av.container.InputContainer, target: av.container.OutputContainer, origin_s: float
 ) -> Iterator[av.Packet[Any]]:
-    """Return packets of the first audio track for a new track of the target, with time from the first picture."""
+    """Return packets of the first audio track for a new track of the target, with time from the first frame."""
     stream = next(iter(source.streams.audio), None)
     if stream is None or stream.codec_context is None:
         return iter(())

@@ -1,7 +1,7 @@
-"""Writing videos: H.264 and AAC in MP4, whole or not at all, sound in step with the picture.
+"""Writing videos: H.264 and AAC in MP4, whole or not at all, audio in step with the video.
 
-AAC begins with a priming frame; the MP4 edit list says so and readers skip it, so that sample 0 is heard when picture
-0 is seen.
+AAC begins with a priming frame; the MP4 edit list says so and readers skip it, so that sample 0 is heard when frame 0
+is seen.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from av.video.reformatter import ColorRange, Colorspace
 from veridical.artefacts import atomic_path
 from veridical.errors import UsageError
 
-Picture = npt.NDArray[np.uint8]
+Frame = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.float32]
 
 REPRODUCIBLE = {"x264-params": "mbtree=0", "threads": "1"}
-"""Macroblock trees give other files from the same pictures now and then, and another number of threads always does."""
+"""Macroblock trees give other files from the same frames now and then, and another number of threads always does."""
 BT601 = 6
 LIMITED_RANGE = 1
 SOUND_CHUNK_S = 0.5
@@ -32,7 +32,7 @@ SOUND_CHUNK_S = 0.5
 
 def write_video(
     path: Path,
-    frames: Iterable[Picture],
+    frames: Iterable[Frame],
     *,
     fps: float | Fraction,
     samples: Samples | None = None,
@@ -44,18 +44,17 @@ def write_video(
     audio_codec: str = "aac",
     audio_bitrate: int = 96_000,
 ) -> None:
-    """Write pictures, and sound if given, to an MP4 file; frames are taken one at a time.
+    """Write frames, and sound if given, to a video file; frames are taken one at a time.
 
     Args:
         path: Where the file appears once it is whole; its suffix names the container.
-        frames: (H, W, 3) RGB pictures of one size; an odd size gains a repeated row or column where the format needs
-            it.
+        frames: (H, W, 3) RGB of one size; an odd size gains a repeated row or column where the format needs it.
         fps: Constant frame rate.
-        samples: (S,) mono, nominally in [-1, 1]; sample 0 is heard with the first picture. None for no audio track.
+        samples: (S,) mono, nominally in [-1, 1]; sample 0 is heard with the first frame. None for no audio track.
         sample_rate_hz: Of `samples`.
         crf: Quality of x264: 0 lossless, 18 near transparent, 23 and 40 are the levels of FaceForensics++.
         codec: An FFmpeg video encoder.
-        pixel_format: Of the encoded pictures.
+        pixel_format: Of the encoded frames.
         preset: Effort of the encoder.
         audio_codec: An FFmpeg audio encoder.
         audio_bitrate: Bits per second.
@@ -63,8 +62,8 @@ def write_video(
     Raises:
         UsageError: when there is no frame, a frame is not (H, W, 3) uint8 or of another size, or a setting is refused.
     """
-    pictures = iter(frames)
-    first = next(pictures, None)
+    rest = iter(frames)
+    first = next(rest, None)
     if first is None:
         raise UsageError(f"{path}: no frame to write")
     rate = fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(1001)
@@ -79,7 +78,7 @@ def write_video(
         except (av.error.FFmpegError, ValueError) as error:
             settings = f"{codec} {pixel_format} crf {crf}, sound {audio_codec} {sample_rate_hz} Hz"
             raise UsageError(f"{path}: cannot be encoded with {settings} ({error})") from None
-        _mux(container, video, itertools.chain([first], pictures), sound, samples)
+        _mux(container, video, itertools.chain([first], rest), sound, samples)
 
 
 def _muxer(path: Path) -> str:
@@ -91,7 +90,7 @@ def _muxer(path: Path) -> str:
 
 def _video_track(
     container: av.container.OutputContainer,
-    first: Picture,
+    first: Frame,
     rate: Fraction,
     codec: str,
     pixel_format: str,
@@ -125,18 +124,18 @@ def sound_frame(samples: Samples, start: int, rate_hz: int) -> av.AudioFrame:
 def _mux(
     container: av.container.OutputContainer,
     video: av.VideoStream,
-    pictures: Iterator[Picture],
+    frames: Iterator[Frame],
     sound: av.AudioStream | None,
     samples: Samples | None,
 ) -> None:
     rate = video.codec_context.framerate
     shape: tuple[int, ...] | None = None
     heard = 0
-    for index, picture in enumerate(pictures):
-        shape = shape or picture.shape
-        frame = yuv_frame(_checked(picture, shape), video.pix_fmt or "yuv420p")
-        frame.pts = index
-        container.mux(video.encode(frame))
+    for index, frame in enumerate(frames):
+        shape = shape or frame.shape
+        encoded = yuv_frame(_checked(frame, shape), video.pix_fmt or "yuv420p")
+        encoded.pts = index
+        container.mux(video.encode(encoded))
         if sound is not None and samples is not None:
             until = min(len(samples), int((float((index + 1) / rate) + SOUND_CHUNK_S) * sound.rate))
             heard = _mux_sound(container, sound, samples, heard, until)
@@ -155,26 +154,26 @@ def _mux_sound(
     return max(start, stop)
 
 
-def _checked(picture: Picture, shape: tuple[int, ...]) -> Picture:
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise UsageError(f"frames: expected (H, W, 3) uint8 RGB, got {picture.shape} {picture.dtype}")
-    if picture.shape != shape:
-        raise UsageError(f"frames: expected all of one size, got {shape} first and {picture.shape} later")
-    return picture
+def _checked(frame: Frame, shape: tuple[int, ...]) -> Frame:
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise UsageError(f"frames: expected (H, W, 3) uint8 RGB, got {frame.shape} {frame.dtype}")
+    if frame.shape != shape:
+        raise UsageError(f"frames: expected all of one size, got {shape} first and {frame.shape} later")
+    return frame
 
 
-def _padded(picture: Picture, pixel_format: str) -> Picture:
-    """Return the picture with its last column and row repeated where chroma subsampling needs an even size."""
-    pad_width = picture.shape[1] % 2 if "420" in pixel_format or "422" in pixel_format else 0
-    pad_height = picture.shape[0] % 2 if "420" in pixel_format else 0
+def _padded(frame: Frame, pixel_format: str) -> Frame:
+    """Return the frame with its last column and row repeated where chroma subsampling needs an even size."""
+    pad_width = frame.shape[1] % 2 if "420" in pixel_format or "422" in pixel_format else 0
+    pad_height = frame.shape[0] % 2 if "420" in pixel_format else 0
     if not pad_width and not pad_height:
-        return picture
-    return np.pad(picture, ((0, pad_height), (0, pad_width), (0, 0)), mode="edge")
+        return frame
+    return np.pad(frame, ((0, pad_height), (0, pad_width), (0, 0)), mode="edge")
 
 
-def yuv_frame(picture: Picture, pixel_format: str) -> av.VideoFrame:
-    """Return a (H, W, 3) RGB picture in an encoder's pixel format, BT.601 limited range, sides made even where needed."""
-    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(_padded(picture, pixel_format)), format="rgb24")
+def yuv_frame(frame: Frame, pixel_format: str) -> av.VideoFrame:
+    """Return a (H, W, 3) RGB frame in an encoder's pixel format, BT.601 limited range, sides made even where needed."""
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(_padded(frame, pixel_format)), format="rgb24")
     return rgb.reformat(
         format=pixel_format, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG, threads=1
     )

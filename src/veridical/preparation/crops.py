@@ -1,9 +1,9 @@
-"""Aligned faces, cut and encoded as soon as they are found, so that a video is decoded once and pictures need not be kept.
+"""Aligned faces, cut and encoded as soon as they are detected, so that a video is decoded once and frames need not be kept.
 
 Which face will be followed is known only at the end of a video. Until then the encoded crops of all faces wait in a file
 that moves from memory to disk when it grows. A crop can be used when the track's landmarks are those of the detection; where
-they are not (a face interpolated over a picture in which it was not found or not looked for, or landmarks smoothed over
-time at high frame rates), the picture is needed again: some are kept for this within a budget, the others decoded once more.
+they are not (a face interpolated over a frame in which it was not found or not looked for, or landmarks smoothed over
+time at high frame rates), the frame is needed again: some are kept for this within a budget, the others decoded once more.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from veridical.clips import StoreSettings
 from veridical.clips.encoding import encode_frames
 from veridical.faces import SMOOTHING_S, FaceDetector, Matrix
 
-Picture = npt.NDArray[np.uint8]
+Frame = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-PICTURE_BYTES = 64 * 2**20
-"""Budget for pictures that may be needed again."""
+FRAME_BYTES = 64 * 2**20
+"""Budget for frames that may be needed again."""
 MEMORY_BYTES = 8 * 2**20
 """Encoded crops beyond this wait on disk."""
 MAX_FACES = 4
-"""Faces of one picture whose crops are kept, the largest first."""
+"""Faces of one frame whose crops are kept, the largest first."""
 SAME_PX = 1e-3
 LITTLE_SMALLER = 0.6
-"""Pictures that shrink by less do not alias; averaging areas would take five times as long."""
+"""Frames that shrink by less do not alias; averaging areas would take five times as long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Crop:
 
     jpeg: bytes
     matrix: Matrix
-    """(2, 3) from pixels of the picture to pixels of the crop."""
+    """(2, 3) from pixels of the frame to pixels of the crop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +53,10 @@ class _Kept:
 
 
 class CropKeeper:
-    """A face detector that keeps the crops of what it finds; for the sampled pictures of one video, in order.
+    """A face detector that keeps the crops of what it finds; for the sampled frames of one video, in order.
 
-    `view` gives each picture at the size in which faces are searched and followed, so that a large picture is made smaller
-    once. What `detect` finds is in pixels of the view; `in_picture` and all else are in pixels of the picture.
+    `view` gives each frame at the size in which faces are searched and followed, so that a large frame is made smaller
+    once. What `detect` finds is in pixels of the view; `in_frame` and all else are in pixels of the frame.
 
     Args:
         detector: Finds the faces.
@@ -64,14 +64,14 @@ class CropKeeper:
     """
 
     def __init__(self, detector: FaceDetector, settings: StoreSettings) -> None:
-        self.num_pictures = 0
-        """Pictures seen so far."""
+        self.num_frames = 0
+        """Frames seen so far."""
         self._detector, self._settings = detector, settings
         self._kept: dict[int, list[_Kept]] = {}
-        self._pictures: dict[int, Picture] = {}
-        self._room = PICTURE_BYTES
+        self._frames: dict[int, Frame] = {}
+        self._room = FRAME_BYTES
         self._num_faces = 0
-        self._picture: Picture | None = None
+        self._frame: Frame | None = None
         self._scale = np.ones(2, np.float32)
         self._needs_again = settings.fps * 3 * SMOOTHING_S > 1 or settings.detect_every > 1
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 (closed by `close`)
@@ -79,68 +79,68 @@ class CropKeeper:
     def close(self) -> None:
         """Delete what was kept."""
         self._file.close()
-        self._pictures.clear()
+        self._frames.clear()
 
-    def view(self, picture: Picture) -> Picture:
-        """Take the next picture, (H, W, 3) RGB, and return it no larger than the detector needs."""
-        height, width = picture.shape[:2]
+    def view(self, frame: Frame) -> Frame:
+        """Take the next frame, (H, W, 3) RGB, and return it no larger than the detector needs."""
+        height, width = frame.shape[:2]
         share = self._settings.detection_size / max(height, width)
-        self._picture = picture
-        self.num_pictures += 1
+        self._frame = frame
+        self.num_frames += 1
         if self._needs_again:
-            self._keep_picture(picture)
+            self._keep_frame(frame)
         if share >= 1:
             self._scale = np.ones(2, np.float32)
-            return picture
+            return frame
         size = _halvable(width * share), _halvable(height * share)
         self._scale = np.array([size[0] / width, size[1] / height], np.float32)
         how = cv2.INTER_LINEAR if share > LITTLE_SMALLER else cv2.INTER_AREA
-        return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+        return np.asarray(cv2.resize(frame, size, interpolation=how), np.uint8)
 
-    def detect(self, image: Picture) -> list[faces.Face]:
-        """Return the faces in the view of the picture taken last, in pixels of the view."""
-        assert self._picture is not None
-        found = self._detector.detect(image)
+    def detect(self, image: Frame) -> list[faces.Face]:
+        """Return the faces in the view of the frame taken last, in pixels of the view."""
+        assert self._frame is not None
+        detected = self._detector.detect(image)
         if not self._needs_again:
-            if len(found) < max(self._num_faces, 1):
-                self._keep_picture(self._picture)
-            largest = sorted(found, key=lambda face: -face.area)[:MAX_FACES]
-            self._kept[self.num_pictures - 1] = [self._keep(self._picture, face) for face in largest]
-        self._num_faces = len(found)
-        return found
+            if len(detected) < max(self._num_faces, 1):
+                self._keep_frame(self._frame)
+            largest = sorted(detected, key=lambda face: -face.area)[:MAX_FACES]
+            self._kept[self.num_frames - 1] = [self._keep(self._frame, face) for face in largest]
+        self._num_faces = len(detected)
+        return detected
 
-    def in_picture(self, points: Floats) -> Floats:
-        """Return (…, 2) points of the view in pixels of the picture."""
+    def in_frame(self, points: Floats) -> Floats:
+        """Return (…, 2) points of the view in pixels of the frame."""
         return np.asarray((points + 0.5) / self._scale - 0.5, np.float32)
 
-    def track_in_picture(self, track: faces.FaceTrack) -> faces.FaceTrack:
-        """Return a track of the view in pixels of the picture."""
+    def track_in_frame(self, track: faces.FaceTrack) -> faces.FaceTrack:
+        """Return a track of the view in pixels of the frame."""
         return replace(
             track,
-            boxes=self.in_picture(track.boxes.reshape(-1, 2, 2)).reshape(-1, 4),
-            landmarks=self.in_picture(track.landmarks),
-            smoothed_landmarks=self.in_picture(track.smoothed_landmarks),
+            boxes=self.in_frame(track.boxes.reshape(-1, 2, 2)).reshape(-1, 4),
+            landmarks=self.in_frame(track.landmarks),
+            smoothed_landmarks=self.in_frame(track.smoothed_landmarks),
         )
 
     def has(self, number: int, landmarks: Floats) -> bool:
-        """Say whether `crop` can give this face without the picture."""
-        return number in self._pictures or self._find(number, landmarks) is not None
+        """Return whether `crop` can give this face without the frame."""
+        return number in self._frames or self._find(number, landmarks) is not None
 
-    def crop(self, number: int, landmarks: Floats, picture: Picture | None = None) -> Crop:
-        """Return the aligned face with these landmarks in the picture of this number.
+    def crop(self, number: int, landmarks: Floats, frame: Frame | None = None) -> Crop:
+        """Return the aligned face with these landmarks in the frame of this number.
 
         Args:
-            number: Of the picture, from 0.
-            landmarks: (5, 2) in pixels of the picture.
-            picture: The picture itself; needed where `has` says no.
+            number: Of the frame, from 0.
+            landmarks: (5, 2) in pixels of the frame.
+            frame: The frame itself; needed where `has` says no.
         """
         kept = self._find(number, landmarks)
         if kept is not None:
             self._file.seek(kept.offset)
             return Crop(self._file.read(kept.length), kept.matrix)
-        picture = self._pictures.get(number) if picture is None else picture
-        assert picture is not None, number
-        return cut_crop(picture, landmarks, self._settings)
+        frame = self._frames.get(number) if frame is None else frame
+        assert frame is not None, number
+        return cut_crop(frame, landmarks, self._settings)
 
     def _find(self, number: int, landmarks: Floats) -> _Kept | None:
         same = (
@@ -148,17 +148,17 @@ class CropKeeper:
         )
         return next(same, None)
 
-    def _keep(self, image: Picture, face: faces.Face) -> _Kept:
-        landmarks = self.in_picture(face.landmarks)
+    def _keep(self, image: Frame, face: faces.Face) -> _Kept:
+        landmarks = self.in_frame(face.landmarks)
         crop = cut_crop(image, landmarks, self._settings)
         offset = self._file.seek(0, os.SEEK_END)
         self._file.write(crop.jpeg)
         return _Kept(landmarks, crop.matrix, offset, len(crop.jpeg))
 
-    def _keep_picture(self, image: Picture) -> None:
+    def _keep_frame(self, image: Frame) -> None:
         if image.nbytes <= self._room:
             self._room -= image.nbytes
-            self._pictures[self.num_pictures - 1] = image
+            self._frames[self.num_frames - 1] = image
 
 
 def _halvable(length: float) -> int:
@@ -166,7 +166,7 @@ def _halvable(length: float) -> int:
     return max(round(length / 4) * 4, 4)
 
 
-def cut_crop(image: Picture, landmarks: Floats, settings: StoreSettings) -> Crop:
+def cut_crop(image: Frame, landmarks: Floats, settings: StoreSettings) -> Crop:
     """Return the aligned and encoded face."""
     crop, matrix = faces.align_face(image, landmarks, size=settings.crop_size, scale=settings.crop_scale)
     return Crop(encode_frames(crop[None], settings.jpeg_quality)[0], matrix)

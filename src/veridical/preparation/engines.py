@@ -15,7 +15,7 @@ from typing import Protocol
 
 from veridical.clips import LedgerEntry
 from veridical.machine import Lost, run_jobs, run_on_cluster
-from veridical.preparation.jobs import Job, Outcome, Setup, Worker, blaming_no_video
+from veridical.preparation.jobs import Job, Outcome, Setup, Worker, ending_the_run
 
 
 class Engine(Protocol):
@@ -73,7 +73,7 @@ class _RemoteWorker:
     def __call__(self, job: Job) -> _Prepared:
         """Prepare one video in a folder that lasts as long: a worker that is killed would not delete anything later."""
         name = "veridical-"
-        with blaming_no_video(Path(tempfile.gettempdir(), name)), tempfile.TemporaryDirectory(prefix=name) as folder:
+        with ending_the_run(Path(tempfile.gettempdir(), name)), tempfile.TemporaryDirectory(prefix=name) as folder:
             self._worker.folder = Path(folder)
             outcome = self._worker(job)
             return _Prepared(outcome.entry, None if outcome.spool is None else outcome.spool.read_bytes())
@@ -104,7 +104,7 @@ def _spool(setup: Setup, job: Job, clips: bytes | None) -> Path | None:
     if clips is None:
         return None
     path = setup.folder / f"{job.number}.arrow"
-    with blaming_no_video(path):
+    with ending_the_run(path):
         path.write_bytes(clips)
     return path
 

@@ -1,10 +1,10 @@
-"""From a file to clips: the one way there is, for preparing stores and for judging a single video alike.
+"""From a file to clips: the only way, for preparing stores and for predicting a single video alike.
 
-The faces in pictures sampled by time are found and followed to the end; then one person is chosen, and the windows worth
-keeping are put together. Pictures are not kept: the aligned faces are cut and encoded as they are found (`crops.py`).
+Faces are detected in frames sampled by time and tracked to the end; then one person is chosen, and the windows worth
+keeping are put together. Frames are not kept: the aligned faces are cut and encoded as they are detected (`crops.py`).
 
 Windows begin at multiples of `hop_s` from the start of the video. A window is whole when the video lasts to its end, and is
-kept when not more than `max_missing_faces` of its T pictures lack a detected face; a missing face is interpolated.
+kept when not more than `max_missing_faces` of its T frames lack a detected face; a missing face is interpolated.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from veridical.preparation.tools import Tools
 MIN_SOUND_SHARE = 0.9
 """Of a window, for the window to have sound; what is missing at its end is silence."""
 END_TOLERANCE = 0.5
-"""Of a picture's duration: a video that ends this much before a window's end still fills it."""
+"""Of a frame's duration: a video that ends this much before a window's end still fills it."""
 
-Picture = npt.NDArray[np.uint8]
+Frame = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 
@@ -42,9 +42,9 @@ class Source:
 
     path: Path
     audio_path: Path | None = None
-    """Sound in a file beside the video, taken instead of the video's own; it begins with the first picture."""
+    """Sound in a file beside the video, taken instead of the video's own; it begins with the first frame."""
     mask_path: Path | None = None
-    """Video that is light where the pictures are forged; for the policy `mask`."""
+    """Video that is bright where the frames are forged; for the policy `mask`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Sound:
     """The sound of a whole video."""
 
     samples: npt.NDArray[np.int16]
-    """(S,) mono, 16 kHz, from the start of the picture."""
+    """(S,) mono, 16 kHz, from the first frame on."""
     speech: npt.NDArray[np.bool_]
     """A value per 20 ms."""
 
@@ -65,14 +65,14 @@ class Plan:
     video_id: str
     settings: StoreSettings
     duration_s: float
-    """To the end of the last picture."""
+    """To the end of the last frame."""
     declared_s: float
-    """What the container says."""
+    """What the container declares."""
     track: faces.FaceTrack
     starts: tuple[int, ...]
-    """Number of the first sampled picture of each window kept."""
+    """Number of the first sampled frame of each window kept."""
     num_dropped_windows: int
-    """Whole windows without enough detected faces."""
+    """Complete windows without enough detected faces."""
     sound: Sound | None
     crops: CropKeeper
     landmarker: faces.DenseLandmarker | None
@@ -90,9 +90,9 @@ class Extraction:
 
     video_id: str
     clips: list[Clip]
-    """In order of time; pictures exactly as a store gives them back (they went through JPEG)."""
+    """In order of time; frames exactly as a store gives them back (they went through JPEG)."""
     num_dropped_windows: int
-    """Whole windows without enough detected faces."""
+    """Complete windows without enough detected faces."""
     has_audio: bool
     duration_s: float
 
@@ -132,8 +132,8 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
         frames = media.video_frames(path, fps=settings.fps)
         tracks = faces.track_faces(_views(frames, settings, crops), crops, every=settings.detect_every)
         duration_s = frames.end_s or 0.0
-        whole = _whole_windows(duration_s, 1 / facts.fps, crops.num_pictures, settings)
-        track = _chosen([crops.track_in_picture(track) for track in tracks], source, facts, settings)
+        whole = _whole_windows(duration_s, 1 / facts.fps, crops.num_frames, settings)
+        track = _chosen([crops.track_in_frame(track) for track in tracks], source, facts, settings)
         starts = _kept_windows(track, whole, settings)
     except BaseException:
         crops.close()
@@ -163,7 +163,7 @@ def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
 
 
 def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
-    """Yield the crops of all windows in order; pictures that are needed and were not kept are decoded again."""
+    """Yield the crops of all windows in order; frames that are needed and were not kept are decoded again."""
     settings, track = plan.settings, plan.track
     wanted = sorted({number for start in plan.starts for number in range(start, start + settings.num_frames)})
     landmarks = {number: track.smoothed_landmarks[track.nearest(number / settings.fps)] for number in wanted}
@@ -171,14 +171,14 @@ def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
     again = _numbered(plan.source.path, settings, missing[0], missing[-1]) if missing else iter(())
     needed = set(missing)
     for number in wanted:
-        picture = next((picture for other, picture in again if other == number), None) if number in needed else None
-        if picture is None and number in needed:
-            reason = f"gave no picture at {number / settings.fps:g} s when it was decoded a second time"
+        frame = next((frame for other, frame in again if other == number), None) if number in needed else None
+        if frame is None and number in needed:
+            reason = f"gave no frame at {number / settings.fps:g} s when it was decoded a second time"
             raise UnusableVideoError("unreadable", reason, plan.source.path)
-        yield number, plan.crops.crop(number, landmarks[number], picture)
+        yield number, plan.crops.crop(number, landmarks[number], frame)
 
 
-def _numbered(path: Path, settings: StoreSettings, first: int, last: int) -> Iterator[tuple[int, Picture]]:
+def _numbered(path: Path, settings: StoreSettings, first: int, last: int) -> Iterator[tuple[int, Frame]]:
     frames = media.video_frames(
         path, fps=settings.fps, start_s=first / settings.fps, stop_s=(last + 0.5) / settings.fps
     )
@@ -198,11 +198,11 @@ def _chosen(
 
 
 def _kept_windows(track: faces.FaceTrack, whole: list[int], settings: StoreSettings) -> tuple[int, ...]:
-    """Return the windows in which enough of the face was found."""
+    """Return the windows in which the face was detected often enough."""
     starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
     if not starts:
         least = settings.num_frames - settings.max_missing_faces
-        raise UnusableVideoError("no_face", f"no window of {len(whole)} has a face in {least} of its pictures")
+        raise UnusableVideoError("no_face", f"no window of {len(whole)} has a face in {least} of its frames")
     return starts
 
 
@@ -215,7 +215,7 @@ def _check_limits(facts: media.MediaFacts, settings: StoreSettings) -> None:
     if facts.width * facts.height > settings.max_megapixels * 1e6:
         raise UnusableVideoError(
             "over_limit",
-            f"pictures of {facts.width}x{facts.height}, the limit is {settings.max_megapixels:g} megapixels",
+            f"frames of {facts.width}x{facts.height}, the limit is {settings.max_megapixels:g} megapixels (max_megapixels)",
         )
 
 
@@ -225,17 +225,17 @@ def _read_sound(source: Source, tools: Tools) -> Sound | None:
     )
     if samples is None or not len(samples):
         if source.audio_path is not None:
-            raise UnusableVideoError("unreadable", f"the file of its sound has none: {source.audio_path}")
+            raise UnusableVideoError("unreadable", f"the audio file beside it has no audio: {source.audio_path}")
         return None
     speech = tools.speech.mask(samples)
-    samples *= 32768.0
+    samples *= media.FULL_SCALE
     np.clip(np.round(samples, out=samples), -32768, 32767, out=samples)
     return Sound(samples.astype(np.int16), speech)
 
 
 def _views(
     frames: Iterator[media.VideoFrame], settings: StoreSettings, crops: CropKeeper
-) -> Iterator[tuple[float, Picture]]:
+) -> Iterator[tuple[float, Frame]]:
     for frame in frames:
         if frame.time_s > settings.max_duration_s:
             raise UnusableVideoError(
@@ -244,14 +244,14 @@ def _views(
         yield frame.time_s, crops.view(frame.image)
 
 
-def _whole_windows(end_s: float, frame_s: float, num_pictures: int, settings: StoreSettings) -> list[int]:
-    """Return the first sampled picture of each window that the video lasts to the end of.
+def _whole_windows(end_s: float, frame_s: float, num_frames: int, settings: StoreSettings) -> list[int]:
+    """Return the first sampled frame of each window that the video lasts to the end of.
 
     Raises:
         UnusableVideoError: `too_short`, when there is no such window.
     """
     step = round(settings.hop_s * settings.fps)
-    filled = min(num_pictures, math.floor((end_s + END_TOLERANCE * frame_s) * settings.fps))
+    filled = min(num_frames, math.floor((end_s + END_TOLERANCE * frame_s) * settings.fps))
     starts = list(range(0, filled - settings.num_frames + 1, step))
     if not starts:
         raise UnusableVideoError("too_short", f"lasts {end_s:.2f} s, a window needs {settings.window_s:g} s")
@@ -259,7 +259,7 @@ def _whole_windows(end_s: float, frame_s: float, num_pictures: int, settings: St
 
 
 def _num_missing(track: faces.FaceTrack, start: int, settings: StoreSettings) -> int:
-    """Return in how many pictures of a window the face was not detected."""
+    """Return in how many frames of a window the face was not detected."""
     numbers = range(start, start + settings.num_frames)
     return sum(
         not _is_inside(track, number, settings.fps) or track.scores[track.nearest(number / settings.fps)] == 0
@@ -275,7 +275,7 @@ def _clip(plan: Plan, start: int, crops: list[Crop], motion: Motion) -> EncodedC
     settings, track = plan.settings, plan.track
     numbers = range(start, start + settings.num_frames)
     places = [track.nearest(number / settings.fps) for number in numbers]
-    found = np.array([_is_inside(track, number, settings.fps) for number in numbers])
+    tracked = np.array([_is_inside(track, number, settings.fps) for number in numbers])
     samples, speech = _sound_between(plan.sound, start / settings.fps, settings)
     shown = list(zip(crops, places, strict=True))
     landmarks = [faces.transform_points(crop.matrix, track.landmarks[place]) for crop, place in shown]
@@ -288,7 +288,7 @@ def _clip(plan: Plan, start: int, crops: list[Crop], motion: Motion) -> EncodedC
         faces=tuple(crop.jpeg for crop in crops),
         boxes=track.boxes[places].astype(np.float32),
         landmarks=np.stack(landmarks).astype(np.float32),
-        detector_score=np.where(found, track.scores[places], 0.0).astype(np.float32),
+        detector_score=np.where(tracked, track.scores[places], 0.0).astype(np.float32),
         samples=samples,
         speech=speech,
         mouths=motion.mouths,
@@ -298,14 +298,14 @@ def _clip(plan: Plan, start: int, crops: list[Crop], motion: Motion) -> EncodedC
 
 
 def _dense_landmarks(landmarker: faces.DenseLandmarker, crop: Crop, track: faces.FaceTrack, place: int) -> Floats:
-    """Return the (468, 2) landmarks in pixels of the crop, found in the crop as it is kept; NaN when no face is seen."""
+    """Return the (468, 2) landmarks in pixels of the crop, detected in the crop as it is stored; NaN when no face is seen."""
     corners = track.boxes[place].reshape(2, 2)
     centre = faces.transform_points(crop.matrix, corners.mean(axis=0))
     half = 0.5 * float(np.hypot(*crop.matrix[:, 0])) * (corners[1] - corners[0])
     box = np.concatenate([centre - half, centre + half]).astype(np.float32)
     face = faces.Face(box, faces.transform_points(crop.matrix, track.landmarks[place]), float(track.scores[place]))
-    found = landmarker.landmarks(decode_frames([crop.jpeg])[0], face)
-    return np.full((NUM_DENSE_LANDMARKS, 2), np.nan, np.float32) if found is None else found
+    points = landmarker.landmarks(decode_frames([crop.jpeg])[0], face)
+    return np.full((NUM_DENSE_LANDMARKS, 2), np.nan, np.float32) if points is None else points
 
 
 def _sound_between(

@@ -1,4 +1,4 @@
-"""What a worker does with one video: clips into a file beside the store, and a line for the ledger, whatever happens.
+"""A worker's job on one video: clips into a file beside the store, and a line for the ledger, whatever happens.
 
 This is one of the two places with a broad `except`: any failure of one video becomes its status and reason.
 """
@@ -24,7 +24,7 @@ CLIPS_AT_ONCE = 8
 MAX_REASON = 300
 SOUND_BESIDE = "sound from a file beside the video"
 MAX_SHORTFALL_S = 1.0
-"""A video whose pictures end earlier than declared by more than this is remarked upon."""
+"""A video that ends this much earlier than declared gets a remark."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job."""
+    """Result of a job."""
 
     entry: LedgerEntry
     spool: Path | None
@@ -97,7 +97,7 @@ class Worker:
         except UnusableVideoError as error:
             entry = LedgerEntry(job.video_id, error.status, error.reason[:MAX_REASON])
         except MemoryError:
-            entry = LedgerEntry(job.video_id, "over_limit", "needs more memory than there is")
+            entry = LedgerEntry(job.video_id, "over_limit", "needs more memory than this machine has")
         except Exception as error:  # noqa: BLE001 (a damaged file must not end the preparation of the others)
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             entry = LedgerEntry(job.video_id, "unreadable", reason[:MAX_REASON])
@@ -121,7 +121,7 @@ class Worker:
 
 
 def _remarks(plan: Plan) -> str:
-    """Return what is worth knowing of a video that gave clips."""
+    """Return remarks on a video that gave clips, for its ledger row."""
     remarks = [SOUND_BESIDE] if plan.source.audio_path else []
     if plan.settings.face_policy == "mask" and plan.source.mask_path is None:
         remarks.append("no mask: the dominant face was followed")
@@ -141,22 +141,22 @@ def read_spool(path: Path) -> pa.Table:
 
 def _write_spool(path: Path, clips: Iterator[EncodedClip], settings: StoreSettings) -> None:
     """Encode clips a few at a time into an Arrow file."""
-    with blaming_no_video(path):
+    with ending_the_run(path):
         sink = pa.OSFile(str(path), "wb")
         writer = pa.ipc.new_file(sink, clip_schema(settings))
     try:
         while some := list(itertools.islice(clips, CLIPS_AT_ONCE)):
             table = encode_clips(some, settings)
-            with blaming_no_video(path):
+            with ending_the_run(path):
                 writer.write_table(table)
     finally:
-        with blaming_no_video(path):
+        with ending_the_run(path):
             writer.close()
             sink.close()
 
 
 @contextmanager
-def blaming_no_video(path: Path) -> Generator[None]:
+def ending_the_run(path: Path) -> Generator[None]:
     """Turn a failure to write a file of clips into the error that ends the run.
 
     Raises:

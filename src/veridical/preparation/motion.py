@@ -1,12 +1,12 @@
-"""Mouth crops and flow statistics, from a second decoding of the windows that are kept, at 25 pictures a second.
+"""Mouth crops and flow statistics, from a second decoding of the windows that are kept, at 25 frames a second.
 
-Pictures are those on display at k/25 seconds of the same clock as the window's faces and sound; a video of another rate repeats
-or leaves out pictures. Between two detections a face is where a straight line between them says; landmarks that place the mouth
+Frames are those on display at k/25 seconds of the same clock as the window's faces and sound; a video of another rate repeats
+or leaves out frames. Between two detections a face is where a straight line between them says; landmarks that place the mouth
 are smoothed over some .1 s besides, so that its crops do not tremble.
 
 Flow is Farneback's ("Two-Frame Motion Estimation Based on Polynomial Expansion", 2003) between the aligned crop of a sampled
-picture and the same view of the picture 1/25 s later. The same view, not a second alignment: noise of the landmarks would look
-like movement. So the movement of the whole head is in it. A repeated picture has no flow, nor has the last of a video.
+frame and the same view of the frame 1/25 s later. The same view, not a second alignment: noise of the landmarks would look
+like movement. So the movement of the whole head is in it. A repeated frame has no flow, nor has the last of a video.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from veridical.clips.contents import FLOW_REGIONS
 from veridical.clips.encoding import encode_grey
 from veridical.faces import TEMPLATE_SIZE, Matrix, similarity, smoothed, steady_parts, template, warp
 
-Picture = npt.NDArray[np.uint8]
+Frame = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 MOUTH_SCALE = 0.5
@@ -57,45 +57,45 @@ def window_motion(
     Args:
         path: The video.
         settings: Of the clips.
-        track: Whom to look at, in pixels of the picture.
-        starts: Number of the first sampled picture of each window, rising.
+        track: The face to look at, in pixels of the frame.
+        starts: Number of the first sampled frame of each window, rising.
     """
     if not starts or not (settings.mouths or settings.flow):
         yield from (Motion(None, None) for _ in starts)
         return
     reader = _Reader(settings, track, starts)
     pending = deque(starts)
-    for number, picture in _pictures(path, _grid(starts[0], settings), reader.last_of(starts[-1])):
-        reader.look(number, picture)
+    for number, frame in _frames(path, _grid(starts[0], settings), reader.last_of(starts[-1])):
+        reader.look(number, frame)
         while pending and reader.last_of(pending[0]) <= number:
             yield reader.take(pending.popleft())
 
 
 def _grid(sample: int, settings: StoreSettings) -> int:
-    """Return the number, at 25 a second, of the picture on display when a sampled picture is."""
+    """Return the number, at 25 a second, of the frame on display when a sampled frame is."""
     return math.floor(sample / settings.fps * MOUTH_FPS + ROUNDING)
 
 
-def _pictures(path: Path, first: int, last: int) -> Iterator[tuple[int, Picture]]:
-    """Yield the pictures from `first` to `last` at 25 a second; the last that there is stands for those after the end."""
-    number, picture = first - 1, None
+def _frames(path: Path, first: int, last: int) -> Iterator[tuple[int, Frame]]:
+    """Yield the frames from `first` to `last` at 25 a second; the last that there is stands for those after the end."""
+    number, image = first - 1, None
     stop_s = (last + 0.5) / MOUTH_FPS
     frames = media.video_frames(path, fps=MOUTH_FPS, start_s=first / MOUTH_FPS, stop_s=stop_s)
     for number, frame in enumerate(frames, start=first):
-        picture = frame.image
-        yield number, picture
-    assert picture is not None, f"{path}: no picture from {first} on"
-    yield from ((missing, picture) for missing in range(number + 1, last + 1))
+        image = frame.image
+        yield number, image
+    assert image is not None, f"{path}: no frame from {first} on"
+    yield from ((missing, image) for missing in range(number + 1, last + 1))
 
 
 class _Reader:
-    """Looks at pictures in order and keeps what windows still to be taken need of them."""
+    """Reads frames in order and keeps what the windows not yet taken need of them."""
 
     def __init__(self, settings: StoreSettings, track: faces.FaceTrack, starts: Sequence[int]) -> None:
         self._settings, self._track = settings, track
         self._mouths: dict[int, bytes] = {}
         self._flows: dict[int, Floats] = {}
-        self._views: dict[int, Picture] = {}
+        self._views: dict[int, Frame] = {}
         samples = {start + offset for start in starts for offset in range(settings.num_frames)} if settings.flow else ()
         self._samples_at: dict[int, list[int]] = {}
         for sample in sorted(samples):
@@ -104,21 +104,21 @@ class _Reader:
         self._places = mouth_places(track, max(self._mouth_numbers, default=0))
 
     def last_of(self, start: int) -> int:
-        """Return the last picture that a window needs."""
+        """Return the last frame that a window needs."""
         last_mouth = _grid(start, self._settings) + self._settings.num_mouths - 1
         last_flow = _grid(start + self._settings.num_frames - 1, self._settings) + 1
         return max(last_mouth, last_flow if self._settings.flow else 0)
 
-    def look(self, number: int, picture: Picture) -> None:
-        """Take what is needed of the next picture."""
+    def look(self, number: int, frame: Frame) -> None:
+        """Take what is needed of the next frame."""
         if number in self._mouth_numbers:
-            mouth = _grey_view(picture, _mouth_view(self._places[number]), MOUTH_SIZE)
+            mouth = _grey_view(frame, _mouth_view(self._places[number]), MOUTH_SIZE)
             self._mouths[number] = encode_grey(mouth[None], self._settings.jpeg_quality)[0]
         for sample in self._samples_at.get(number - 1, ()):
-            moved = self._flow_view(sample, picture)
+            moved = self._flow_view(sample, frame)
             self._flows[sample] = flow_statistics(self._views.pop(sample), moved, self._settings.crop_scale)
         for sample in self._samples_at.get(number, ()):
-            self._views[sample] = self._flow_view(sample, picture)
+            self._views[sample] = self._flow_view(sample, frame)
 
     def take(self, start: int) -> Motion:
         """Return the motion of a window, and forget what only it and those before it needed."""
@@ -136,14 +136,14 @@ class _Reader:
         first = _grid(start, self._settings)
         return range(first, first + self._settings.num_mouths) if self._settings.mouths else range(0)
 
-    def _flow_view(self, sample: int, picture: Picture) -> Picture:
+    def _flow_view(self, sample: int, frame: Frame) -> Frame:
         landmarks = self._track.smoothed_landmarks[self._track.nearest(sample / self._settings.fps)]
         target = template(FLOW_SIZE, self._settings.crop_scale)
-        return _grey_view(picture, similarity(landmarks.astype(np.float64), target), FLOW_SIZE)
+        return _grey_view(frame, similarity(landmarks.astype(np.float64), target), FLOW_SIZE)
 
 
 def mouth_places(track: faces.FaceTrack, last: int) -> Floats:
-    """Return (last + 1, 5, 2) landmarks at 25 pictures a second, smoothed in time but not over a jump of the face."""
+    """Return (last + 1, 5, 2) landmarks at 25 frames a second, smoothed in time but not over a jump of the face."""
     times = np.arange(last + 1) / MOUTH_FPS
     parts = steady_parts(track.boxes)
     ends = [float(track.times[part.start - 1 : part.start + 1].mean()) for part in parts[1:]]
@@ -171,12 +171,12 @@ def _mouth_view(landmarks: Floats) -> Matrix:
     return matrix
 
 
-def _grey_view(picture: Picture, matrix: Matrix, size: int) -> Picture:
-    """Return (size, size) grey, the part of a (H, W, 3) picture that a transform shows."""
-    return np.asarray(cv2.cvtColor(warp(picture, matrix, size), cv2.COLOR_RGB2GRAY), np.uint8)
+def _grey_view(frame: Frame, matrix: Matrix, size: int) -> Frame:
+    """Return (size, size) grey, the part of a (H, W, 3) frame that a transform shows."""
+    return np.asarray(cv2.cvtColor(warp(frame, matrix, size), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def flow_statistics(before: Picture, after: Picture, crop_scale: float) -> Floats:
+def flow_statistics(before: Frame, after: Frame, crop_scale: float) -> Floats:
     """Return (F,) figures of the movement between two views of a face, as `clips.FLOW_STATISTICS` names them.
 
     Args:

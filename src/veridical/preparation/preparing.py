@@ -20,29 +20,30 @@ import pandas as pd
 from veridical import progress
 from veridical.artefacts import Manifest, file_stamp, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
-from veridical.clips.store import MANIFEST_FILE
+from veridical.clips.store import FACTS_FILE, MANIFEST_FILE
 from veridical.clips.writer import COMMIT_SECONDS
 from veridical.errors import UsageError, unknown_name
 from veridical.machine import Lost, check_ray
 from veridical.preparation.engines import ENGINES
 from veridical.preparation.jobs import SOUND_BESIDE, Job, Outcome, Setup, read_spool
 from veridical.preparation.tools import Tools, with_checksum
+from veridical.settings import differences
 
 INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0
 FAILED_TO_READ = ("unreadable", "timeout")
-"""Statuses that say nothing of what a video shows: clips that it gave before stay valid."""
+"""Statuses that say nothing about the content of a video: earlier clips of it stay valid."""
 
 
 @dataclass(frozen=True, eq=False)
 class PrepareSummary:
-    """What a run did, and what is in the store for the videos of its manifest."""
+    """Outcome of a run, and the state of the store for the videos of its manifest."""
 
     store: Path
     ledger: pd.DataFrame
     """Ledger rows of the manifest's videos."""
     num_prepared: int
-    """Videos done by this run, whatever became of them."""
+    """Videos done by this run, whatever their status."""
     num_kept: int
     """Videos that could not be prepared again by this run; the store keeps their clips."""
     num_pending: int
@@ -53,8 +54,8 @@ class PrepareSummary:
     @property
     def counts(self) -> dict[str, int]:
         """Videos per status, in the order of the statuses; only those that occur."""
-        found = self.ledger["status"].value_counts()
-        return {status: int(found[status]) for status in STATUSES if status in found}
+        counts = self.ledger["status"].value_counts()
+        return {status: int(counts[status]) for status in STATUSES if status in counts}
 
     @property
     def num_clips(self) -> int:
@@ -109,7 +110,7 @@ def prepare(
 
     Raises:
         UsageError: when the manifest is empty, another run writes to the store, the settings are not the store's, or an
-            argument is out of range; Ray that is not there is said before a store is made.
+            argument is out of range; missing Ray is reported before a store is made.
         ArtefactError: when the store cannot be written; run again to continue.
         MissingWeightsError: when a detector cannot be loaded.
     """
@@ -117,16 +118,15 @@ def prepare(
     if not len(manifest):
         raise UsageError("the manifest holds no videos, so there is nothing to prepare")
     store_path = Path(store_path)
-    if not (store_path / "store.json").exists():
+    if not (store_path / FACTS_FILE).exists():
         if only_status:
-            raise UsageError(f"{store_path}: no such clip store yet; --only does videos of an existing one again")
+            raise UsageError(f"{store_path}: no such clip store yet; --only repeats videos of an existing one")
         _create(store_path, with_checksum(settings or StoreSettings()), manifest, make_tools, engine)
-    store = ClipStore.open(store_path)
-    _check_settings(store, with_checksum(settings or store.settings))
+    _check_settings(ClipStore.open(store_path), settings)
     with ClipWriter(store_path, commit_seconds=commit_seconds) as writer:
         store = ClipStore.open(store_path)  # not before: another run may have written until now
         if manifest.fingerprint != store.facts["manifest_fingerprint"] or not (store_path / MANIFEST_FILE).is_file():
-            _say_who_leaves(store, manifest)
+            _warn_of_missing_videos(store, manifest)
             writer.set_manifest(manifest)
         jobs = _jobs(manifest, store, only_status)[:limit]
         kept: list[LedgerEntry] = []
@@ -135,7 +135,7 @@ def prepare(
                 setup = Setup(store.settings, folder, make_tools)
                 done = ENGINES[engine](jobs, setup, workers=workers, timeout_s=timeout_s, address=address)
                 kept = _collect(done, len(jobs), writer, _with_clips(store))
-            _say_who_keeps(kept)
+            _warn_of_kept_clips(kept)
             writer.commit()
             _compact(writer)
     return _summary(manifest, store_path, len(jobs) - len(kept), len(kept))
@@ -148,13 +148,13 @@ def _create(
     make_tools: Callable[[StoreSettings], Tools],
     engine: str,
 ) -> None:
-    """Make an empty store; detectors that work here, or whose file somebody brought, are tried before."""
+    """Make an empty store, after loading the detectors where they run on this machine or come from a file of the user's."""
     if engine == "local" or settings.detector_sha256:
         make_tools(settings).load()
     ClipStore.create(store_path, settings, manifest)
 
 
-def _say_who_leaves(store: ClipStore, manifest: Manifest) -> None:
+def _warn_of_missing_videos(store: ClipStore, manifest: Manifest) -> None:
     """Warn when videos of the store are not in the new manifest: their clips stay, their labels do not."""
     leaving = set(store.ledger()["video_id"]) - set(manifest.table["video_id"].to_pylist())
     if leaving:
@@ -189,18 +189,16 @@ def _check_arguments(
             raise unknown_name("status", status, STATUSES)
 
 
-def _check_settings(store: ClipStore, settings: StoreSettings) -> None:
-    if settings == store.settings:
-        return
-    kept, asked = store.settings.model_dump(), settings.model_dump()
-    different = "; ".join(
-        f"{key}: {kept[key]!r} in the store, {asked[key]!r} asked" for key in kept if kept[key] != asked[key]
-    )
-    raise UsageError(f"{store.path} was prepared with other settings ({different}); use these, or another folder")
+def _check_settings(store: ClipStore, settings: StoreSettings | None) -> None:
+    asked = with_checksum(settings or store.settings)
+    apart = differences(store.settings.model_dump(), asked.model_dump())
+    if apart:
+        listed = "; ".join(f"{name}: {kept!r} in the store, {new!r} asked" for name, (kept, new) in apart.items())
+        raise UsageError(f"{store.path} was prepared with other settings ({listed}); use these, or another folder")
 
 
 def _jobs(manifest: Manifest, store: ClipStore, only_status: Sequence[str]) -> list[Job]:
-    """Return what is to be done: videos of the chosen statuses, or those that are new or whose files are others by now."""
+    """Return the videos to do: those of the chosen statuses, or those that are new or whose files have changed."""
     ledger = store.ledger()
     again = set(ledger.loc[ledger["status"].isin(list(only_status)), "video_id"])
     stamps = dict(zip(ledger["video_id"], ledger["source"], strict=True))
@@ -210,21 +208,21 @@ def _jobs(manifest: Manifest, store: ClipStore, only_status: Sequence[str]) -> l
     for video_id, path, attributes in zip(videos["video_id"], videos["path"], videos["attributes"], strict=True):
         beside = attributes or {}
         job = Job(len(jobs), video_id, path, beside.get("audio_path"), beside.get("mask") if by_mask else None)
-        if video_id in again if only_status else video_id not in stamps or _is_another(stamps[video_id], job):
+        if video_id in again if only_status else video_id not in stamps or _has_changed(stamps[video_id], job):
             jobs.append(job)
     return jobs
 
 
 def _stamp(job: Job) -> str:
-    """Return what tells the files of a video from others; empty when the video cannot be read."""
+    """Return the stamp of a video's files; empty when the video cannot be read."""
     video, *beside = (file_stamp(path) for path in (job.path, job.audio_path, job.mask_path) if path is not None)
     return fingerprint(":".join([video, *beside]).encode()) if video and beside else video
 
 
-def _is_another(kept: str, job: Job) -> bool:
-    """Say whether other files are there now; a video that is gone leaves its clips valid."""
-    found = _stamp(job)
-    return bool(found) and found != kept
+def _has_changed(kept: str, job: Job) -> bool:
+    """Return whether the files of a video are others now; a video that is gone leaves its clips valid."""
+    stamp = _stamp(job)
+    return bool(stamp) and stamp != kept
 
 
 def _with_clips(store: ClipStore) -> set[str]:
@@ -235,7 +233,7 @@ def _with_clips(store: ClipStore) -> set[str]:
 def _collect(
     done: Generator[tuple[Job, Outcome | Lost]], total: int, writer: ClipWriter, with_clips: set[str]
 ) -> list[LedgerEntry]:
-    """Add what the workers made; return what is not added, as the store has clips of a video that cannot be read now."""
+    """Add the results of the workers; return those not added, as the store has clips of a video that cannot be read now."""
     failed = clips = 0
     kept: list[LedgerEntry] = []
     with closing(done), progress.task("prepare", total=total, unit="video") as running:
@@ -252,7 +250,7 @@ def _collect(
     return kept
 
 
-def _say_who_keeps(entries: Sequence[LedgerEntry]) -> None:
+def _warn_of_kept_clips(entries: Sequence[LedgerEntry]) -> None:
     if entries:
         first = entries[0]
         progress.say(
@@ -269,7 +267,7 @@ def _lost_entry(job: Job, lost: Lost) -> LedgerEntry:
 
 @contextmanager
 def _incoming(store_path: Path) -> Generator[Path]:
-    """Yield a folder for this run's files of encoded clips; what an interrupted run left is deleted first."""
+    """Yield a folder for this run's files of encoded clips; leftovers of an interrupted run are deleted first."""
     parent = store_path / INCOMING
     shutil.rmtree(parent, ignore_errors=True)
     parent.mkdir(exist_ok=True)  # the worker of a run that was killed may still have been writing there

@@ -1,4 +1,4 @@
-"""What reads videos: a face detector and a speech detector, made once per process."""
+"""The networks that preparation runs: face, landmark and speech detectors, loaded once per process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tools:
         self._centerfaces: dict[float, faces.CenterFaceDetector] = {}
 
     def detector_for_video(self) -> faces.FaceDetector:
-        """Return a face detector for the pictures of one video, in order."""
+        """Return a face detector for the frames of one video, in order."""
         if self.settings.detector != "centerface" or not self.settings.thrifty_detection:
             return self._detector
         return ThriftyDetector(self._suspicious, self.settings.detection_size, self.settings.detector_threshold)
@@ -61,7 +61,7 @@ class Tools:
         )
 
     def _suspicious(self, share: float) -> faces.CenterFaceDetector:
-        """Return the detector that brings pictures to a share of the full detection size and gives suspicions as well."""
+        """Return the detector that resizes frames to a share of the full detection size and gives suspicions as well."""
         if share not in self._centerfaces:
             threshold = min(SUSPICION, self.settings.detector_threshold)
             size = max(round(self.settings.detection_size * share), faces.MIN_DETECTION_SIZE)
@@ -70,7 +70,7 @@ class Tools:
 
 
 def with_checksum(settings: StoreSettings) -> StoreSettings:
-    """Return settings that say which file of weights finds the faces, where that is not certain from the detector's name.
+    """Return settings with the checksum of the face detector's weights, where its name alone does not settle them.
 
     Raises:
         MissingWeightsError: when there is no such file.
@@ -79,13 +79,13 @@ def with_checksum(settings: StoreSettings) -> StoreSettings:
     if settings.detector == "centerface":
         return settings
     file = _weights_of(settings)
-    found = file_sha256(weights.locate_file(file))
-    if settings.detector_sha256 not in ("", found):
+    checksum = file_sha256(weights.locate_file(file))
+    if settings.detector_sha256 not in ("", checksum):
         raise UsageError(
-            f"{file}: is not the file that found the faces before (SHA-256 {found[:12]}…, expected "
+            f"{file}: is not the file that detected the faces of this store (SHA-256 {checksum[:12]}…, expected "
             f"{settings.detector_sha256[:12]}…); put that file back, or prepare into another store"
         )
-    return settings.model_copy(update={"detector_sha256": found})
+    return settings.model_copy(update={"detector_sha256": checksum})
 
 
 def _weights_of(settings: StoreSettings) -> str:

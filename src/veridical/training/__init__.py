@@ -1,19 +1,27 @@
-"""Training: stages, freezing, losses, batches, frozen-feature reuse, checkpoints, the checklist before."""
+"""Training: recipes, objectives and losses, the loop, checkpoints, the checklist before, sweeps and ensembles after."""
 
 from veridical.training.distributed import is_first_process
 from veridical.training.loop import StageSummary, TrainSummary, train
 from veridical.training.preflight import Check, preflight
-from veridical.training.recipe import Recipe, read_recipe
+from veridical.training.recipe import Recipe, packaged_recipes, read_recipe
 from veridical.training.run import Run
+from veridical.training.sweeps import Choice, Trial, assignments_of, ensemble, parse_choice, sweep
 
 __all__ = [
     "Check",
+    "Choice",
     "Recipe",
     "Run",
     "StageSummary",
     "TrainSummary",
+    "Trial",
+    "assignments_of",
+    "ensemble",
     "is_first_process",
+    "packaged_recipes",
+    "parse_choice",
     "preflight",
     "read_recipe",
+    "sweep",
     "train",
 ]

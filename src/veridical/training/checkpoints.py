@@ -1,17 +1,19 @@
-"""State of a run between two steps: tensors in safetensors, the rest in JSON, no pickle.
+"""State of a run between two steps, to resume from: tensors in safetensors, the rest in JSON, no pickle.
 
 `progress.json` is replaced last and names the tensor file that belongs to it, so that a process which is killed at any moment
-leaves either the state before or the state after. Between two stages that file is the model of the stage that has ended.
+leaves either the previous state or the new one. Between two stages that file is the model of the stage that has ended.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -19,17 +21,20 @@ from torch import Tensor
 from veridical.artefacts import atomic_path, read_json, write_json
 from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
-from veridical.models import DetectorModel, trainable_names
+from veridical.inference import WEIGHTS_FILE
+from veridical.models import DetectorModel
+from veridical.training.distributed import RuntimeSettings
+from veridical.training.optimiser import SLOTS, moments_of
+from veridical.training.selection import Selection
 
 PROGRESS_FILE = "progress.json"
-SCHEMA_VERSION = 2
-_MODEL, _BEST = "model:", "best:"
-_SLOTS = ("exp_avg", "exp_avg_sq", "step")
+SCHEMA_VERSION = 3
+MODEL, BEST = "model:", "best:"
 
 
 @dataclass
 class Progress:
-    """Where a run stands: the next step to do, and the best of the stage so far."""
+    """The next step of a run, and what the steps so far have to be remembered for."""
 
     stage: int = 0
     epoch: int = 0
@@ -37,24 +42,16 @@ class Progress:
     step: int = 0
     """Next batch of the epoch."""
     sums: dict[str, float] = field(default_factory=dict)
-    """Sum of each loss term over the batches of the epoch so far."""
-    best_auc: float = -1.0
-    best_loss: float = 1e9
-    best_epoch: int = -1
-    reference_auc: float = -1.0
-    """AUC that the next improvement is measured from."""
-    reference_loss: float = 1e9
-    """Validation loss that the next improvement at an equal AUC is measured from."""
-    waited: int = 0
-    """Epochs since the last improvement that counts."""
+    """Mean of each loss term over the epoch, as far as its batches are done."""
+    selection: Selection = field(default_factory=Selection)
     opened: list[tuple[int, int]] = field(default_factory=list)
-    """Openings of the stage that have come: number, epoch."""
+    """Openings of the stage that have taken place: number, epoch."""
     scaler: dict[str, Any] = field(default_factory=dict)
     """State of the loss scaler of half precision."""
     losses: dict[str, tuple[float, int]] = field(default_factory=dict)
     """With hard-example mining: sum and number of the clips' losses of each video in the epoch so far."""
     hardness: dict[str, float] = field(default_factory=dict)
-    """With hard-example mining: mean loss of each video in the epoch before."""
+    """With hard-example mining: mean loss of each video in the previous epoch."""
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def note_losses(self, losses: Iterable[tuple[str, float]]) -> None:
@@ -64,124 +61,155 @@ class Progress:
             self.losses[video] = (total + loss, count + 1)
 
     def next_epoch(self) -> None:
-        """Go to the start of the following epoch; what was not drawn in this one stays as hard as it was."""
+        """Go to the start of the next epoch; videos that were not drawn in this one stay as hard as they were."""
         self.hardness.update({video: total / count for video, (total, count) in self.losses.items()})
         self.epoch, self.step, self.sums, self.losses = self.epoch + 1, 0, {}, {}
 
     def next_stage(self) -> Progress:
-        """Return the start of the following stage."""
+        """Return the start of the next stage."""
         return Progress(stage=self.stage + 1, history=self.history)
 
 
-@dataclass(frozen=True)
-class SavedState:
-    """What was read back."""
+@dataclass
+class TrainingState:
+    """All that changes while a run trains."""
 
-    progress: Progress
-    weights: dict[str, Tensor]
-    """Of the detector."""
-    best: dict[str, Tensor]
-    """What the stage learns, as it was at its best epoch so far; empty before the first."""
-    moments: dict[str, Tensor]
-    """Of the optimiser, as `<slot>:<name>`."""
+    model: DetectorModel
+    progress: Progress = field(default_factory=Progress)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """Weights that the stage trains, as they were at its best epoch so far; empty before the first."""
+    optimiser: torch.optim.Optimizer | None = None
+    restored: dict[str, Tensor] = field(default_factory=dict)
+    """Moments for the optimiser, as `<slot>:<name>`, until there is one."""
 
+    @property
+    def moments(self) -> dict[str, Tensor]:
+        """Moments of the optimiser, as `<slot>:<name>`."""
+        return self.restored if self.optimiser is None else moments_of(self.model, self.optimiser)
 
-def save_state(
-    folder: Path, progress: Progress, detector: DetectorModel, best: dict[str, Tensor], moments: dict[str, Tensor]
-) -> None:
-    """Write everything that resuming needs.
-
-    Args:
-        folder: Of the state.
-        progress: Where the run stands.
-        detector: Its weights.
-        best: What the stage learns, as it was at its best epoch so far.
-        moments: Of the optimiser, from `moments`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{progress.stage}-{progress.epoch}-{progress.step}.safetensors"
-    named = ((_MODEL, detector.state_dict()), (_BEST, best))
-    tensors = {f"{prefix}{key}": value for prefix, values in named for key, value in values.items()}
-    with atomic_path(folder / name) as temporary:
-        save_tensors(temporary, {**tensors, **moments})
-    _replace_progress(folder, progress, name)
+    def next_stage(self) -> None:
+        """Go to the start of the next stage."""
+        self.progress, self.best, self.optimiser, self.restored = self.progress.next_stage(), {}, None, {}
 
 
-def save_stage_start(folder: Path, progress: Progress, weights: Path) -> None:
-    """Write what resuming needs at the start of a stage.
+class Checkpoints:
+    """Saves the state of a run, and restores it.
 
     Args:
-        folder: Of the state.
-        progress: Where the run stands.
-        weights: File of the whole model inside the run, as the stage before left it; it has to stay.
+        folder: Of the state, inside the run.
+        runtime: How often to save.
+        fabric: Its first process writes; it holds the loss scaler of half precision.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace_progress(folder, progress, weights.relative_to(folder.parent).as_posix())
+
+    def __init__(self, folder: Path, runtime: RuntimeSettings, fabric: Fabric) -> None:
+        self.folder, self.runtime, self.fabric = folder, runtime, fabric
+        self.saved_at = time.monotonic()
+
+    def save_if_due(self, state: TrainingState, after_step: bool = False) -> None:
+        """Save when so much time has passed, or so many steps have been done."""
+        every = self.runtime.save_every_steps
+        due = after_step and every is not None and state.progress.step % every == 0
+        if due or time.monotonic() - self.saved_at >= self.runtime.save_every_s:
+            self.save(state)
+
+    def save(self, state: TrainingState) -> None:
+        """Write everything that resuming needs."""
+        if not self.fabric.is_global_zero:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        done = state.progress
+        name = f"{done.stage}-{done.epoch}-{done.step}.safetensors"
+        named = ((MODEL, state.model.state_dict()), (BEST, state.best))
+        tensors = {f"{prefix}{key}": value for prefix, values in named for key, value in values.items()}
+        with atomic_path(self.folder / name) as temporary:
+            save_tensors(temporary, {**tensors, **state.moments})
+        self._replace_progress(done, name)
+
+    def save_stage_start(self, state: TrainingState, weights: Path) -> None:
+        """Write what resuming needs at the start of a stage.
+
+        Args:
+            state: At the start of the stage.
+            weights: File of the whole model inside the run, as the previous stage left it; it has to stay.
+        """
+        if self.fabric.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._replace_progress(state.progress, weights.relative_to(self.folder.parent).as_posix())
+
+    def _scaler(self) -> dict[str, Any]:
+        """Return the state of the loss scaler, which goes on from stage to stage; empty without half precision."""
+        return dict(self.fabric.strategy.precision.state_dict())
+
+    def _replace_progress(self, progress: Progress, tensors: str) -> None:
+        progress.scaler = self._scaler()
+        values = {"schema_version": SCHEMA_VERSION, "tensors": tensors, **asdict(progress)}
+        write_json(self.folder / PROGRESS_FILE, values)
+        for path in (*self.folder.glob("*.safetensors*"), *self.folder.glob(".*.tmp")):
+            if path.name != tensors:
+                path.unlink(missing_ok=True)
+        self.saved_at = time.monotonic()
+
+    def restore(self, state: TrainingState) -> bool:
+        """Put the saved state back; return whether there was one.
+
+        Raises:
+            ArtefactError: when it is damaged.
+        """
+        if not (self.folder / PROGRESS_FILE).exists():
+            return False
+        values = read_json(self.folder / PROGRESS_FILE)
+        if values.pop("schema_version", None) != SCHEMA_VERSION:
+            raise ArtefactError(
+                f"{self.folder}: the saved state is of another version and cannot be resumed; train into another folder"
+            )
+        try:
+            name = values.pop("tensors")
+            is_model = "/" in name
+            tensors = load_file((self.folder.parent if is_model else self.folder) / name)
+            values["selection"] = Selection(**values["selection"])
+            values["opened"] = [(number, epoch) for number, epoch in values["opened"]]
+            values["losses"] = {video: (total, count) for video, (total, count) in values["losses"].items()}
+            state.progress = Progress(**values)
+            state.model.load_state_dict(tensors if is_model else _with_prefix(tensors, MODEL))
+            if state.progress.scaler:
+                self.fabric.strategy.precision.load_state_dict(state.progress.scaler)
+        except (KeyError, TypeError, OSError, RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise ArtefactError(
+                f"{self.folder}: the saved state is damaged ({reason}); train into another folder"
+            ) from None
+        if not is_model:
+            state.best = _with_prefix(tensors, BEST)
+            state.restored = {key: value for key, value in tensors.items() if key.startswith(SLOTS)}
+        return True
 
 
-def _replace_progress(folder: Path, progress: Progress, tensors: str) -> None:
-    write_json(folder / PROGRESS_FILE, {"schema_version": SCHEMA_VERSION, "tensors": tensors, **asdict(progress)})
-    for path in folder.glob("*.safetensors*"):
-        if path.name != tensors:
-            path.unlink(missing_ok=True)
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def load_state(folder: Path) -> SavedState | None:
-    """Return the saved state; None when nothing was saved yet.
+def start_from(model: DetectorModel, source: Path) -> tuple[int, int]:
+    """Load the weights of another run, or of its model folder, wherever name and shape agree.
+
+    A later phase so continues an earlier one, whatever parts were added since.
+
+    Returns:
+        How many tensors were taken over, and how many the model has.
 
     Raises:
-        ArtefactError: when it is damaged.
+        ArtefactError: when there is no finished model, it is damaged, or nothing of it fits.
     """
-    if not (folder / PROGRESS_FILE).exists():
-        return None
-    values = read_json(folder / PROGRESS_FILE)
-    if values.pop("schema_version", None) != SCHEMA_VERSION:
-        raise ArtefactError(f"{folder}: the state to resume from is of another version; train into another folder")
+    path = next((path for path in (source / WEIGHTS_FILE, source / "model" / WEIGHTS_FILE) if path.exists()), None)
+    if path is None:
+        raise ArtefactError(f"start_from: no trained model in {source} (no {WEIGHTS_FILE}); name a finished run")
     try:
-        name = values.pop("tensors")
-        between = "/" in name
-        found = load_file((folder.parent if between else folder) / name)
-        parts = (found, {}, {}) if between else _parted(found)
-        values["opened"] = [(number, epoch) for number, epoch in values["opened"]]
-        values["losses"] = {video: (total, count) for video, (total, count) in values["losses"].items()}
-        return SavedState(Progress(**values), *parts)
-    except (KeyError, TypeError, OSError, SafetensorError) as error:
-        raise ArtefactError(
-            f"{folder}: the state to resume from is damaged ({error}); train into another folder"
-        ) from None
-
-
-def _parted(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-    """Return the weights, the best ones, and the moments."""
-    weights, best = (
-        {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        for prefix in (_MODEL, _BEST)
-    )
-    return weights, best, {name: value for name, value in tensors.items() if name.startswith(_SLOTS)}
-
-
-def moments(detector: DetectorModel, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the moments of the optimiser by the names of the parameters: `<slot>:<name>`."""
-    named = dict(detector.named_parameters())
-    return {
-        f"{slot}:{name}": torch.as_tensor(value).detach().cpu().contiguous().clone()
-        for name in trainable_names(detector)
-        for slot, value in optimiser.state.get(named[name], {}).items()
-    }
-
-
-def restore_moments(tensors: dict[str, Tensor], detector: DetectorModel, optimiser: torch.optim.Optimizer) -> None:
-    """Put moments back into an optimiser over the trainable parameters; those without any begin anew."""
-    named = dict(detector.named_parameters())
-    for name in trainable_names(detector):
-        weight = named[name]
-        found = {slot: tensors[f"{slot}:{name}"] for slot in _SLOTS if f"{slot}:{name}" in tensors}
-        # A fused optimiser wants all of it on the device, and moments that lie in memory as their weight does.
-        if found:
-            where = weight.device if optimiser.defaults["fused"] else "cpu"
-            optimiser.state[weight] = {
-                slot: tensor.to(where, copy=True) if slot == "step" else torch.empty_like(weight).copy_(tensor)
-                for slot, tensor in found.items()
-            }
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ArtefactError(f"start_from: {path} is damaged ({error})") from None
+    own = model.state_dict()
+    fitting = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise ArtefactError(f"start_from: nothing in {path} fits this model; is it of the same recipe?")
+    with torch.no_grad():
+        model.load_state_dict({**own, **fitting})
+    return len(fitting), len(own)

@@ -1,33 +1,67 @@
-"""Several processes learn as one: every mean over clips is a mean over the clips of all processes.
+"""Training in several processes as in one: every mean over clips is a mean over the clips of all processes.
 
 Lightning Fabric's DDP averages gradients over processes. A term that is a mean over the clips it applies to must therefore be
 divided by the average count per process, not by its own: then the averaged gradient, and the averaged value, are those of one
-process with the whole batch. Batches are shared by video, so that a video's clips are with one process.
+process with the whole batch. Batches are split by video, so that a video's clips stay together.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
 
-import lightning
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from lightning.fabric.strategies.ddp import DDPStrategy
+from lightning_fabric import Fabric
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from lightning_fabric.strategies.ddp import DDPStrategy
+from pydantic import Field
 from torch import Tensor
 
-from veridical.devices import pick_device, resolve_precision
+from veridical.devices import Precision, pick_device, resolve_precision
 from veridical.errors import UsageError
-from veridical.training.recipe import RuntimeSettings
+from veridical.settings import Settings
 
 ItemT = TypeVar("ItemT")
 
 
+class RuntimeSettings(Settings):
+    """How training runs; nothing here changes what is learned, apart from rounding."""
+
+    also_called: ClassVar[Mapping[str, str]] = {"device": "accelerator", "gpu": "accelerator", "gpus": "devices"}
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """What to compute on; `auto` takes a GPU if there is one."""
+    devices: int = Field(1, ge=1)
+    """Processes on this machine, each with its own device; torchrun and SLURM override it."""
+    nodes: int = Field(1, ge=1)
+    """Machines; torchrun and SLURM override it."""
+    precision: Precision = "32-true"
+    """Of matrix products in training, validation and cached features; `auto` is `bf16-mixed` if the hardware supports it."""
+    reuse_features: bool = True
+    """Compute the features of frozen parts once per clip and view and cache them on disk; parts that learn are not cached."""
+    score_batch: int = Field(32, ge=1)
+    """Clips per batch in validation."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; None uses all cores."""
+    save_every_s: float = Field(60.0, gt=0)
+    """Seconds between saved states to resume from; one is also saved after each stage and on interruption."""
+    save_every_steps: int | None = Field(None, ge=1)
+    """Also save a state after so many batches."""
+
+    @property
+    def num_threads(self) -> int:
+        """CPU threads, at least 1."""
+        return self.threads or os.cpu_count() or 1
+
+
 def num_processes() -> int:
-    """Return how many processes learn together; 1 without a process group."""
+    """Return how many processes train together; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -65,23 +99,29 @@ def from_all_processes(values: list[ItemT]) -> list[ItemT]:
     """Return the values of all processes, in the order of their ranks."""
     if num_processes() == 1:
         return values
-    found: list[list[ItemT]] = [[] for _ in range(num_processes())]
-    dist.all_gather_object(found, values)
-    return [value for part in found for value in part]
+    parts: list[list[ItemT]] = [[] for _ in range(num_processes())]
+    dist.all_gather_object(parts, values)
+    return [value for part in parts for value in part]
 
 
-def start_fabric(settings: RuntimeSettings) -> lightning.Fabric:
-    """Start the processes that the settings, torchrun or SLURM ask for, and return what runs in each."""
-    device = pick_device(settings.accelerator)  # what is not here is refused in one line
+def start_fabric(settings: RuntimeSettings, events: Path) -> Fabric:
+    """Start the processes that the settings, torchrun or SLURM ask for, and return what runs in each.
+
+    Args:
+        settings: Devices, nodes, precision.
+        events: Folder for TensorBoard events; made when the first figure is logged.
+    """
+    device = pick_device(settings.accelerator)  # a missing device is refused in one line
     devices, nodes = _layout(settings)
     strategy: Any = DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto"
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it tells the precision at every start
-    fabric = lightning.Fabric(
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would report the precision at every start
+    fabric = Fabric(
         accelerator=settings.accelerator,
         devices=devices,
         num_nodes=nodes,
         precision=resolve_precision(settings.precision, device),  # type: ignore[arg-type]  # never `auto`
         strategy=strategy,
+        loggers=TensorBoardLogger(events.parent, name=events.name, version=""),
     )
     fabric.launch()
     return fabric
@@ -99,12 +139,12 @@ def _layout(settings: RuntimeSettings) -> tuple[int, int]:
 
 
 def is_first_process() -> bool:
-    """Return whether this is the process that speaks for all; known before the processes have found each other."""
+    """Return whether this is the process with rank 0; works before the process group exists."""
     return not any(int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def share_of_batch(rows: npt.NDArray[np.int64], clips: int) -> npt.NDArray[np.int64]:
-    """Return this process's clips of a batch in which every `clips` neighbours are one video: whole videos.
+    """Return this process's share of a batch in which each run of `clips` rows is one video: whole videos.
 
     Raises:
         UsageError: when there are more processes than videos.

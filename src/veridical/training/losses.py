@@ -1,7 +1,7 @@
-"""Terms of the loss.
+"""Loss functions on tensors; `terms.py` applies them to what the model returns for a batch.
 
 Each is a mean over the clips (or videos) that it applies to, and zero where there are none; `masked_mean` makes it a mean over
-all processes. Labels are numbers in [0, 1]: 0 real, 1 forged, between them for clips that were mixed.
+all processes. Labels are numbers in [0, 1]: 0 real, 1 fake, between them for clips that were mixed.
 
 Label smoothing: Szegedy et al. 2016, arXiv:1512.00567, in the binary form with targets s and 1 - s. Focal loss: Lin et al. 2017,
 arXiv:1708.02002, in the form for soft targets of Li et al. 2020, arXiv:2006.04388. Entropy of disagreement: the Jensen-Shannon
@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from veridical.metrics.aggregation import Aggregation
 from veridical.training.distributed import masked_mean
 
 # B clips, V videos, T frames, D features, L time shifts
 
 
 def smoothed(label: Tensor, smoothing: float) -> Tensor:
-    """Return targets: `smoothing` for 0, one minus that for 1, in a straight line between."""
+    """Return smoothed targets: `smoothing` for label 0, one minus that for 1, linear between."""
     return smoothing + (1 - 2 * smoothing) * label
 
 
@@ -38,7 +39,7 @@ def smoothed_bce(logit_B: Tensor, label_B: Tensor, weights_B: Tensor, smoothing:
 
 
 def focal_loss(logit_B: Tensor, label_B: Tensor, weights_B: Tensor, smoothing: float, gamma: float) -> Tensor:
-    """Cross-entropy times |target - p|^gamma: a clip that is right already counts less. Arguments as `smoothed_bce`."""
+    """Cross-entropy times |target - p|^gamma: clips that are right already count less. Arguments as in `smoothed_bce`."""
     target_B = smoothed(label_B.to(logit_B.dtype), smoothing)
     cross_entropy_B = F.binary_cross_entropy_with_logits(logit_B, target_B, reduction="none")
     wrong_B = (target_B - logit_B.sigmoid()).abs()
@@ -62,25 +63,25 @@ def video_means(values_B: Tensor, video_B: Tensor, applies_B: Tensor) -> tuple[T
     return sums_V / counts_V.clamp_min(1), counts_V
 
 
-def among_largest(logit_B: Tensor, video_B: Tensor, applies_B: Tensor, count: int) -> Tensor:
-    """Return (B,) bool: clips that apply and are among the `count` largest logits of their video; the earlier wins a tie."""
-    number_B = torch.arange(len(logit_B), device=logit_B.device)
-    same_BB = (video_B[:, None] == video_B) & applies_B
-    tied_BB = (logit_B == logit_B[:, None]) & (number_B < number_B[:, None])
-    rank_B = (same_BB & ((logit_B > logit_B[:, None]) | tied_BB)).sum(1)
-    return applies_B & (rank_B < count)
+def aggregated_clips(aggregation: Aggregation, logit_B: Tensor, video_B: Tensor, applies_B: Tensor) -> Tensor:
+    """Return (B,) bool: the clips whose mean is their video's logit under the aggregation rule, among those that apply."""
+    if aggregation.rule == "mean":
+        return applies_B
+    logits = torch.where(applies_B, logit_B.detach().double(), float("nan")).cpu().numpy()
+    return torch.from_numpy(aggregation.selected(logits, video_B.cpu().numpy())).to(logit_B.device)
 
 
 def video_loss(
-    logit_B: Tensor, label_B: Tensor, video_B: Tensor, applies_B: Tensor, smoothing: float, top_k: int | None = None
+    logit_B: Tensor,
+    label_B: Tensor,
+    video_B: Tensor,
+    applies_B: Tensor,
+    smoothing: float,
+    aggregation: Aggregation,
 ) -> Tensor:
-    """Smoothed cross-entropy of each video's logit: the mean over its clips, or over the `top_k` largest.
-
-    A video is forged when one of its clips here is.
-    """
+    """Smoothed cross-entropy of each video's logit, aggregated from its clips. A video is fake if one of its clips here is."""
     forged_V, counts_V = video_means(label_B.to(logit_B.dtype), video_B, applies_B)
-    pooled_B = applies_B if top_k is None else among_largest(logit_B.detach(), video_B, applies_B, top_k)
-    logit_V, _ = video_means(logit_B, video_B, pooled_B)
+    logit_V, _ = video_means(logit_B, video_B, aggregated_clips(aggregation, logit_B, video_B, applies_B))
     return smoothed_bce(logit_V, forged_V > 0, counts_V > 0, smoothing)
 
 
@@ -90,24 +91,24 @@ def frame_variance(embeddings_BTD: Tensor) -> Tensor:
 
 
 def temporal_variance(embeddings_BTD: Tensor, applies_B: Tensor) -> Tensor:
-    """Mean variance of the frame embeddings, both classes alike."""
+    """Mean variance over time of the frame embeddings, whatever the label."""
     return masked_mean(frame_variance(embeddings_BTD), applies_B)
 
 
 def conditional_variance(embeddings_BTD: Tensor, label_B: Tensor, applies_B: Tensor, margin: float) -> Tensor:
-    """Variance of real clips, and what forged clips lack to `margin`: real faces are to be still, forged ones need not be."""
+    """Variance of real clips, and the shortfall of fake ones from `margin`: only real faces are pushed to be still."""
     variance_B = frame_variance(embeddings_BTD)
     share_B = label_B.to(variance_B.dtype)
     return masked_mean((1 - share_B) * variance_B + share_B * (margin - variance_B).relu(), applies_B)
 
 
 def disagreement_l1(video_logit_B: Tensor, audio_logit_B: Tensor, applies_B: Tensor) -> Tensor:
-    """Distance of the two probabilities, 0 to 1."""
+    """Distance of the two heads' probabilities, 0 to 1."""
     return masked_mean((video_logit_B.sigmoid() - audio_logit_B.sigmoid()).abs(), applies_B)
 
 
 def disagreement_entropy(video_logit_B: Tensor, audio_logit_B: Tensor, applies_B: Tensor) -> Tensor:
-    """Entropy of the mean of the two verdicts above the mean of their entropies, in nats: 0 (alike) to ln 2."""
+    """Jensen-Shannon divergence of the two heads' verdicts, in nats: 0 (alike) to ln 2."""
     mean_B = (video_logit_B.sigmoid() + audio_logit_B.sigmoid()) / 2
     lowest = torch.finfo(mean_B.dtype).eps
     apart_B = _entropy_of_logit(torch.logit(mean_B, lowest))
@@ -115,27 +116,24 @@ def disagreement_entropy(video_logit_B: Tensor, audio_logit_B: Tensor, applies_B
 
 
 def _entropy_of_logit(logit: Tensor) -> Tensor:
-    """Entropy of a coin in nats: cross-entropy against itself, which stays finite for any logit."""
+    """Entropy in nats of a Bernoulli variable: its cross-entropy against itself, which stays finite for any logit."""
     return F.softplus(logit) - logit * logit.sigmoid()
 
 
-DISAGREEMENTS = {"l1": disagreement_l1, "entropy": disagreement_entropy}
-
-
 def frame_loss(frame_logit_BT: Tensor, target_B: Tensor, applies_B: Tensor) -> Tensor:
-    """Cross-entropy of every frame against its clip's pseudo-label, in [0, 1], mean over frames and clips."""
+    """Cross-entropy of every frame against its clip's pseudo-label in [0, 1], mean over frames and clips."""
     target_BT = target_B.to(frame_logit_BT.dtype)[:, None].expand_as(frame_logit_BT)
     loss_BT = F.binary_cross_entropy_with_logits(frame_logit_BT, target_BT, reduction="none")
     return masked_mean(loss_BT.mean(1), applies_B)
 
 
 def sync_loss(profile_BL: Tensor, applies_B: Tensor) -> Tensor:
-    """Cross-entropy of finding the sound in its place among its shifts: the middle of the profile."""
+    """Cross-entropy of picking the unshifted audio, the middle of the profile, among its time shifts."""
     middle = torch.full((len(profile_BL),), profile_BL.shape[1] // 2, device=profile_BL.device)
     return masked_mean(F.cross_entropy(profile_BL, middle, reduction="none"), applies_B)
 
 
 def collapse_monitor(embeddings_BTD: Tensor) -> Tensor:
-    """Spread between clips of the mean unit embedding, 0 to 1; near 0 the temporal term has flattened everything."""
+    """Return the spread between clips of their mean unit embedding, 0 to 1; near 0 the embeddings have collapsed."""
     means_BD = F.normalize(embeddings_BTD, dim=-1).mean(1)
     return means_BD.var(dim=0, unbiased=False).sum()

@@ -1,8 +1,8 @@
-"""Mixing of the clips of a batch with each other, in what the frozen encoders gave, and of their labels alike, per modality.
+"""Regularisation on the features of a batch: modality dropout, and mixing of clips and their labels, per modality.
 
 Mixup (Zhang et al. 2018, arXiv:1710.09412; of features: Verma et al. 2019, arXiv:1806.05236) blends two clips. CutMix (Yun et al.
 2019, arXiv:1905.04899) is done in time, as for videos (Yun et al. 2020, arXiv:2012.03457): a rectangle pasted into a genuine face
-would be a forgery that is called genuine. Both modalities get the same stretch, so that lips and sound stay together.
+would be a forgery labelled genuine. Both modalities get the same stretch, so that lips and speech stay in step.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from veridical.models import Features
-from veridical.training.recipe import MixingSettings
+from veridical.settings import Settings
 from veridical.training.targets import ClipFacts
 
 # B clips
@@ -21,10 +22,36 @@ from veridical.training.targets import ClipFacts
 MIXED = ("video", "audio", "flow", "mouths", "mel")
 
 
-def mixed(features: Features, facts: ClipFacts, settings: MixingSettings) -> tuple[Features, ClipFacts]:
-    """Mix clips, or do not, as torch's generator decides.
+class MixingSettings(Settings):
+    """Mixing of two clips of a batch in their frozen features; labels are mixed alike, per modality."""
 
-    Only clips that both have sound, or both have none, are mixed; the others stay as they are.
+    mixup: float = Field(0.0, ge=0, le=1)
+    """Share of batches whose clips are blended with others."""
+    cutmix: float = Field(0.0, ge=0, le=1)
+    """Share of batches whose clips get a stretch of time, video and audio, from others."""
+    alpha: float = Field(0.4, gt=0)
+    """Proportions are drawn from Beta(alpha, alpha): a small value keeps mostly one of the two clips."""
+
+    @model_validator(mode="after")
+    def _shares(self) -> MixingSettings:
+        if self.mixup + self.cutmix > 1:
+            raise ValueError("mixing.mixup and mixing.cutmix are shares of the batches: together at most 1")
+        return self
+
+
+def drop_modalities(features: Features, probability: float, allowed_B: Tensor) -> Features:
+    """Mask video or audio, with equal probability, of clips that have both and are `allowed`; never both."""
+    if probability == 0:
+        return features
+    drawn_B = torch.rand(len(features.has_audio), device=features.has_audio.device)
+    both_B = features.has_video & features.has_audio & allowed_B
+    return features.masked(video=both_B & (drawn_B < probability / 2), audio=both_B & (drawn_B > 1 - probability / 2))
+
+
+def mixed(features: Features, facts: ClipFacts, settings: MixingSettings) -> tuple[Features, ClipFacts]:
+    """Mix the clips of a batch with others of it, or leave them as they are, by a draw from torch's generator.
+
+    Two clips are mixed only if both have audio or neither has.
     """
     if not settings.mixup and not settings.cutmix:
         return features, facts
@@ -59,7 +86,7 @@ def _where(picked_B: Tensor, new: Tensor | None, old: Tensor | None) -> Tensor |
 
 
 def _blended(features: Features, other_B: Tensor, share: float) -> Features:
-    """Return clips with a share of others; of what the lip-sync branch compares the larger share is kept whole."""
+    """Return clips blended with a share of others; the inputs of the lip-sync branch are those of the larger share."""
     theirs = share >= 0.5
     return features._replace(
         video=_blend(features.video, features.video[other_B], share),
@@ -71,7 +98,7 @@ def _blended(features: Features, other_B: Tensor, share: float) -> Features:
 
 
 def _spliced(features: Features, other_B: Tensor, share: float) -> tuple[Features, float]:
-    """Return clips with a stretch of others, whole frames of it, and the share of time that it takes."""
+    """Return clips with a stretch of whole frames from others, and the share of time that it takes."""
     num_frames = features.video.shape[1] or features.audio.shape[1]
     length = min(max(round(share * num_frames), 1), num_frames)
     first = int(torch.randint(num_frames - length + 1, ()))

@@ -14,7 +14,8 @@ from veridical.errors import LeakError, MissingWeightsError, UsageError, Veridic
 from veridical.models import DetectorModel, summarise
 from veridical.training.data import TrainingData, load_data
 from veridical.training.leaks import not_judged, refuse_leaks
-from veridical.training.recipe import STRATEGY_STAGES, Recipe
+from veridical.training.recipe import Recipe
+from veridical.training.stages import STRATEGY_STAGES
 
 Verdict = Literal["pass", "fail", "not applicable"]
 STRATEGY_FPS = 5.0
@@ -83,7 +84,7 @@ def _faces(data: TrainingData) -> Check:
 
 def _sound_rows(data: TrainingData, needs_sound: bool) -> Iterator[Check]:
     train = data.clips[data.clips["split"] == "train"]
-    for name, column, what in (("sound", "has_audio", "have sound"), ("speech", "usable_sound", "have usable speech")):
+    for name, column, what in (("sound", "has_audio", "have sound"), ("speech", "usable_audio", "have usable speech")):
         share = float(train[column].astype(bool).mean()) if len(train) else 0.0
         found = f"{share:.0%} of the training clips {what}"
         if needs_sound or share:
@@ -106,7 +107,7 @@ def _statistics(recipe: Recipe, data: TrainingData) -> Check:
     try:
         for stage in recipe.schedule:
             for split in ("train", "val"):
-                data.for_objective(stage.objective, split, recipe.hears)
+                data.for_objective(stage.objective, split, recipe.uses_audio)
     except UsageError as error:
         return _row("statistics", False, str(error))
     videos = data.clips.groupby("video_id").agg(split=("split", "first"), label=("label", "max")).dropna()

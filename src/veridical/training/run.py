@@ -1,4 +1,4 @@
-"""The run folder: where a training run keeps what it did, and what is read back from it."""
+"""The run folder: the files of a training run, and how they are written and read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import yaml
 
 from veridical.artefacts import atomic_path, check_folder, lock_for_writing, read_json, write_json
 from veridical.errors import ArtefactError, UsageError
+from veridical.settings import differences
 from veridical.training.recipe import Recipe, read_recipe
 
 
 @dataclass(frozen=True)
 class Run:
-    """Names inside a run folder."""
+    """A run folder."""
 
     path: Path
 
@@ -30,7 +31,7 @@ class Run:
 
     @property
     def data_path(self) -> Path:
-        """Fingerprint of the clips, labels and splits that it learns from."""
+        """Fingerprint of the clips, labels and splits that the run learns from."""
         return self.path / "data.json"
 
     @property
@@ -45,7 +46,7 @@ class Run:
 
     @property
     def state_folder(self) -> Path:
-        """What is needed to resume."""
+        """The state to resume from."""
         return self.path / "state"
 
     @property
@@ -54,11 +55,11 @@ class Run:
         return self.path / "tensorboard"
 
     def stage_folder(self, number: int, name: str) -> Path:
-        """Best weights of a stage and what they reached."""
+        """Best weights of a stage, and its summary."""
         return self.path / "stages" / f"{number + 1}-{name}"
 
     def refuse_other(self, recipe: Recipe, data_fingerprint: str, resume: bool) -> None:
-        """Check that the folder is new or empty, or holds this run.
+        """Refuse a folder that is neither new nor empty, unless it holds this run.
 
         Raises:
             UsageError: when the folder holds a run and `resume` is False, the recipe or the data differ, or the folder
@@ -67,15 +68,14 @@ class Run:
         if not check_folder(self.path, "a run", self.recipe_path.name, also=[self.data_path.name]):
             return
         if not resume:
-            raise UsageError(f"{self.path}: holds a run already; add --resume to continue it, or choose another name")
-        differing = _differing(comparable(self.recipe()), comparable(recipe))
-        if differing:
-            raise UsageError(
-                f"{self.path}: was started with another recipe: {'; '.join(differing)}; resume with {self.recipe_path}"
-            )
+            raise UsageError(f"{self.path}: already holds a run; add --resume to continue it, or choose another name")
+        changed = differences(comparable(self.recipe()), comparable(recipe))
+        if changed:
+            each = "; ".join(f"{name} was {old!r}, is now {new!r}" for name, (old, new) in changed.items())
+            raise UsageError(f"{self.path}: was started with another recipe: {each}; resume with {self.recipe_path}")
         if not self.data_path.exists():
             raise UsageError(
-                f"{self.data_path}: not found, so it cannot be told whether the data are the same; train anew"
+                f"{self.data_path}: not found, so the data cannot be compared with those of the run; train into another folder"
             )
         if read_json(self.data_path)["fingerprint"] != data_fingerprint:
             raise UsageError(
@@ -85,10 +85,10 @@ class Run:
 
     @contextmanager
     def alone(self) -> Generator[None]:
-        """Keep other processes from training in this folder.
+        """Lock the folder, so that no other process trains in it.
 
         Raises:
-            UsageError: when one does.
+            UsageError: when another process holds the lock.
         """
         handle = lock_for_writing(self.path, "run")
         try:
@@ -123,26 +123,8 @@ class Run:
 
 
 def comparable(recipe: Recipe) -> dict[str, Any]:
-    """Return what must agree when a run is resumed: everything but where data lie and how it runs."""
+    """Return the settings that must agree when a run is resumed: all but the paths of the data and how it runs."""
     values = recipe.model_dump(mode="json")
     for name in ("data", "runtime"):
         values.pop(name)
     return values
-
-
-def _differing(mine: Any, theirs: Any, name: str = "") -> list[str]:
-    """Return the settings in which two recipes differ, each with both values."""
-    if isinstance(mine, dict) and isinstance(theirs, dict):
-        keys = [*mine, *(key for key in theirs if key not in mine)]
-        return [
-            line
-            for key in keys
-            for line in _differing(mine.get(key), theirs.get(key), f"{name}.{key}" if name else str(key))
-        ]
-    if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
-        return [
-            line
-            for number, pair in enumerate(zip(mine, theirs, strict=True))
-            for line in _differing(*pair, f"{name}.{number}")
-        ]
-    return [] if mine == theirs else [f"{name} was {mine!r}, is now {theirs!r}"]

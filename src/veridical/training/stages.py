@@ -1,107 +1,103 @@
-"""What a stage opens, which logit it trains on which label, and how its learning rate falls."""
+"""Settings of the stages of a training run: what each trains, for how long, at which rates."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from pydantic import Field, model_validator
 
-import torch
-from torch import Tensor, nn
-
-from veridical.models import DetectorModel, DetectorOutput, Features, set_trainable
-from veridical.training.recipe import Objective, Part, StageSettings
+from veridical.settings import Settings
+from veridical.training.objectives import ObjectiveName
+from veridical.training.parts import Part
 
 
-@dataclass(frozen=True)
-class OpenGroup:
-    """Parameters that learn at one rate."""
+class Opening(Settings):
+    """Parts that open in the course of a stage, at an epoch or when validation no longer improves."""
 
-    parameters: list[nn.Parameter]
-    lr: float
-    """When it opens."""
-    final_lr: float
-    """At the end of the stage."""
-    first_epoch: int
-    """Epoch of the stage in which it opened."""
+    train: tuple[Part, ...]
+    """The parts that open."""
+    lr: float = Field(gt=0)
+    """Their learning rate when they open; from there a cosine to the stage's `final_lr`, or to this where that is lower."""
+    epoch: int | None = Field(None, ge=1)
+    """Open before this epoch of the stage, counted from 0 (parts open from the start belong in the stage's `train`)."""
+    plateau: int | None = Field(None, ge=1)
+    """Open after so many epochs without improvement of validation AUC; the patience of early stopping then starts afresh."""
 
-    def lr_at(self, step: int, steps_per_epoch: int, epochs: int) -> float:
-        """Return the learning rate of a step of the stage: a half cosine from the group's opening to the end of the stage."""
-        first = self.first_epoch * steps_per_epoch
-        return cosine_lr(self.lr, self.final_lr, step - first, epochs * steps_per_epoch - first)
+    @model_validator(mode="after")
+    def _one_reason(self) -> Opening:
+        if (self.epoch is None) == (self.plateau is None):
+            raise ValueError("an opening needs either epoch or plateau")
+        return self
 
-
-def open_parts(detector: DetectorModel, stage: StageSettings, opened: Mapping[int, int]) -> list[OpenGroup]:
-    """Freeze everything, open the stage's parts, and return what learns.
-
-    Args:
-        detector: Will be changed.
-        stage: What opens, at which rates.
-        opened: Those of the stage's `openings` that have come: number → epoch.
-    """
-    set_trainable(detector, False)
-    wanted = [(stage.train, stage.lr, stage.final_lr, 0)]
-    for number, epoch in opened.items():
-        opening = stage.openings[number]
-        wanted.append((opening.train, opening.lr, min(stage.final_lr, opening.lr), epoch))
-    groups = []
-    for parts, lr, final_lr, epoch in wanted:
-        modules = [module for part in parts for module in part_modules(detector, part)]
-        for module in modules:
-            set_trainable(module, True)
-        groups.append(OpenGroup([weight for module in modules for weight in module.parameters()], lr, final_lr, epoch))
-    return groups
+    def is_due(self, epoch: int, waited: int) -> bool:
+        """Return whether it is time to open, in an epoch of the stage and after so many epochs without improvement."""
+        return (self.epoch is not None and epoch >= self.epoch) or (self.plateau is not None and waited >= self.plateau)
 
 
-def learning_weights(detector: DetectorModel, stage: StageSettings) -> dict[str, Tensor]:
-    """Return copies of the tensors that a stage changes, or may change once its openings have come, by name, off the device."""
-    parts = [*stage.train, *(part for opening in stage.openings for part in opening.train)]
-    mine = {id(weight) for part in parts for module in part_modules(detector, part) for weight in module.parameters()}
-    return {
-        name: weight.detach().to("cpu", copy=True) for name, weight in detector.named_parameters() if id(weight) in mine
-    }
+class StageSettings(Settings):
+    """One stage of training."""
+
+    name: str
+    objective: ObjectiveName
+    """Which logit learns which label: video learns visual_label, audio learns audio_label, joint learns label."""
+    train: tuple[Part, ...]
+    """The parts that learn; `audio` and `video_late` are the late blocks of the encoders (`model.audio.trainable_blocks`,
+    `model.video.late_blocks`), `video_backbone` is the whole image backbone."""
+    epochs: int = Field(ge=1)
+    lr: float = Field(gt=0)
+    """Learning rate at the start."""
+    final_lr: float = Field(0.0, ge=0)
+    """Learning rate at the end of the cosine."""
+    all_losses: bool = False
+    """True adds all other terms of `losses`; False is the segment term alone."""
+    modality_dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability that a clip with both modalities has one of them masked, either with equal probability."""
+    openings: tuple[Opening, ...] = ()
+    """Parts that open later: gradual unfreezing, or the late backbone blocks once validation stops improving."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts that learn at some time in the stage."""
+        return (*self.train, *(part for opening in self.openings for part in opening.train))
 
 
-def part_modules(detector: DetectorModel, part: Part) -> list[nn.Module]:
-    """Return the modules of a part; `audio` and `video_late` are late blocks."""
-    if part == "audio":
-        return list(detector.audio.blocks[detector.audio.cut :])
-    if part == "video_late":
-        return detector.video.late_blocks()
-    named: dict[str, nn.Module | None] = {
-        "video_backbone": detector.video.backbone,
-        "temporal": detector.temporal,
-        "video_head": detector.video_head,
-        "frame_head": detector.frame_head,
-        "audio_projection": detector.audio_projection,
-        "audio_head": detector.audio_head,
-        "fusion": detector.fusion,
-        "lip_sync": detector.lip_sync,
-        "head": detector.head,
-    }
-    module = named[part]
-    assert module is not None, f"{part}: a recipe that opens it without having it is refused"
-    return [module]
+class PretrainingSettings(Settings):
+    """Stages before the others that train each modality by itself with its encoder open. 0 epochs: left out."""
+
+    video_epochs: int = Field(0, ge=0)
+    """Late blocks of the image backbone, temporal encoder and video head learn visual_label."""
+    audio_epochs: int = Field(0, ge=0)
+    """Late blocks of the speech encoder, projection and audio head learn audio_label."""
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate at the start; a cosine to 0."""
+
+    @property
+    def stages(self) -> tuple[StageSettings, ...]:
+        """The stages that these settings stand for."""
+        parts: dict[ObjectiveName, tuple[Part, ...]] = {
+            "video": ("video_late", "temporal", "video_head"),
+            "audio": ("audio", "audio_projection", "audio_head"),
+        }
+        epochs = {"video": self.video_epochs, "audio": self.audio_epochs}
+        return tuple(
+            StageSettings(name=f"pretrain-{name}", objective=name, train=train, epochs=epochs[name], lr=self.lr)
+            for name, train in parts.items()
+            if epochs[name]
+        )
 
 
-def objective_logit(output: DetectorOutput, objective: Objective) -> Tensor:
-    """Return the logit (B,) that a stage trains."""
-    return {"video": output.video_logit, "audio": output.audio_logit, "joint": output.logit}[objective]
-
-
-def drop_modalities(features: Features, probability: float, allowed_B: Tensor) -> Features:
-    """Hide picture or sound, either alike, of clips that have both and are `allowed`; never both."""
-    if probability == 0:
-        return features
-    drawn_B = torch.rand(len(features.has_audio), device=features.has_audio.device)
-    both_B = features.has_video & features.has_audio & allowed_B
-    return features.masked(video=both_B & (drawn_B < probability / 2), audio=both_B & (drawn_B > 1 - probability / 2))
-
-
-def cosine_lr(lr: float, final_lr: float, step: int, num_steps: int) -> float:
-    """Return the learning rate of a step (0 to num_steps - 1): a half cosine from `lr` to `final_lr`.
-
-    Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts.
-    """
-    share = step / max(1, num_steps - 1)
-    return final_lr + (lr - final_lr) * 0.5 * (1 + math.cos(math.pi * share))
+STRATEGY_STAGES = (
+    StageSettings(name="video", objective="video", train=("temporal", "video_head"), epochs=5, lr=1e-3),
+    StageSettings(
+        name="audio", objective="audio", train=("audio", "audio_projection", "audio_head"), epochs=5, lr=1e-4
+    ),
+    StageSettings(
+        name="joint",
+        objective="joint",
+        train=("temporal", "video_head", "audio", "audio_projection", "audio_head", "fusion", "head"),
+        epochs=10,
+        lr=1e-4,
+        final_lr=1e-5,
+        all_losses=True,
+        modality_dropout=0.2,
+    ),
+)
+"""The three stages of the training strategy."""

@@ -1,7 +1,7 @@
-"""Sweeps: many runs of one recipe with settings varied, the best chosen on validation alone; and ensembles of seeds.
+"""Sweeps: many runs of one recipe with varied settings, the best selected on validation alone; and ensembles of seeds.
 
-Trials are kept by Optuna (Akiba et al. 2019, arXiv:1907.10902) in an SQLite file, so that a sweep which was interrupted goes on,
-also within the trial that was under way. Every trial is a run folder of its own.
+Optuna (Akiba et al. 2019, arXiv:1907.10902) keeps the trials in an SQLite file, so that an interrupted sweep continues, also
+within the trial that was under way. Every trial is a run folder of its own.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import optuna
 import yaml
 
 from veridical import progress
-from veridical.artefacts import claim_folder
+from veridical.artefacts import claim_folder, read_json, write_json
 from veridical.errors import DivergedError, StageStoppedError, UsageError, VeridicalError
 from veridical.inference import Detector, load_detector, save_detector, score_store
 from veridical.randomness import seed_from
@@ -26,15 +25,19 @@ from veridical.training.data import load_data
 from veridical.training.distributed import is_first_process
 from veridical.training.loop import train
 from veridical.training.recipe import Recipe, read_recipe
-from veridical.training.run import comparable
+from veridical.training.run import Run, comparable
+from veridical.training.validation import video_table
+
+if TYPE_CHECKING:  # Optuna takes a while to load
+    import optuna
 
 Sampler = Literal["grid", "tpe", "random"]
-DATABASE_FILE, FACTS_FILE = "sweep.sqlite", "sweep.json"
+DATABASE_FILE, FACTS_FILE, FAILURES_FILE = "sweep.sqlite", "sweep.json", "failures.json"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A setting that is varied."""
+    """A setting to vary."""
 
     key: str
     """Dotted name, as in `--set`."""
@@ -44,11 +47,14 @@ class Choice:
     high: float = 0.0
     logarithmic: bool = False
 
-    def suggest(self, trial: optuna.Trial) -> Any:
-        """Let a trial pick a value."""
+    @property
+    def distribution(self) -> optuna.distributions.BaseDistribution:
+        """What Optuna draws the value from."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution
+
         if self.values:
-            return trial.suggest_categorical(self.key, list(self.values))
-        return trial.suggest_float(self.key, self.low, self.high, log=self.logarithmic)
+            return CategoricalDistribution(self.values)
+        return FloatDistribution(self.low, self.high, log=self.logarithmic)
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,13 @@ class Trial:
     number: int
     """Its run is the folder `trial-<number, three digits>`."""
     settings: dict[str, Any]
-    """What was varied."""
+    """The varied settings."""
     auc: float | None
-    """Best video-level validation AUC of the last stage; None where the run failed."""
+    """Best video-level validation AUC of the last stage; None if the run failed."""
     loss: float | None
     """Validation loss of that epoch; breaks ties."""
     reason: str
-    """Why there is no AUC."""
+    """Why the run failed."""
 
 
 def parse_choice(text: str) -> Choice:
@@ -79,10 +85,10 @@ def parse_choice(text: str) -> Choice:
             f"--vary {text!r}: expected KEY=a,b,c or KEY=low..high, for example losses.temporal=.01,.05,.1"
         )
     if ".." not in right:
-        found = yaml.safe_load(f"[{right}]")
-        values = tuple(json.dumps(value) if isinstance(value, list) else value for value in found)
+        items = yaml.safe_load(f"[{right}]")
+        values = tuple(json.dumps(value) if isinstance(value, list) else value for value in items)
         if len({json.dumps(value, sort_keys=True, default=str) for value in values}) < len(values):
-            raise UsageError(f"--vary {text!r}: a value is there twice, and would be trained twice")
+            raise UsageError(f"--vary {text!r}: a value is given twice, and would be trained twice")
         return Choice(key.strip(), values)
     bounds, *log = right.split(",")
     try:
@@ -103,46 +109,54 @@ def sweep(
     sampler: Sampler = "grid",
     num_trials: int | None = None,
 ) -> list[Trial]:
-    """Run the trials that are left, and return all, best first.
+    """Run the trials that are left, and return all of them, best first.
 
     Args:
         source: The recipe, as for `read_recipe`.
         overrides: Settings that all trials share.
-        choices: What is varied.
+        choices: The settings to vary.
         folder: Of the sweep; continued when it holds the same one.
-        sampler: `grid` tries every combination (values only), `tpe` learns where to look, `random` does not.
-        num_trials: How many in all; with a grid every combination, else 20, when not given.
+        sampler: `grid` tries every combination (values only), `tpe` learns from earlier trials, `random` does not.
+        num_trials: How many in all; by default every combination of a grid, else 20.
 
     Raises:
         UsageError: when the choices do not fit the recipe or the sampler, or the folder holds another sweep.
     """
+    import optuna
+
     base = _checked(source, overrides, choices, sampler)
     _begin(folder, base, choices, sampler)
     study = _study(folder, sampler, base.seed)
-    if sampler == "grid":
-        combinations = list(itertools.product(*(choice.values for choice in choices)))
-        num_trials = min(num_trials or len(combinations), len(combinations))
-        for values in combinations:
-            study.enqueue_trial(dict(zip((choice.key for choice in choices), values, strict=True)), skip_if_exists=True)
-    total = num_trials or 20
-    for kept in study.get_trials(
-        states=(optuna.trial.TrialState.RUNNING,)
-    ):  # a process was killed or interrupted in it
-        _run_trial(study, optuna.Trial(study, kept._trial_id), choices, source, overrides, folder)
-    while (left := total - sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))) > 0:
+    runner = _Runner(study, source, overrides, folder)
+    combinations = _grid(choices) if sampler == "grid" else []
+    for values in combinations:
+        study.enqueue_trial(values, skip_if_exists=True)
+    total = min(num_trials or len(combinations), len(combinations)) if combinations else num_trials or 20
+    for kept in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # interrupted, or its process was killed
+        runner.run(kept.number, combinations[kept.number] if combinations else kept.params)
+    while (left := total - len(runner.finished())) > 0:
         progress.say(f"{left} of {total} trials to go")
-        _run_trial(study, study.ask(), choices, source, overrides, folder)
-    found = [_plain(trial) for trial in study.get_trials() if trial.state.is_finished()]
-    return sorted(found, key=lambda trial: (trial.auc is None, -(trial.auc or 0), trial.loss or 0, trial.number))
+        trial = study.ask({choice.key: choice.distribution for choice in choices})
+        runner.run(trial.number, trial.params)
+    trials = runner.finished()
+    return sorted(trials, key=lambda trial: (trial.auc is None, -(trial.auc or 0), trial.loss or 0, trial.number))
+
+
+def _grid(choices: Sequence[Choice]) -> list[dict[str, Any]]:
+    """Return every combination of values; a trial of a grid has that of its number."""
+    keys = [choice.key for choice in choices]
+    return [
+        dict(zip(keys, values, strict=True)) for values in itertools.product(*(choice.values for choice in choices))
+    ]
 
 
 def assignments_of(settings: dict[str, Any]) -> list[str]:
-    """Return varied settings as `--set` takes them."""
+    """Return varied settings in the form that `--set` takes."""
     return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
 
 
 def _checked(source: str | Path, overrides: Sequence[str], choices: Sequence[Choice], sampler: Sampler) -> Recipe:
-    """Refuse what cannot work before anything runs."""
+    """Return the recipe, and refuse what cannot work before anything runs."""
     if not choices:
         raise UsageError("nothing to vary: give --vary KEY=a,b,c, or --seeds N for an ensemble")
     base = read_recipe(source, overrides)
@@ -156,7 +170,7 @@ def _checked(source: str | Path, overrides: Sequence[str], choices: Sequence[Cho
 
 
 def _check_value(source: str | Path, overrides: Sequence[str], assignment: str) -> None:
-    """Refuse a value that the recipe does not take; the rest of the settings is known to be sound."""
+    """Refuse a value that the recipe does not accept; the other settings are known to be valid."""
     try:
         read_recipe(source, [*overrides, assignment])
     except UsageError as error:
@@ -166,7 +180,7 @@ def _check_value(source: str | Path, overrides: Sequence[str], assignment: str) 
 def _refuse_processes(recipe: Recipe) -> None:
     if recipe.runtime.devices > 1 or recipe.runtime.nodes > 1 or not is_first_process():
         raise UsageError(
-            "sweeps and ensembles run in one process: leave runtime.devices and nodes at 1, without torchrun"
+            "sweeps and ensembles run in one process: leave runtime.devices and runtime.nodes at 1, and do without torchrun"
         )
 
 
@@ -182,6 +196,8 @@ def _begin(folder: Path, base: Recipe, choices: Sequence[Choice], sampler: Sampl
 
 
 def _study(folder: Path, sampler: Sampler, seed: int) -> optuna.Study:
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         study_name="sweep", storage=f"sqlite:///{folder / DATABASE_FILE}", direction="maximize", load_if_exists=True
@@ -193,54 +209,73 @@ def _study(folder: Path, sampler: Sampler, seed: int) -> optuna.Study:
     return study
 
 
-def _run_trial(
-    study: optuna.Study,
-    trial: optuna.Trial,
-    choices: Sequence[Choice],
-    source: str | Path,
-    overrides: Sequence[str],
-    folder: Path,
-) -> None:
-    """Train one trial, or what is left of it, and tell the study what validation says."""
-    assignments = assignments_of({choice.key: choice.suggest(trial) for choice in choices})
-    progress.say(f"trial {trial.number}: {', '.join(assignments)}")
-    try:
-        recipe = read_recipe(source, [*overrides, *assignments])
-    except UsageError as error:  # values that do not go together
-        _fail(study, trial, error)
-        return
-    try:
-        summary = train(recipe, folder / f"trial-{trial.number:03d}", resume=True)
-    except (DivergedError, StageStoppedError) as error:
-        _fail(study, trial, error)
-        return
-    last = summary.stages[-1]
-    rows = [row for row in summary.history if row["stage"] == last.name]
-    trial.set_user_attr("loss", rows[last.best_epoch]["val_loss"])
-    study.tell(trial, last.best_auc)
+@dataclass(frozen=True)
+class _Runner:
+    """Trains the trials of a study."""
 
+    study: optuna.Study
+    source: str | Path
+    overrides: Sequence[str]
+    folder: Path
 
-def _fail(study: optuna.Study, trial: optuna.Trial, error: VeridicalError) -> None:
-    trial.set_user_attr("reason", str(error))
-    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    def run(self, number: int, settings: dict[str, Any]) -> None:
+        """Train one trial, or what is left of it, and report its validation AUC to the study."""
+        assignments = assignments_of(settings)
+        progress.say(f"trial {number}: {', '.join(assignments)}")
+        try:
+            recipe = read_recipe(self.source, [*self.overrides, *assignments])
+        except UsageError as error:  # values that do not go together
+            self._fail(number, error)
+            return
+        try:
+            summary = train(recipe, self._run(number).path, resume=True)
+        except (DivergedError, StageStoppedError) as error:
+            self._fail(number, error)
+            return
+        self.study.tell(number, summary.stages[-1].best_auc)
 
+    def _run(self, number: int) -> Run:
+        return Run(self.folder / f"trial-{number:03d}")
 
-def _plain(trial: optuna.trial.FrozenTrial) -> Trial:
-    attributes = trial.user_attrs
-    return Trial(trial.number, dict(trial.params), trial.value, attributes.get("loss"), attributes.get("reason", ""))
+    def _fail(self, number: int, error: VeridicalError) -> None:
+        import optuna
+
+        write_json(self.folder / FAILURES_FILE, {**self._failures(), str(number): str(error)})
+        self.study.tell(number, state=optuna.trial.TrialState.FAIL)
+
+    def _failures(self) -> dict[str, str]:
+        path = self.folder / FAILURES_FILE
+        return read_json(path) if path.exists() else {}
+
+    def finished(self) -> list[Trial]:
+        """Return the trials that have ended, well or not."""
+        failures = self._failures()
+        trials = []
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.state.is_finished():
+                loss = None if trial.value is None else self._loss(trial.number, trial.value)
+                reason = failures.get(str(trial.number), "")
+                trials.append(Trial(trial.number, dict(trial.params), trial.value, loss, reason))
+        return trials
+
+    def _loss(self, number: int, auc: float) -> float:
+        """Return the validation loss of the epoch that was selected in the last stage."""
+        history = self._run(number).history()
+        last = [row for row in history if row["stage"] == history[-1]["stage"]]
+        return min(float(row["val_loss"]) for row in last if row["val_auc"] == auc)
 
 
 def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: int) -> Path:
-    """Train one recipe with several seeds and put the detectors together: their mean logit is the verdict.
+    """Train one recipe with several seeds and combine the models into one detector: their mean logit is the verdict.
 
     Args:
         source: The recipe, as for `read_recipe`; its seed is the first one.
         overrides: Settings.
-        folder: Gets a run per seed, and `model`, calibrated anew on validation.
+        folder: Gets a run per seed, and the ensemble in `model`, calibrated on validation.
         seeds: How many, at least 2.
 
     Returns:
-        The folder, which scores like a run.
+        The folder, which can be scored like a run.
     """
     if seeds < 2:
         raise UsageError(f"an ensemble needs at least 2 seeds, got {seeds}")
@@ -254,10 +289,9 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
     whole = Detector(detectors[0].facts, [member for detector in detectors for member in detector.members])
     data = load_data(base.data, base.inputs)
     scores = score_store(whole, data.store, data.manifest, splits=["val"], conditions=("joint",)).frame()
-    clips = data.for_objective("joint", "val", base.hears)
-    logits, targets = scores.groupby("video_id")["logit"].mean().dropna(), clips.groupby("video_id")["target"].max()
-    judged = logits.index.intersection(targets.index)
-    calibration, points = calibrate(targets[judged].to_numpy(), logits[judged].to_numpy())
+    clips = data.for_objective("joint", "val", base.uses_audio)
+    scored = clips.merge(scores[["video_id", "start_s", "logit"]], on=["video_id", "start_s"]).dropna(subset=["logit"])
+    calibration, points = calibrate(video_table(scored, base.aggregation), base.aggregation)
     facts = whole.facts.model_copy(
         update={"name": f"{base.name}, {seeds} seeds", "calibration": calibration, "operating_points": points}
     )
