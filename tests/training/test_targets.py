@@ -27,56 +27,56 @@ KINDS = {  # label, visual, audio
 }
 
 
-def facts_of(kinds: list[str], sound: bool = True) -> ClipFacts:
+def facts_of(kinds: list[str], audio: bool = True) -> ClipFacts:
     rows = pd.DataFrame([KINDS[kind] for kind in kinds], columns=["label", "visual_label", "audio_label"]).astype(
         "Int8"
     )
     rows["video_id"] = [f"v{i // 2}" for i in range(len(kinds))]
     rows["modalities_labelled"] = True
     rows["target"] = rows["label"]
-    return clip_facts(rows, (1.0, 1.0), torch.full((len(kinds),), sound))
+    return clip_facts(rows, (1.0, 1.0), torch.full((len(kinds),), audio))
 
 
-def features_of(count: int, sound: bool = True) -> Features:
+def features_of(count: int, audio: bool = True) -> Features:
     generator = torch.manual_seed(0)
-    video, audio = torch.randn(count, 5, 3, generator=generator), torch.randn(count, 50, 2, generator=generator)
-    return Features(video, audio, torch.ones(count, dtype=torch.bool), torch.full((count,), sound))
+    frames, steps = torch.randn(count, 5, 3, generator=generator), torch.randn(count, 50, 2, generator=generator)
+    return Features(frames, steps, torch.ones(count, dtype=torch.bool), torch.full((count,), audio))
 
 
-def targets(kinds: list[str], objective: Any = "joint", *, hide: str = "", sound: bool = True) -> list[float | None]:
+def targets(kinds: list[str], objective: Any = "joint", *, mask: str = "", audio: bool = True) -> list[float | None]:
     count = len(kinds)
     every = torch.ones(count, dtype=torch.bool)
-    seen = features_of(count, sound).masked(
-        video=every if hide == "picture" else None, audio=every if hide == "sound" else None
+    seen = features_of(count, audio).masked(
+        video=every if mask == "video" else None, audio=every if mask == "audio" else None
     )
-    found = OBJECTIVES[objective].target(facts_of(kinds, sound), seen).tolist()
+    found = OBJECTIVES[objective].target(facts_of(kinds, audio), seen).tolist()
     return [None if np.isnan(value) else value for value in found]
 
 
-def test_nothing_hidden_the_label_is_learned() -> None:
+def test_with_nothing_masked_the_label_is_learned() -> None:
     assert targets(list(KINDS)) == [0, 1, 1, 1, 1, 1]
 
 
-def test_a_hidden_picture_leaves_the_label_of_the_sound() -> None:
-    assert targets(list(KINDS), hide="picture") == [0, 0, 1, 1, None, None]
+def test_masked_video_leaves_the_label_of_the_audio() -> None:
+    assert targets(list(KINDS), mask="video") == [0, 0, 1, 1, None, None]
 
 
-def test_hidden_sound_leaves_the_label_of_the_picture() -> None:
-    assert targets(list(KINDS), hide="sound") == [0, 1, 0, 1, None, None]
+def test_masked_audio_leaves_the_label_of_the_video() -> None:
+    assert targets(list(KINDS), mask="audio") == [0, 1, 0, 1, None, None]
 
 
-def test_without_sound_in_the_first_place() -> None:
+def test_clips_without_audio() -> None:
     """A silent window of a fake with a forged voice shows a genuine face; unknown parts keep the only label there is."""
-    assert targets(list(KINDS), sound=False) == [0, 1, 0, 1, None, 1]
+    assert targets(list(KINDS), audio=False) == [0, 1, 0, 1, None, 1]
 
 
 def test_single_modalities_learn_their_own_label() -> None:
     assert targets(list(KINDS), "video") == [0, 1, 0, 1, 0, None]
     assert targets(list(KINDS), "audio") == [0, 0, 1, 1, 0, None]
-    assert targets(list(KINDS), "audio", sound=False) == [None] * 6
+    assert targets(list(KINDS), "audio", audio=False) == [None] * 6
 
 
-def test_modality_dropout_hides_one_and_never_both() -> None:
+def test_modality_dropout_masks_one_and_never_both() -> None:
     torch.manual_seed(0)
     dropped = drop_modalities(features_of(4000), 0.2, torch.ones(4000, dtype=torch.bool))
     assert (dropped.has_video | dropped.has_audio).all()
@@ -84,7 +84,7 @@ def test_modality_dropout_hides_one_and_never_both() -> None:
     assert (~dropped.has_audio).float().mean().item() == pytest.approx(0.1, abs=0.02)
 
 
-def test_nothing_is_hidden_where_the_corpus_does_not_say_which_modality_is_forged() -> None:
+def test_nothing_is_masked_where_the_corpus_does_not_label_the_modalities_of_its_fakes() -> None:
     """Only its real videos would be, and a missing modality would come to mean real."""
     kinds = {
         "tells": ["real", "face", "voice"],
@@ -143,12 +143,12 @@ def test_a_term_of_weight_zero_is_left_out(name: str) -> None:
     assert name not in found.terms
 
 
-def test_a_model_that_hears_nothing_learns_from_whole_videos() -> None:
+def test_a_model_without_audio_encoder_learns_from_whole_videos() -> None:
     """Sound in the store that the model does not take in is not hidden from it."""
-    deaf = loss_of(
-        output_of(4), features_of(4, sound=False), facts_of(["real", "real", "face", "face"], False), stage(), ALL_TERMS
+    without = loss_of(
+        output_of(4), features_of(4, audio=False), facts_of(["real", "real", "face", "face"], False), stage(), ALL_TERMS
     )
-    assert deaf.terms["video"] > 0
+    assert without.terms["video"] > 0
     hidden = features_of(4).masked(audio=torch.ones(4, dtype=torch.bool))
     assert (
         loss_of(output_of(4), hidden, facts_of(["real", "real", "face", "face"]), stage(), ALL_TERMS).terms["video"]
@@ -209,7 +209,7 @@ def test_mixing_keeps_shares_and_labels_together(settings: MixingSettings) -> No
     assert not torch.equal(again, new.video)
 
 
-def test_clips_with_and_without_sound_are_not_mixed() -> None:
+def test_clips_with_and_without_audio_are_not_mixed() -> None:
     features = features_of(2)._replace(has_audio=torch.tensor([True, False]))
     for seed in range(5):
         torch.manual_seed(seed)
@@ -220,9 +220,9 @@ def test_clips_with_and_without_sound_are_not_mixed() -> None:
 
 def test_a_single_modality_is_mixed_too() -> None:
     torch.manual_seed(0)
-    only_sound = features_of(4)._replace(video=torch.zeros(4, 0, 0))
-    new, _ = mixed(only_sound, facts_of(["real", "voice"] * 2), MixingSettings(cutmix=1))
-    assert not torch.equal(new.audio, only_sound.audio)
+    only_audio = features_of(4)._replace(video=torch.zeros(4, 0, 0))
+    new, _ = mixed(only_audio, facts_of(["real", "voice"] * 2), MixingSettings(cutmix=1))
+    assert not torch.equal(new.audio, only_audio.audio)
 
 
 def test_no_mixing_touches_no_randomness() -> None:

@@ -31,9 +31,9 @@ ROWS = np.array([3, 40, 7, 7])
 
 def test_the_planted_visual_cue_is_found_in_unseen_people(store: ClipStore, summary: TrainSummary) -> None:
     scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
-    picture = scores[scores["condition"] == "video_head"].groupby("video_id").mean(numeric_only=True)
-    assert len(picture) == 12
-    assert roc_auc(picture["visual_label"], picture["logit"]) > 0.95
+    videos = scores[scores["condition"] == "video_head"].groupby("video_id").mean(numeric_only=True)
+    assert len(videos) == 12
+    assert roc_auc(videos["visual_label"], videos["logit"]) > 0.95
 
 
 def test_without_a_cue_nothing_is_found(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_silent_data_train_without_the_audio_stage(tmp_path: Path) -> None:
     summary = train(tiny_recipe(store.path, stages=stages), tmp_path / "run")
     scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
     by_condition = scores.set_index("condition")["logit"]
-    assert by_condition.loc[["audio_head", "video_masked"]].isna().all(), "nothing to judge without sound"
+    assert by_condition.loc[["audio_head", "video_masked"]].isna().all(), "no score without audio"
     assert by_condition.loc[["joint", "video_head", "audio_masked"]].notna().all()
     np.testing.assert_allclose(by_condition.loc["joint"], by_condition.loc["audio_masked"], rtol=1e-5)
 
