@@ -187,7 +187,7 @@ def test_a_store_knows_the_file_that_found_its_faces(tmp_path):
     for asked in (None, ClipStore.open(store).settings):
         with pytest.raises(UsageError, match="not the file that detected the faces of this store"):
             prepare(manifest, store, asked, workers=0)
-    with pytest.raises(UsageError, match=f"detector_sha256: '{checksum}' in the store"):
+    with pytest.raises(UsageError, match=f"detector_sha256: '{checksum}' there"):
         prepare(manifest, store, settings, workers=0)
     with pytest.raises(UsageError, match="not the file that detected the faces of this store"):
         Tools(ClipStore.open(store).settings).load()
