@@ -24,12 +24,19 @@ from veridical.clips import ClipStore, label_clips
 from veridical.errors import NotEvaluableError
 from veridical.inputs import InputSettings, clip_inputs
 from veridical.metrics import group_bootstrap_auc
-from veridical.models.lip_sync import STEPS_PER_CROP, LipSync, LipSyncSettings, sync_score
+from veridical.models.lip_sync import STEPS_PER_CROP, LipSync, LipSyncSettings
 from veridical.training.losses import sync_loss
 
 SHIFT_CROPS = 5
 SHIFTS = (0, SHIFT_CROPS, -SHIFT_CROPS)
 """Time shifts of the sound in mouth crops of 1/25 s."""
+
+
+def sync_score(profile_BL: Tensor) -> Tensor:
+    """Return how much better no shift fits than the best shifted sound (B,): above 0 in step, below 0 out of step."""
+    middle = profile_BL.shape[1] // 2
+    others = torch.cat([profile_BL[:, :middle], profile_BL[:, middle + 1 :]], 1)
+    return profile_BL[:, middle] - others.amax(1)
 
 
 def read(store: ClipStore, rows: list[int], branch: LipSync) -> tuple[Tensor, Tensor]:

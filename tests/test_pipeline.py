@@ -11,11 +11,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from tests.evaluation.worlds import World
 from typer.testing import CliRunner
 
+import veridical as vd
 from veridical.artefacts import Manifest, Video
 from veridical.cli.main import build_app
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.errors import VeridicalError
+from veridical.evaluation import Evaluation, EvaluationSettings
 from veridical.pipeline import splits_to_score
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "wrap_python.py"
@@ -104,3 +108,45 @@ def test_a_corpus_without_splits_beside_one_with_splits_is_scored_whole() -> Non
 
     assert splits("a/1") == ("val", "test")
     assert splits("b/1") == ()
+
+
+def test_the_whole_job_from_python(tmp_path: Path) -> None:
+    scores, manifest = World(splits={"val": 20, "test": 20}).build(0)
+    settings = EvaluationSettings(replicates=50)
+    evaluation = vd.judge(scores, manifest=manifest, output=tmp_path / "e", settings=settings, title="from Python")
+    assert evaluation.facts == Evaluation.read(tmp_path / "e").facts
+    assert evaluation.facts.looks_at_test == 1
+    assert list(evaluation.attachments.statistics) == ["A"]
+    assert {path.name for path in (tmp_path / "e").iterdir()} == {
+        "metrics.csv", "risks.csv", "evaluation.json", "curves.json", "videos.parquet", "statistics.json", "looks.jsonl",
+        "report.html", "model_card.md",
+    }  # fmt: skip
+    assert "from Python" in (tmp_path / "e" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"output": "other"}, "holds files and is not an evaluation"),
+        ({"output": "file/e"}, "is not a folder that you may write into"),
+        ({"output": None}, "say where to write"),
+        ({"settings": EvaluationSettings(reference="dd")}, "unknown data set 'dd'; did you mean 'd'"),
+        ({"stores": ()}, "nothing to score"),
+        ({"interventions": ["shufle"]}, "did you mean 'shuffle'"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_scored(
+    change: dict[str, object], message: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("scored")
+
+    monkeypatch.setattr("veridical.inference.score_store", never)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    arguments = {"stores": [store], "output": "e", **change}
+    with pytest.raises(VeridicalError, match=message):
+        vd.judge(f"{EXAMPLE}:score", **arguments)
+    assert not (tmp_path / "e").exists()

@@ -44,7 +44,9 @@ def test_a_folder_is_made_of_one_thing(tmp_path: Path) -> None:
         ({**facts, "scenes": {"music": 0}}, "scenes.music: 0.5 there, 0 asked for"),
         ({**facts, "sizes": (1, 3)}, "sizes.1: 2 there, 3 asked for"),
     ):
-        with pytest.raises(UsageError, match=f"out: holds a corpus made with other settings .{named}.; choose another"):
+        with pytest.raises(
+            UsageError, match=f"out: holds a corpus made with other settings .{named}.; ask for the same"
+        ):
             claim_folder(tmp_path / "out", "a corpus", "facts.json", other)
     assert read_json(tmp_path / "out" / "facts.json")["seed"] == 3
     (tmp_path / "mine").mkdir()

@@ -95,7 +95,7 @@ def test_version() -> None:
         (["preflight", "small", "--store", "2024", "--set", "losses.x=1"], "--set losses.x=1: unknown setting 'x'"),
         (["prepare", "m.parquet", "-o", "s", "--set", "fps=0"], "no such manifest"),
         (["train", "small", "-o", "run", "--set", "losses.temporl=1"], "losses.temporl"),
-        (["train", "no-such-recipe"], "say where the run goes with -o RUN"),
+        (["train", "no-such-recipe"], "no folder for the run: give -o RUN"),
         (["sweep", "small", "-o", "s", "--vary", "losses.temporal=.1,.1"], "a value is given twice"),
         (["prepare", "nowhere.parquet", "-o", "store"], "nowhere.parquet"),
         (["split", "nowhere.parquet", "-o", "m.parquet", "--scheme", "stratified"], "nowhere.parquet"),

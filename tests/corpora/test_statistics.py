@@ -40,38 +40,38 @@ def clips() -> pd.DataFrame:
 
 
 def test_figures_of_a_manifest(manifest: Manifest) -> None:
-    found = statistics(manifest)
+    figures = statistics(manifest)
     wanted = {
         "videos": 5, "real": 2, "fake": 2, "unlabelled": 1, "fakes_per_real": 1.0, "people": 3, "probed": 3,
         "hours": round(10.5 / 3600, 4), "duration_s_50": 3.5, "frames": 210, "whole_seconds": 9, "partial_fakes": 1,
         "fake_segments": 2, "with_sound": 2, "without_sound": 1, "sound_unknown": 2, "clips": None, "face_px_50": None,
         "speech_share": None,
     }  # fmt: skip
-    assert {name: found.totals[name] for name in wanted} == wanted
-    assert list(found.matrix) == ["real", "dub", "swap", "unlabelled"]
-    assert found.matrix["real"] == {"c0": 1, "c23": 1, "unknown": 0}
-    swap = next(row for row in found.generators if row["generator"] == "swap")
-    assert (swap["people"], swap["duration_s_25"], swap["sound_share"], swap["fake_segments"]) == (2, 4.5, 1.0, 2)
-    assert [(row["split"], row["real"], row["fake"]) for row in found.splits] == [
+    assert {name: figures.totals[name] for name in wanted} == wanted
+    assert list(figures.matrix) == ["real", "dub", "swap", "unlabelled"]
+    assert figures.matrix["real"] == {"c0": 1, "c23": 1, "unknown": 0}
+    swap = next(row for row in figures.generators if row.generator == "swap")
+    assert (swap.people, swap.duration_s_25, swap.sound_share, swap.fake_segments) == (2, 4.5, 1.0, 2)
+    assert [(row.split, row.real, row.fake) for row in figures.splits] == [
         ("train", 1, 1), ("test", 1, 0), ("no split", 0, 1)]  # fmt: skip
-    assert found.notes == ("no official numbers are known for d",)
+    assert figures.notes == ("no official numbers are known for d",)
 
 
 def test_figures_of_a_store(manifest: Manifest, clips: pd.DataFrame) -> None:
     ledger = pd.DataFrame({"video_id": ["d/r1", "d/r2", "d/f1", "d/f2"], "status": ["ok", "no_face", "ok", "no_face"]})
-    found = statistics(manifest, clips, ledger=ledger, frames_per_clip=7)
+    figures = statistics(manifest, clips, ledger=ledger, frames_per_clip=7)
     wanted = {"clips": 3, "clip_frames": 21, "clips_with_sound": 2, "face_px_50": 110.0, "speech_share": 0.7}
-    assert {name: found.totals[name] for name in wanted} == wanted
-    real = found.generators[0]
-    assert (real["clips"], real["prepared_share"], real["face_px_50"], real["speech_share"]) == (2, 0.5, 100.0, 0.5)
-    assert found.lost == {"no_face": 2, "not_prepared": 1}
-    assert [row["clips"] for row in found.splits] == [3, 0, 0]
+    assert {name: figures.totals[name] for name in wanted} == wanted
+    real = figures.generators[0]
+    assert (real.clips, real.prepared_share, real.face_px_50, real.speech_share) == (2, 0.5, 100.0, 0.5)
+    assert figures.lost == {"no_face": 2, "not_prepared": 1}
+    assert [row.clips for row in figures.splits] == [3, 0, 0]
 
 
 def test_one_split_only(manifest: Manifest, clips: pd.DataFrame) -> None:
-    found = statistics(manifest, clips, split="train")
-    assert (found.totals["videos"], found.totals["clips"], found.official) == (2, 3, ())
-    assert "only split train" in found.notes[0]
+    figures = statistics(manifest, clips, split="train")
+    assert (figures.totals["videos"], figures.totals["clips"], figures.official) == (2, 3, ())
+    assert "only split train" in figures.notes[0]
     with pytest.raises(UsageError, match="5 videos, none in split 'val'"):
         statistics(manifest, split="val")
     with pytest.raises(UsageError, match="0 videos: no statistics"):
@@ -82,9 +82,9 @@ def test_nothing_known_is_said_and_json_round_trips(manifest: Manifest, clips: p
     bare = statistics(Manifest(manifest.table.slice(3, 2)))
     assert any("scan --probe" in note for note in bare.notes)
     ledger = pd.DataFrame({"video_id": ["d/r1"], "status": ["timeout"]})
-    for found in (bare, statistics(manifest, clips, ledger=ledger)):
-        again = Statistics.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
-        assert again == found
+    for figures in (bare, statistics(manifest, clips, ledger=ledger)):
+        again = Statistics.from_json(json.loads(json.dumps(figures.to_json(), allow_nan=False)))
+        assert again == figures
         for table in again.tables():
             assert table.rows
             assert all(len(row) == len(table.headers) for row in table.rows)

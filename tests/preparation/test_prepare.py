@@ -127,7 +127,7 @@ def test_only_a_status_is_done_again(tmp_path, videos):
 
 def test_other_settings_are_refused(tmp_path, videos):
     run(manifest_of(videos[0]), tmp_path / "s")
-    with pytest.raises(UsageError, match=r"crop_size: 64 in the store, 96 asked"):
+    with pytest.raises(UsageError, match=r"crop_size: 64 there, 96 asked for"):
         run(manifest_of(*videos), tmp_path / "s", StoreSettings(crop_size=96))
     assert len(ClipStore.open(tmp_path / "s").ledger()) == 1
 

@@ -1,4 +1,4 @@
-"""The table of kept features: it round-trips, is shared, and survives what happens to processes."""
+"""The cache of features: it round-trips, is shared by processes, and survives their death."""
 
 from __future__ import annotations
 
@@ -134,5 +134,5 @@ def test_damaged_features_say_what_to_delete(tmp_path: Path) -> None:
     table.put(np.arange(3), 0, some_features(3))
     file = max((tmp_path / "kept").rglob("data/*.lance"), key=lambda path: path.stat().st_size)
     file.write_bytes(file.read_bytes()[:20])
-    with pytest.raises(ArtefactError, match=r"kept: kept features are damaged .*; delete this folder"):
+    with pytest.raises(ArtefactError, match=r"kept: cached features are damaged .*; delete this folder"):
         FeatureTable(tmp_path / "kept" / "key.lance", 3)

@@ -13,7 +13,7 @@ from veridical.clips import ClipStore
 from veridical.errors import UsageError
 from veridical.training import preflight, read_recipe, train
 
-DATA_ROWS = {"frames", "faces", "sound", "speech", "splits", "held-out corpora", "statistics", "shortcuts"}
+DATA_ROWS = {"frames", "faces", "audio", "speech", "splits", "held-out corpora", "statistics", "shortcuts"}
 
 
 def verdicts(store: Path, **changes: Any) -> dict[str, str]:
@@ -54,16 +54,16 @@ def test_missing_weights_fail_and_say_which_file(store: ClipStore) -> None:
     model["video"]["weights"] = "nowhere.safetensors"
     (row,) = (row for row in preflight(tiny_recipe(store.path, model=model)) if row.name == "weights")
     assert row.verdict == "fail"
-    assert "nowhere.safetensors" in row.found
+    assert "nowhere.safetensors" in row.detail
 
 
-def test_silent_data_fail_where_a_stage_needs_sound(tmp_path: Path) -> None:
+def test_silent_data_fail_where_a_stage_needs_audio(tmp_path: Path) -> None:
     store = fabricate_store(tmp_path / "store", sound=False, people=8, clips=1)
     found = verdicts(store.path)
-    assert {name for name, verdict in found.items() if verdict == "fail"} >= {"sound", "speech", "statistics"}
+    assert {name for name, verdict in found.items() if verdict == "fail"} >= {"audio", "speech", "statistics"}
     stages = [stage for stage in tiny_values(store.path)["stages"] if stage["name"] != "audio"]
     found = verdicts(store.path, stages=stages)
-    assert found["sound"] == found["speech"] == "not applicable"
+    assert found["audio"] == found["speech"] == "not applicable"
     assert found["statistics"] == "pass"
 
 

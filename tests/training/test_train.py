@@ -31,9 +31,9 @@ ROWS = np.array([3, 40, 7, 7])
 
 def test_the_planted_visual_cue_is_found_in_unseen_people(store: ClipStore, summary: TrainSummary) -> None:
     scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
-    picture = scores[scores["condition"] == "video_head"].groupby("video_id").mean(numeric_only=True)
-    assert len(picture) == 12
-    assert roc_auc(picture["visual_label"], picture["logit"]) > 0.95
+    videos = scores[scores["condition"] == "video_head"].groupby("video_id").mean(numeric_only=True)
+    assert len(videos) == 12
+    assert roc_auc(videos["visual_label"], videos["logit"]) > 0.95
 
 
 def test_without_a_cue_nothing_is_found(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_silent_data_train_without_the_audio_stage(tmp_path: Path) -> None:
     summary = train(tiny_recipe(store.path, stages=stages), tmp_path / "run")
     scores = score_store(load_detector(summary.run, "cpu"), store, store.manifest(), splits=["test"]).frame()
     by_condition = scores.set_index("condition")["logit"]
-    assert by_condition.loc[["audio_head", "video_masked"]].isna().all(), "nothing to judge without sound"
+    assert by_condition.loc[["audio_head", "video_masked"]].isna().all(), "no score without audio"
     assert by_condition.loc[["joint", "video_head", "audio_masked"]].notna().all()
     np.testing.assert_allclose(by_condition.loc["joint"], by_condition.loc["audio_masked"], rtol=1e-5)
 
@@ -280,11 +280,11 @@ def test_a_refused_run_leaves_no_folder_and_another_folder_is_left_alone(store: 
 def test_one_process_trains_in_a_run(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
     copy = shutil.copytree(summary.run, tmp_path / "run")
     shutil.rmtree(copy / "model")
-    with Run(copy).alone(), pytest.raises(UsageError, match="another process is writing to this run"):
+    with Run(copy).locked(), pytest.raises(UsageError, match="another process is writing to this run"):
         train(tiny_recipe(store.path), copy, resume=True)
     new = tmp_path / "new"
     new.mkdir()
-    with Run(new).alone(), pytest.raises(UsageError, match="another process is writing to this run"):
+    with Run(new).locked(), pytest.raises(UsageError, match="another process is writing to this run"):
         train(tiny_recipe(store.path), new)
     assert not Run(new).recipe_path.exists()
     assert train(tiny_recipe(store.path), copy, resume=True).stages

@@ -18,7 +18,7 @@ GENERATORS = ("stripes", "hum")
 
 
 def fabricate_clip(video_id: str, start_s: float, generator: str | None, *, cue: bool, sound: bool) -> Clip:
-    """Noise pictures and noise sound; `stripes` marks the picture, `hum` the sound, when `cue` is set."""
+    """Noise frames and noise audio; with `cue`, `stripes` marks the frames and `hum` the audio."""
     randomness = stream(1, video_id, start_s)
     frames = np.clip(randomness.normal(120, 20, (5, SIZE, SIZE, 3)), 0, 255)
     if cue and generator == "stripes":

@@ -10,7 +10,7 @@ from veridical.artefacts.files import (
     read_json,
     write_json,
 )
-from veridical.artefacts.folders import check_folder, claim_folder, lock_for_reading, lock_for_writing
+from veridical.artefacts.folders import check_folder, check_settings, claim_folder, lock_for_reading, lock_for_writing
 from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
@@ -25,6 +25,7 @@ __all__ = [
     "atomic_path",
     "check_file_name",
     "check_folder",
+    "check_settings",
     "claim_folder",
     "file_sha256",
     "file_stamp",

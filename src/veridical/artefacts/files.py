@@ -80,7 +80,7 @@ def atomic_folder(path: Path) -> Generator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def fingerprint(value: Any) -> str:
+def fingerprint(value: object) -> str:
     """Return 16 hex digits that change when the value does.
 
     Args:
@@ -98,7 +98,7 @@ def fingerprint(value: Any) -> str:
     return digest.hexdigest()
 
 
-def _digest_array(digest: hashlib.blake2b, array: Any) -> None:
+def _digest_array(digest: hashlib.blake2b, array: pa.Array | pa.ChunkedArray) -> None:
     """Digest the logical values of an Arrow array: equal values may lie in memory in several ways."""
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -144,7 +144,7 @@ def file_stamp(path: Path | str) -> str:
         return ""
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write JSON atomically, indented, keys in the order given; NaN is refused."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -60,14 +60,25 @@ def claim_folder(folder: Path, kind: str, marker: str, facts: Mapping[str, Any])
     if not check_folder(folder, kind, marker):
         write_json(folder / marker, facts)
         return
-    apart = differences(read_json(folder / marker), facts)
+    check_settings(folder, kind, read_json(folder / marker), facts)
+
+
+def check_settings(folder: Path, kind: str, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to continue an artefact with other settings than it was made with.
+
+    Raises:
+        UsageError: naming the settings that differ, with both values.
+    """
+    apart = differences(there, asked)
     if apart:
-        listed = "; ".join(f"{name}: {there!r} there, {asked!r} asked for" for name, (there, asked) in apart.items())
-        raise UsageError(f"{folder}: holds {kind} made with other settings ({listed}); choose another folder")
+        listed = "; ".join(f"{name}: {old!r} there, {new!r} asked for" for name, (old, new) in apart.items())
+        raise UsageError(
+            f"{folder}: holds {kind} made with other settings ({listed}); ask for the same, or choose another folder"
+        )
 
 
 def lock_for_writing(folder: Path, what: str = "store") -> int:
-    """Lock a folder and return the handle; closing it gives the folder free.
+    """Lock a folder and return the handle; closing it releases the folder.
 
     Args:
         folder: A store, or whatever else one process at a time writes to.

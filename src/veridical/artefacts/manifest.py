@@ -118,7 +118,7 @@ class Video:
         values["fake_segments"] = tuple(FakeSegment(**segment) for segment in values.get("fake_segments") or ())
         return cls(**values)
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> dict[str, object]:
         """Return the plain row that `from_row` reads."""
         row = {item.name: getattr(self, item.name) for item in fields(self)}
         row["identities"] = list(self.identities)
@@ -182,7 +182,7 @@ class Manifest:
                 frame[name] = frame[name].astype("Int8")
         return frame
 
-    def with_column(self, name: str, values: Iterable[Any]) -> Manifest:
+    def with_column(self, name: str, values: Iterable[object]) -> Manifest:
         """Return a manifest whose column holds these values, in row order."""
         index = MANIFEST_SCHEMA.get_field_index(name)
         array = pa.array(list(values), type=MANIFEST_SCHEMA.field(name).type)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from veridical.artefacts.files import fingerprint, read_table, write_table
 from veridical.artefacts.manifest import SPLITS
 from veridical.errors import ArtefactError
-from veridical.metrics.aggregation import Aggregation
+from veridical.metrics import Aggregation
 from veridical.settings import parse_settings
 
 SCHEMA_VERSION = 1

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 STYLES = {"pass": "green", "fail": "bold red", "not applicable": "dim"}
 
 
-Store = Annotated[Path | None, typer.Option(help="Clip store to learn from (the recipe's data.store).")]
+Store = Annotated[Path | None, typer.Option(help="Clip store to train on (the recipe's data.store).")]
 Labels = Annotated[
-    Path | None, typer.Option(help="Labels and splits; the store's own copy when not given (data.manifest).")
+    Path | None, typer.Option(help="Labels and splits (data.manifest); by default the store's own copy.")
 ]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: a.b=c, for example losses.temporal=0.05.")
@@ -34,9 +34,9 @@ def preflight(
     manifest: Labels = None,
     assignments: Assignments = None,
 ) -> None:
-    """Go through the checklist before training, row by row: data, model, settings.
+    """Check data, model and settings before training, row by row.
 
-    Loads the weights and looks for shortcuts in the training split, but trains nothing. Exit code 1 when a row fails.
+    Loads the weights and audits the training split for shortcuts, but trains nothing. Exit code 1 when a row fails.
     """
     from veridical import training
 
@@ -48,24 +48,24 @@ def preflight(
 
 
 def changes_of(assignments: list[str] | None, store: Path | None, manifest: Path | None) -> list[str]:
-    """Return the changes of the recipe: those of --set, and where the data are.
+    """Return the changes of the recipe: those of --set, and the paths of the data.
 
-    Paths are quoted: YAML would take `2024` for a number and cut at ` #`.
+    Paths are quoted: YAML would read `2024` as a number and cut a path at ` #`.
 
     Raises:
-        UsageError: when --set and an option of its own name the same.
+        UsageError: when --set and another option set the same path.
     """
     changes = list(assignments or [])
     for name, path in (("store", store), ("manifest", manifest)):
         if path and any(change.partition("=")[0].strip() == f"data.{name}" for change in changes):
-            raise UsageError(f"--{name} and --set data.{name} name the same: give one of them")
+            raise UsageError(f"--{name} and --set data.{name} set the same path: give one of them")
         changes += [f"data.{name}={json.dumps(str(path), ensure_ascii=False)}"] if path else []
     return changes
 
 
 def show_checks(rows: list[Check], title: str, console: Console) -> None:
     """Print the rows as a table."""
-    table = Table("check", "verdict", "found", title=title)
+    table = Table("check", "verdict", "detail", title=title)
     for row in rows:
-        table.add_row(row.name, f"[{STYLES[row.verdict]}]{row.verdict}[/]", row.found.replace("[", r"\["))
+        table.add_row(row.name, f"[{STYLES[row.verdict]}]{row.verdict}[/]", row.detail.replace("[", r"\["))
     console.print(table)

@@ -1,4 +1,4 @@
-"""`veridical sweep`: one recipe with settings varied, or with several seeds."""
+"""`veridical sweep`: one recipe with varied settings, or with several seeds."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def sweep(
     ] = None,
     sampler: Annotated[
         Literal["grid", "tpe", "random"],
-        typer.Option(help="grid: every combination of values; tpe: learns where to look; random: does not."),
+        typer.Option(help="grid: every combination of values; tpe: learns from earlier trials; random: does not."),
     ] = "grid",
     trials: Annotated[
-        int | None, typer.Option(min=1, help="How many runs; when not given, all of a grid, else 20.")
+        int | None, typer.Option(min=1, help="Number of runs; by default all of a grid, else 20.")
     ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
             min=2,
-            help="Then train the best settings (or, without --vary, the recipe) with so many seeds: OUTPUT/ensemble.",
+            help="Then train the best settings (or, without --vary, the recipe) with so many seeds into OUTPUT/ensemble.",
         ),
     ] = None,
     store: Store = None,
@@ -48,9 +48,9 @@ def sweep(
         list[str] | None, typer.Option("--set", help="Change a setting of all runs: a.b=c, for example seed=1.")
     ] = None,
 ) -> None:
-    """Train a recipe many times with settings varied; the best by validation AUC comes first. The test split is not looked at.
+    """Train a recipe many times with varied settings, and list the trials by validation AUC. The test split is not used.
 
-    Each trial is a run. An ensemble scores like a run, `veridical score OUTPUT/ensemble …`: its verdict is the mean logit.
+    Each trial is a run. An ensemble is scored like a run, `veridical score OUTPUT/ensemble …`; its logit is the members' mean.
     """
     from veridical import training
 

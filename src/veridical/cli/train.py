@@ -33,24 +33,24 @@ def train(
     accept_leak: Annotated[
         list[str] | None,
         typer.Option(
-            help="Train although this property tells real from fake, or this is shared with another split (a name that"
-            " `veridical audit` shows, as identity); may be repeated."
+            help="Train although this property separates real from fake, or is shared with another split (a name from"
+            " `veridical audit`, such as identity); may be repeated."
         ),
     ] = None,
     summary: Annotated[
-        bool, typer.Option("--summary", help="Only show the parameters of each part of the model, and train nothing.")
+        bool, typer.Option("--summary", help="Only show the number of parameters of each part of the model.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
 ) -> None:
     """Train a detector in stages; the best weights by validation AUC end up in RUN/model, calibrated on validation.
 
-    Only the train split teaches and only the val split selects; the test split is not looked at. Training is refused, with
-    exit code 1, when something that is not content, such as the presence of sound, tells real from fake, or when the splits
-    share people. The checklist of `veridical preflight` comes first: what fails in it is shown. Ctrl-C stops after the batch;
-    --resume goes on from there.
+    Only the train split is learned from and only the val split selects; the test split is not used. Training is refused, with
+    exit code 1, when something other than content, such as the presence of audio, separates real from fake, or when the splits
+    share people. The checklist of `veridical preflight` comes first, and its failures are shown. Ctrl-C stops after the batch;
+    --resume continues from there.
     """
     if output is None and not summary:
-        raise UsageError("say where the run goes with -o RUN")
+        raise UsageError("no folder for the run: give -o RUN")
     from veridical import training
 
     changes = changes_of(assignments, store, manifest)
@@ -66,16 +66,14 @@ def train(
 
 
 def _say_failures(rows: list[Check], console: Console) -> None:
-    """Print the rows of the checklist that fail; nothing when the data cannot be read, which training says at once."""
+    """Print the rows of the checklist that fail; nothing when the data cannot be read, which training reports itself."""
     if any(row.name == "data" and row.verdict == "fail" for row in rows):
         return
     passed = sum(row.verdict == "pass" for row in rows)
     failed = [row for row in rows if row.verdict == "fail"]
-    console.print(
-        f"checklist: {passed} rows pass, {len(failed)} fail (all of it: veridical preflight)", highlight=False
-    )
+    console.print(f"checklist: {passed} rows pass, {len(failed)} fail (all rows: veridical preflight)", highlight=False)
     for row in failed:
-        console.print(f"  fails: {row.name}: {row.found}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  fails: {row.name}: {row.detail}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_parts(recipe: Recipe, console: Console) -> None:

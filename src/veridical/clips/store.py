@@ -1,6 +1,6 @@
 """ClipStore: the folder of prepared windows, read by training, scoring and audits.
 
-A store is a Lance table `clips` (a row per window), a Lance table `ledger` (a row per video: what became of it), a copy
+A store is a Lance table `clips` (a row per window), a Lance table `ledger` (a row per video: its outcome), a copy
 of the manifest it was made from, and `store.json`, written last. It knows neither labels nor splits: join them from a
 manifest by `video_id`. Clips are numbered by (video_id, start_s), so row numbers do not depend on the order in which
 workers finished; `ClipStore` sees the store as it was when opened.
@@ -48,12 +48,12 @@ class ClipStore:
 
     def __init__(self, path: Path, settings: StoreSettings, facts: dict[str, Any], uri: str | None = None) -> None:
         self.path = path
-        """Folder of the store; of a store on object storage, the folder of what is kept of it here."""
+        """Folder of the store; of a store on object storage, its folder in the local cache."""
         self.location = uri or str(path)
-        """Where the tables are."""
+        """Folder or address of the tables."""
         self.settings = settings
         self.facts = facts
-        """What `store.json` says."""
+        """Content of `store.json`."""
         self._uri = uri
         self._clips = _open_table(f"{self.location}/{CLIPS_TABLE}")
         self._ledger = _open_table(f"{self.location}/{LEDGER_TABLE}")

@@ -18,7 +18,7 @@ import pyarrow as pa
 from veridical.artefacts import Manifest
 from veridical.corpora.groups import LINKS, attribute_column
 from veridical.corpora.people import target_groups
-from veridical.corpora.proof import generators
+from veridical.corpora.proof import Categories, generators
 from veridical.corpora.properties import PROPERTIES, Property
 from veridical.corpora.separation import NUM_FOLDS, Separation, bins, folds, out_of_fold_rate, separation
 from veridical.errors import UsageError, unknown_name
@@ -93,7 +93,7 @@ class AuditResult:
             return ("nothing could be judged: that is no pass",)
         return (f"leaks: {', '.join(self.leaks)}",) if self.leaks else ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values for JSON."""
         plain = self.table.astype(object).where(self.table.notna(), None)
         return {"verdict": self.verdict, "leaks": list(self.leaks), "properties": plain.to_dict(orient="records")}
@@ -119,7 +119,7 @@ class _Videos:
     cluster: Ints
     """(N,) videos of one cluster show the same person."""
     fold: Ints
-    generator: pd.Categorical[Any]
+    generator: Categories
     labels: Mapping[str, Ints]
     """label, visual_label, audio_label → (N,) 0, 1, or −1 for unknown."""
 
@@ -308,7 +308,7 @@ def _judged(trials: list[_Trial], accept: set[str]) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def _row(trial: _Trial, adjusted: Mapping[str, float], accept: set[str]) -> dict[str, Any]:
+def _row(trial: _Trial, adjusted: Mapping[str, float], accept: set[str]) -> dict[str, object]:
     row = dict.fromkeys(COLUMNS) | {
         "property": trial.name, "target": trial.target, "num_real": trial.num_real, "num_fake": trial.num_fake,
         "reason": trial.reason, "advice": "", "verdict": "unknown" if trial.reason else "ok",

@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from veridical.artefacts import FakeSegment, Video
 from veridical.corpora.adapter import Adapter, Notes
-from veridical.corpora.listing import distinct, json_rows, segments
+from veridical.corpora.listing import Row, distinct, json_rows, segments
 from veridical.corpora.tree import absolute, find_list, list_files
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -85,7 +84,7 @@ class _Listed:
     """All files of the list."""
 
 
-def _release(rows: Sequence[Mapping[str, Any]], hidden: Mapping[str, Path | None]) -> str:
+def _release(rows: Sequence[Row], hidden: Mapping[str, Path | None]) -> str:
     plus = bool(rows) and "video_model" in rows[0]
     return "avdeepfake1m++" if plus or hidden["testA"] or hidden["testB"] else "avdeepfake1m"
 
@@ -99,7 +98,7 @@ def _take(split: str, file: str, files: set[str]) -> str | None:
     return None
 
 
-def _video(listed: _Listed, number: int, row: Mapping[str, Any], place: str, notes: Notes) -> Video:
+def _video(listed: _Listed, number: int, row: Row, place: str, notes: Notes) -> Video:
     if row["modify_type"] not in LABELS:
         valid = ", ".join(LABELS)
         raise UsageError(f"{listed.path}, row {number}: modify_type is {row['modify_type']!r}, expected one of {valid}")
@@ -123,7 +122,7 @@ def _video(listed: _Listed, number: int, row: Mapping[str, Any], place: str, not
     )  # fmt: skip
 
 
-def _segments(path: Path, number: int, row: Mapping[str, Any], notes: Notes) -> tuple[FakeSegment, ...]:
+def _segments(path: Path, number: int, row: Row, notes: Notes) -> tuple[FakeSegment, ...]:
     """Return the forged segments of the streams that were forged; those of the others are mistakes of the list."""
     forgeries: list[FakeSegment] = []
     for modality, forged in zip(("visual", "audio"), LABELS[row["modify_type"]], strict=True):
@@ -150,7 +149,7 @@ def _people(file: str) -> tuple[str, ...]:
     return tuple(f"voxceleb2/{part}" for part in parts if _VOXCELEB_PERSON.fullmatch(part))[:1]
 
 
-def _generator(row: Mapping[str, Any]) -> str | None:
+def _generator(row: Row) -> str | None:
     if row["modify_type"] == "real":
         return None
     models = [str(row[name]) for name in ("video_model", "audio_model") if row.get(name)]

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from veridical.artefacts import Video, read_json
 from veridical.corpora.adapter import Adapter, Notes
-from veridical.corpora.listing import csv_rows
+from veridical.corpora.listing import Row, csv_rows
 from veridical.corpora.tree import absolute, list_files
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -69,21 +68,21 @@ class _Listed:
     """Of the list, with a slash at its end; empty for the root."""
     kind: str
     """File name of the list."""
-    facts: Mapping[str, Any]
+    facts: Row
 
 
-def _label(facts: Mapping[str, Any]) -> int | None:
+def _label(facts: Row) -> int | None:
     return _LABELS.get(str(facts["label"]).lower())
 
 
-def _json_rows(path: Path) -> Mapping[str, Mapping[str, Any]]:
+def _json_rows(path: Path) -> Mapping[str, Row]:
     rows = read_json(path)
     if not isinstance(rows, dict) or not all(isinstance(facts, dict) and "label" in facts for facts in rows.values()):
         raise UsageError(f'{path}: expected {{"x.mp4": {{"label": "FAKE", …}}, …}}')
     return rows
 
 
-def _labels(path: Path) -> Mapping[str, Mapping[str, Any]]:
+def _labels(path: Path) -> Mapping[str, Row]:
     rows = csv_rows(path, ("filename", "label"))
     facts = {row["filename"]: {"label": row["label"], "split": "test"} for row in rows}
     twice = [row["filename"] for row in rows if row["label"] != facts[row["filename"]]["label"]]
@@ -92,7 +91,7 @@ def _labels(path: Path) -> Mapping[str, Mapping[str, Any]]:
     return facts
 
 
-_READERS: dict[str, Callable[[Path], Mapping[str, Mapping[str, Any]]]] = {
+_READERS: dict[str, Callable[[Path], Mapping[str, Row]]] = {
     "metadata.json": _json_rows, "labels.csv": _labels, "dataset.json": _json_rows,
 }  # fmt: skip
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from veridical.artefacts import Video, read_json
 from veridical.corpora.adapter import Adapter, Notes
@@ -163,11 +162,10 @@ def _with_companions(video: Video, root: Path, place: _Place, masks: set[str], s
     if mask in masks:
         attributes["mask"] = absolute(root, mask)
     sidecar = place.path.rpartition(".")[0] + ".wav"
-    facts: dict[str, Any] = dict(vars(video), attributes=attributes)
-    if sidecar in sidecars:
-        attributes["audio_path"] = absolute(root, sidecar)
-        facts |= {"has_audio": True, "audio_label": 0}
-    return Video(**facts)
+    if sidecar not in sidecars:
+        return replace(video, attributes=attributes)
+    attributes["audio_path"] = absolute(root, sidecar)
+    return replace(video, attributes=attributes, has_audio=True, audio_label=0)
 
 
 @dataclass(frozen=True)
@@ -208,7 +206,7 @@ class _Lists:
         return places.pop()
 
 
-def _check_pair(pair: Any, path: Path) -> None:
+def _check_pair(pair: object, path: Path) -> None:
     if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(item, str) for item in pair):
         raise UsageError(f'{path}: expected a list of pairs of names such as ["071", "054"], found {pair!r}')
 

@@ -5,13 +5,12 @@ Field names as in the authors' loader and in a row of the released list: `origin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from veridical.artefacts import Video
 from veridical.corpora.adapter import Adapter, Notes
-from veridical.corpora.listing import distinct, json_rows, segments
+from veridical.corpora.listing import Row, distinct, json_rows, segments
 from veridical.corpora.tree import absolute, find_list, list_files
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -45,7 +44,7 @@ def read(root: Path, options: LavDFOptions, notes: Notes) -> Iterator[Video]:
     notes.rest(f"not in {path.name}, left out", files - {row["file"] for row in rows})
 
 
-def _video(root: Path, path: Path, number: int, row: Mapping[str, Any], dataset: str, notes: Notes) -> Video:
+def _video(root: Path, path: Path, number: int, row: Row, dataset: str, notes: Notes) -> Video:
     visual, audio = int(bool(row["modify_video"])), int(bool(row["modify_audio"]))
     label = int(visual or audio)
     forged = tuple(name for name, flag in (("visual", visual), ("audio", audio)) if flag)

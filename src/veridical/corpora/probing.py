@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -25,6 +25,8 @@ _COLUMNS = (
     "has_audio", "duration_s", "fps", "width", "height", "codec", "pixel_format", "bitrate", "audio_codec",
     "audio_rate_hz",
 )  # fmt: skip
+Entry: TypeAlias = dict[str, Any]
+"""A line of the journal, JSON: path, stamp, and media facts or an error."""
 _WAITING_PER_WORKER = 7
 _HASHED_SHARES = (0.1, 0.5, 0.9)
 """Where in a video, as shares of its duration, the frames of its perceptual hash are taken."""
@@ -115,13 +117,13 @@ class _Look:
     probing: Probing
     probe: Callable[[Path], MediaFacts]
 
-    def is_done(self, path: str, known: Mapping[str, Any]) -> bool:
+    def is_done(self, path: str, known: Entry) -> bool:
         """Say whether an earlier run read everything that is asked for from this file, as it is now."""
         if known.get("stamp") != file_stamp(path):
             return False
         return "error" in known or all(name in known for name in self.probing.hashes)
 
-    def __call__(self, path: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, path: str, known: Entry) -> Entry:
         """Return the journal entry of a video; what an earlier run read from the same file (`known`) is not read again."""
         stamp = file_stamp(path)
         reusable = known.get("stamp") == stamp and "error" not in known
@@ -164,7 +166,7 @@ def _copies(manifest: Manifest) -> tuple[Notice, ...]:
     return notes.notices
 
 
-def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
+def _filled(manifest: Manifest, entries: list[Entry]) -> Manifest:
     table = manifest.table
     for name in (*_COLUMNS, "sha256"):
         index = MANIFEST_SCHEMA.get_field_index(name)
@@ -184,13 +186,13 @@ def _filled(manifest: Manifest, entries: list[dict[str, Any]]) -> Manifest:
     return Manifest(table).with_column("attributes", _merged(table["attributes"].to_pylist(), added))
 
 
-def _merged(old: list[Any], added: list[dict[str, str]]) -> Iterator[list[tuple[str, str]]]:
+def _merged(old: list[list[tuple[str, str]] | None], added: list[dict[str, str]]) -> Iterator[list[tuple[str, str]]]:
     for before, new in zip(old, added, strict=True):
         yield list({**dict(before or []), **new}.items())
 
 
 @contextmanager
-def _appending(path: Path | None) -> Generator[Callable[[Mapping[str, Any]], None]]:
+def _appending(path: Path | None) -> Generator[Callable[[Entry], None]]:
     """Yield a function that appends one JSON line to a file, or does nothing without one."""
     if path is None:
         yield lambda entry: None
@@ -198,7 +200,7 @@ def _appending(path: Path | None) -> Generator[Callable[[Mapping[str, Any]], Non
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8", buffering=1) as stream:
 
-        def write(entry: Mapping[str, Any]) -> None:
+        def write(entry: Entry) -> None:
             stream.write(json.dumps(entry) + "\n")
 
         # A line cut short by an earlier interruption must not swallow the first new one.
@@ -206,9 +208,9 @@ def _appending(path: Path | None) -> Generator[Callable[[Mapping[str, Any]], Non
         yield write
 
 
-def _read_journal(path: Path | None) -> dict[str, dict[str, Any]]:
+def _read_journal(path: Path | None) -> dict[str, Entry]:
     """Return path → entry; a line that an interruption cut short is skipped."""
-    known: dict[str, dict[str, Any]] = {}
+    known: dict[str, Entry] = {}
     if path is None or not path.is_file():
         return known
     for line in path.read_text(encoding="utf-8").splitlines():

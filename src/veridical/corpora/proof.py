@@ -94,7 +94,7 @@ class Proof:
             shared = ["no two splits share a person, an original or a file" if self.leaks else "one split only"]
         return (*shared, *(absence.line for absence in self.absent))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values for JSON."""
         return {
             "clean": self.clean,
@@ -122,7 +122,7 @@ def prove(manifest: Manifest, accept: Sequence[str] = ()) -> Proof:
     return Proof(tuple(leaks), split_counts(manifest), num_groups if (groups >= 0).any() else {})
 
 
-def _leaks(manifest: Manifest, link: str, split: npt.NDArray[Any], present: Sequence[int]) -> list[Leak]:
+def _leaks(manifest: Manifest, link: str, split: npt.NDArray[np.int64], present: Sequence[int]) -> list[Leak]:
     edges = key_edges(manifest, link)
     side = split[edges.video]
     has = np.zeros((len(edges.names), len(SPLITS)), dtype=bool)

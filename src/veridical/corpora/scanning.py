@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -44,7 +43,7 @@ CORPORA: dict[str, Adapter] = {
 _ROWS_AT_ONCE = 20_000
 
 
-def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
+def scan(corpus: str, root: Path, **options: object) -> ScanResult:
     """Return the manifest of a corpus, with notices of what is odd about it and the official counts beside its own.
 
     Reads names and list files only; `probe_media` opens the videos.
@@ -87,7 +86,7 @@ def scan(corpus: str, root: Path, **options: Any) -> ScanResult:
 
 
 def scan_to_file(
-    output: Path, corpus: str, root: Path, *, probing: Probing | None = None, **options: Any
+    output: Path, corpus: str, root: Path, *, probing: Probing | None = None, **options: object
 ) -> ScanResult:
     """Scan a corpus, open its videos if asked, and write the manifest.
 
@@ -124,6 +123,6 @@ def _dashed(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _batches(videos: Iterator[Video]) -> Iterator[list[dict[str, Any]]]:
+def _batches(videos: Iterator[Video]) -> Iterator[list[dict[str, object]]]:
     while rows := [video.to_row() for video in islice(videos, _ROWS_AT_ONCE)]:
         yield rows

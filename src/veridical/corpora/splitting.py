@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +65,7 @@ class SplitResult:
     """video_id, reason: the videos in no split."""
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the proof as plain values, with the moved videos; those left out are counted by reason."""
         return {
             "scheme": self.scheme, "notes": list(self.notes), "dropped": self._dropped_by_reason(),

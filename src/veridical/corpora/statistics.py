@@ -34,6 +34,39 @@ _PER_VIDEO = {"speech_share": "speech_share", "face_px": "mean_box_size_px"}
 
 
 @dataclass(frozen=True)
+class GeneratorStatistics:
+    """Figures of the videos of one generator, or of the reals; quartiles of seconds and of face size in pixels."""
+
+    generator: str
+    videos: int
+    people: int
+    hours: float | None
+    duration_s_25: float | None
+    duration_s_50: float | None
+    duration_s_75: float | None
+    sound_share: float | None
+    fake_segments: int
+    prepared_share: float | None
+    clips: int | None
+    face_px_25: float | None
+    face_px_50: float | None
+    face_px_75: float | None
+    speech_share: float | None
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """How many videos, people and clips a split has."""
+
+    split: str
+    videos: int
+    real: int
+    fake: int
+    people: int
+    clips: int | None
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Figures of a manifest and of the clips made from it. Plain values: None where a figure is unknown."""
 
@@ -41,10 +74,9 @@ class Statistics:
     """Figure → value; see the documentation for each."""
     matrix: Mapping[str, Mapping[str, int]]
     """Generator (real first) → compression → videos."""
-    generators: tuple[Mapping[str, Any], ...]
-    """A row per generator: videos, people, hours, quartiles of seconds and of face size, audio, clips, speech."""
-    splits: tuple[Mapping[str, Any], ...]
-    """A row per split: videos, real, fake, people, clips."""
+    generators: tuple[GeneratorStatistics, ...]
+    """The reals first."""
+    splits: tuple[SplitStatistics, ...]
     lost: Mapping[str, int]
     """Status in the ledger → videos that gave no clips; empty for a manifest alone."""
     official: tuple[OfficialCount, ...]
@@ -52,7 +84,7 @@ class Statistics:
     notes: tuple[str, ...] = ()
     """What could not be counted or compared, and why."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain values for JSON."""
         return asdict(self)
 
@@ -62,8 +94,8 @@ class Statistics:
         return cls(
             totals=values["totals"],
             matrix=values["matrix"],
-            generators=tuple(values["generators"]),
-            splits=tuple(values["splits"]),
+            generators=tuple(GeneratorStatistics(**row) for row in values["generators"]),
+            splits=tuple(SplitStatistics(**row) for row in values["splits"]),
             lost=values["lost"],
             official=tuple(OfficialCount(**count) for count in values["official"]),
             notes=tuple(values["notes"]),
@@ -161,7 +193,7 @@ def _totals(videos: pd.DataFrame, clips: pd.DataFrame | None, frames_per_clip: i
         "people": _people(videos),
         "probed": len(seconds),
         "hours": _plain(seconds.sum() / 3600 if len(seconds) else np.nan, 4),
-        **_quartiles("duration_s", seconds),
+        **_named_quartiles("duration_s", seconds),
         "frames": int(videos["frames"].sum()) if videos["frames"].notna().any() else None,
         "whole_seconds": int(np.floor(seconds).sum()) if len(seconds) else None,
         "partial_fakes": int((videos["segments"] > 0).sum()),
@@ -172,7 +204,7 @@ def _totals(videos: pd.DataFrame, clips: pd.DataFrame | None, frames_per_clip: i
         "clips": None if clips is None else len(clips),
         "clip_frames": None if clips is None else len(clips) * frames_per_clip,
         "clips_with_sound": None if clips is None else _clips_with_sound(clips),
-        **_quartiles("face_px", _column(clips, "mean_box_size_px")),
+        **_named_quartiles("face_px", _column(clips, "mean_box_size_px")),
         "speech_share": _plain(float(_column(clips, "speech_share").mean()), 4),
     }  # fmt: skip
 
@@ -190,9 +222,14 @@ def _clips_with_sound(clips: pd.DataFrame) -> int | None:
     return int(clips["has_audio"].sum()) if "has_audio" in clips else None
 
 
-def _quartiles(name: str, values: pd.Series[float]) -> dict[str, float | None]:
-    """Return the quartiles by name, None where there are no values."""
-    return {f"{name}_{share}": _plain(float(values.quantile(share / 100)), 3) for share in _QUARTILES}
+def _quartiles(values: pd.Series[float]) -> list[float | None]:
+    """Return the three quartiles of the known values; None where there are none."""
+    return [_plain(float(values.quantile(share / 100)), 3) for share in _QUARTILES]
+
+
+def _named_quartiles(name: str, values: pd.Series[float]) -> dict[str, float | None]:
+    names = [f"{name}_{share}" for share in _QUARTILES]
+    return dict(zip(names, _quartiles(values), strict=True))
 
 
 def _plain(value: float, digits: int) -> float | None:
@@ -200,34 +237,37 @@ def _plain(value: float, digits: int) -> float | None:
     return None if np.isnan(value) else round(float(value), digits)
 
 
-def _generator(name: str, videos: pd.DataFrame) -> dict[str, Any]:
-    """Return the row of one generator, or of the reals."""
+def _generator(name: str, videos: pd.DataFrame) -> GeneratorStatistics:
     audio = videos["has_audio"].dropna().astype(float)
     prepared = videos["clips"].dropna()
-    return {
-        "generator": name,
-        "videos": len(videos),
-        "people": _people(videos),
-        "hours": _plain(videos["duration_s"].sum() / 3600 if videos["duration_s"].notna().any() else np.nan, 4),
-        **_quartiles("duration_s", videos["duration_s"].dropna()),
-        "sound_share": _plain(audio.mean(), 4),
-        "fake_segments": int(videos["segments"].sum()),
-        "prepared_share": _plain(float((prepared > 0).mean()), 4),
-        "clips": int(prepared.sum()) if len(prepared) else None,
-        **_quartiles("face_px", videos["face_px"].dropna()),
-        "speech_share": _plain(videos["speech_share"].mean(), 4),
-    }
+    seconds, face_px = _quartiles(videos["duration_s"].dropna()), _quartiles(videos["face_px"].dropna())
+    return GeneratorStatistics(
+        generator=name,
+        videos=len(videos),
+        people=_people(videos),
+        hours=_plain(videos["duration_s"].sum() / 3600 if videos["duration_s"].notna().any() else np.nan, 4),
+        duration_s_25=seconds[0],
+        duration_s_50=seconds[1],
+        duration_s_75=seconds[2],
+        sound_share=_plain(audio.mean(), 4),
+        fake_segments=int(videos["segments"].sum()),
+        prepared_share=_plain(float((prepared > 0).mean()), 4),
+        clips=int(prepared.sum()) if len(prepared) else None,
+        face_px_25=face_px[0],
+        face_px_50=face_px[1],
+        face_px_75=face_px[2],
+        speech_share=_plain(videos["speech_share"].mean(), 4),
+    )
 
 
 def _by_split(videos: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(name, rows) for name in (*SPLITS, _UNSPLIT) if len(rows := videos[videos["split"] == name])]
 
 
-def _split(name: str, videos: pd.DataFrame) -> dict[str, Any]:
+def _split(name: str, videos: pd.DataFrame) -> SplitStatistics:
     real, fake = int((videos["label"] == 0).sum()), int((videos["label"] == 1).sum())
     clips = int(videos["clips"].sum()) if videos["clips"].notna().any() else None
-    people = _people(videos)
-    return {"split": name, "videos": len(videos), "real": real, "fake": fake, "people": people, "clips": clips}
+    return SplitStatistics(name, len(videos), real, fake, _people(videos), clips)
 
 
 def _lost(videos: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from veridical.corpora.adapter import OfficialCount
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from veridical.corpora.statistics import GeneratorStatistics, SplitStatistics
 
 UNKNOWN = "–"
 _QUARTILE_NAMES = {"duration_s": "seconds (quartiles)", "face_px": "face px (quartiles)"}
@@ -41,7 +43,7 @@ def videos_table(counts: pd.DataFrame, *, by_split: bool = False) -> TextTable:
     return TextTable("Videos", (*kinds, *(splits if by_split else ("videos",))), tuple(rows))
 
 
-def totals_table(totals: Mapping[str, Any]) -> TextTable:
+def totals_table(totals: Mapping[str, float | int | None]) -> TextTable:
     """Return a row per figure, quartiles in one row; the note lists what is unknown."""
     rows: list[tuple[str, str]] = []
     unknown: list[str] = []
@@ -49,8 +51,11 @@ def totals_table(totals: Mapping[str, Any]) -> TextTable:
         stem, _, share = name.rpartition("_")
         if share in ("50", "75"):
             continue
-        known = _range(totals, stem, ",.1f") if share == "25" else f"{value:,}" if value is not None else UNKNOWN
-        label = _QUARTILE_NAMES[stem] if share == "25" else _words(name)
+        if share == "25":
+            label = _QUARTILE_NAMES[stem]
+            known = _range((value, totals[f"{stem}_50"], totals[f"{stem}_75"]), ",.1f")
+        else:
+            label, known = _words(name), _text(value, ",")
         unknown += [label] if known == UNKNOWN else []
         rows += [] if known == UNKNOWN else [(label, known)]
     note = f"unknown: {', '.join(unknown)}" if unknown else ""
@@ -66,26 +71,27 @@ def matrix_table(matrix: Mapping[str, Mapping[str, int]]) -> TextTable:
     return TextTable("Videos by generator and compression", ("generator", *levels, "all"), tuple(rows))
 
 
-def generators_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
+def generators_table(rows: Sequence[GeneratorStatistics]) -> TextTable:
     """Return facts of the videos of each generator; columns without any value are left out."""
     headers = ("generator", "videos", "people", "hours", "seconds", "with sound", "fake segments")
     cells = tuple(
         (
-            row["generator"], f"{row['videos']:,}", f"{row['people']:,}", _text(row["hours"], ".2f"),
-            _range(row, "duration_s", ".1f"), _text(row["sound_share"], ".0%"), f"{row['fake_segments']:,}",
+            row.generator, f"{row.videos:,}", f"{row.people:,}", _text(row.hours, ".2f"),
+            _range((row.duration_s_25, row.duration_s_50, row.duration_s_75), ".1f"), _text(row.sound_share, ".0%"),
+            f"{row.fake_segments:,}",
         )
         for row in rows
     )  # fmt: skip
-    note = "seconds: quartiles" if any(row["duration_s_50"] is not None for row in rows) else ""
+    note = "seconds: quartiles" if any(row.duration_s_50 is not None for row in rows) else ""
     return TextTable("By generator", *_known_columns(headers, cells), note)
 
 
-def clips_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
+def clips_table(rows: Sequence[GeneratorStatistics]) -> TextTable:
     """Return facts of the clips of each generator."""
     cells = tuple(
         (
-            row["generator"], _text(row["prepared_share"], ".0%"), _text(row["clips"], ",.0f"),
-            _range(row, "face_px", ".0f"), _text(row["speech_share"], ".0%"),
+            row.generator, _text(row.prepared_share, ".0%"), _text(row.clips, ",.0f"),
+            _range((row.face_px_25, row.face_px_50, row.face_px_75), ".0f"), _text(row.speech_share, ".0%"),
         )
         for row in rows
     )  # fmt: skip
@@ -93,10 +99,11 @@ def clips_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
     return TextTable("Clips by generator", headers, cells, "face px: quartiles of the mean box side of a video")
 
 
-def splits_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
+def splits_table(rows: Sequence[SplitStatistics]) -> TextTable:
     """Return how many videos, people and clips each split has."""
     headers = ("split", "videos", "real", "fake", "people", "clips")
-    cells = tuple((row["split"], *(_text(row[name], ",.0f") for name in headers[1:])) for row in rows)
+    numbers = [(row.videos, row.real, row.fake, row.people, row.clips) for row in rows]
+    cells = tuple((row.split, *(_text(value, ",") for value in mine)) for row, mine in zip(rows, numbers, strict=True))
     return TextTable("By split", *_known_columns(headers, cells))
 
 
@@ -133,7 +140,7 @@ def _text(value: float | None, form: str) -> str:
     return UNKNOWN if value is None else format(value, form)
 
 
-def _range(row: Mapping[str, Any], name: str, form: str) -> str:
+def _range(quartiles: tuple[float | None, float | None, float | None], form: str) -> str:
     """Return quartiles as one cell."""
-    values = [row[f"{name}_{share}"] for share in (25, 50, 75)]
-    return UNKNOWN if values[0] is None else "/".join(format(value, form) for value in values)
+    known = [value for value in quartiles if value is not None]
+    return "/".join(format(value, form) for value in known) or UNKNOWN

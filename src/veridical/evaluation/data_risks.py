@@ -47,7 +47,7 @@ def near_duplicates_across_splits(measured: Measurements) -> Iterator[Risk]:
     name, mitigation = "near duplicates across splits", "inspect the pairs; drop one of each and split again"
     manifest = measured.manifest
     if manifest is None or attribute_column(manifest, "perceptual_hash").null_count == len(manifest):
-        needed = "a manifest with perceptual hashes is needed: scan with --probe --picture-hash"
+        needed = "a manifest with perceptual hashes is needed: scan with --probe --perceptual-hash"
         yield unmeasured(name, 0.0, needed, mitigation)
         return
     videos = leak_groups(manifest, links=("perceptual_hash",)).frame(["split", "group"])

@@ -42,6 +42,7 @@ class Common:
     """A fact that is more frequent among the worst videos than among all of the same label."""
 
     dataset: str
+    label: int
     fact: str
     """`generator=FaceSwap`."""
     among_worst: int
@@ -114,5 +115,5 @@ def _in_common(dataset: str, worst: NDArray[np.bool_], scored: pd.DataFrame) -> 
                 p_value = float(scipy.stats.hypergeom.sf(few - 1, everyone, having.sum(), drawn))
                 if p_value < 0.01:
                     share = float(having.sum() / everyone)
-                    common.append(Common(dataset, f"{name}={value}", few, drawn, share, p_value))
+                    common.append(Common(dataset, int(label), f"{name}={value}", few, drawn, share, p_value))
     return sorted(common, key=lambda item: item.p_value)

@@ -29,7 +29,7 @@ def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 
 
 def swaps_sides(matrix: tuple[int, int, int, int]) -> bool:
-    """Say whether width and height change places."""
+    """Return whether width and height change places."""
     return matrix[0] == 0
 
 

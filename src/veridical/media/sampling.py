@@ -34,7 +34,7 @@ class UnsafeError(Exception):
 
 
 def can_skip(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
-    """Say whether decoding only what is wanted may be tried."""
+    """Return whether it may be tried to decode only the frames that are sampled."""
     context = stream.codec_context
     if context.codec.intra_only:
         return stream.time_base is not None
@@ -90,7 +90,7 @@ def frames_on_display(
 
 
 def _holds_sample(start_s: float, stop_s: float, fps: float) -> bool:
-    """Say whether a sampling time may lie where this frame is on display; when in doubt, yes."""
+    """Return whether a sampling time may lie where this frame is on display; True when in doubt."""
     first = math.ceil((start_s - ROUNDING_S - SLACK_S) * fps)
     return first / fps <= stop_s - ROUNDING_S + SLACK_S
 

@@ -1,7 +1,7 @@
-"""Attention for the library's speech encoders while they learn on a processor.
+"""Faster attention for the transformers library's speech encoders while they are trained on a CPU.
 
-PyTorch's fused attention cannot drop anything there and falls back to a slow path, and its gradients are slow in bfloat16. For
-the fifty steps of a clip of a second the plain products take a third of the time (benchmarks/attention.py).
+PyTorch's fused attention has no dropout there and falls back to a slow path, and its gradients are slow in bfloat16. For the
+fifty steps of a one-second clip, plain matrix products take a third of the time (benchmarks/attention.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from veridical.models.dropout import drop
 
 NAME = "veridical"
-"""Under which the library's `AttentionInterface` knows `attend`."""
+"""Of `attend` in the library's `AttentionInterface`."""
 
 # B clips, H heads, A audio steps, D features of a head
 
@@ -32,19 +32,19 @@ def attend(
     dropout: float = 0.0,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """Return what each step takes from all steps (B, A, H, D), as the library wants it; PyTorch's own where that is faster."""
+    """Return the attended values (B, A, H, D) in the library's layout; PyTorch's own attention where that is faster."""
     pays = module.training and query_BHAD.device.type == "cpu" and (dropout > 0 or query_BHAD.dtype == torch.bfloat16)
     if not pays or attention_mask is not None:
-        given = (module, query_BHAD, key_BHAD, value_BHAD, attention_mask)
-        found: tuple[Tensor, None] = sdpa_attention_forward(
-            *given, scaling=scaling, dropout=dropout, is_causal=False, **others
+        inputs = (module, query_BHAD, key_BHAD, value_BHAD, attention_mask)
+        attended: tuple[Tensor, None] = sdpa_attention_forward(
+            *inputs, scaling=scaling, dropout=dropout, is_causal=False, **others
         )
-        return found
+        return attended
     shares_BHAA = torch.matmul(query_BHAD * scaling, key_BHAD.transpose(2, 3)).softmax(-1)
     return torch.matmul(drop(shares_BHAA, dropout), value_BHAD).transpose(1, 2), None
 
 
 def with_cheap_attention(model: PreTrainedModel) -> None:
-    """Let a model's blocks attend by `attend`; the model's own forward, which we do not call, would lack its padding mask."""
+    """Make a model's blocks use `attend`. Only for encoders whose own forward, which needs a padding mask, is never called."""
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)

@@ -1,9 +1,9 @@
-"""Audio encoders on raw 16 kHz sound: embed, then a stack of transformer blocks of which the early ones stay frozen.
+"""Audio encoders on raw 16 kHz audio: an embedding, then a stack of transformer blocks of which the early ones stay frozen.
 
 wav2vec 2.0: Baevski et al. 2020, arXiv:2006.11477; HuBERT: Hsu et al. 2021, arXiv:2106.07447; WavLM: Chen et al. 2022,
 arXiv:2110.13900; Whisper: Radford et al. 2022, arXiv:2212.04356 (its encoder alone, positions cut to the window). Departures: no
 SpecAugment, no layerdrop (both are on by default in the library); the stack can be cut after the frozen blocks, so that their
-output may be computed once and kept.
+output can be computed once and cached.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class AudioEncoderSettings(Settings):
     """The speech encoder."""
 
     kind: Literal["wav2vec2", "hubert", "wavlm", "whisper", "none"] = "wav2vec2"
-    """Family of the encoder; `none` for corpora without sound: the model then hears nothing."""
+    """Family of the encoder; `none` for corpora without audio."""
     weights: str = "facebook/wav2vec2-base"
-    """A hub name, a local folder or file, a packaged name (`whisper_tiny_en`), or `random`."""
+    """A hub name, a local folder or file, packaged weights (`whisper_tiny_en`), or `random`."""
     config: dict[str, Any] = Field(default_factory=dict)
-    """Changes to the library's configuration (sizes), for weights that are `random`."""
+    """Changes to the library's configuration (sizes), for `random` weights."""
     trainable_blocks: int = Field(4, ge=0)
-    """How many of the last transformer blocks fine-tune; all earlier ones stay frozen."""
+    """Number of last transformer blocks that can be fine-tuned; all earlier ones stay frozen."""
     window_s: float = 1.0
-    """Length of a clip in seconds; fixes the positions of Whisper."""
+    """Length of a clip in seconds; sets the number of positions of Whisper. In a recipe it follows from `inputs.window_s`."""
 
 
 class AudioEncoder(nn.Module):
-    """Base of the families: `embed` and `blocks` and `final` are what a family provides."""
+    """Base of the families; each provides `embed`, `blocks` and `final`."""
 
     blocks: nn.ModuleList
     num_features: int
@@ -51,7 +51,7 @@ class AudioEncoder(nn.Module):
         self.trainable_blocks = trainable_blocks
 
     def check_blocks(self) -> None:
-        """Refuse a cut that the stack does not have."""
+        """Refuse to train more blocks than there are."""
         if not 0 <= self.trainable_blocks <= len(self.blocks):
             raise UsageError(
                 f"audio.trainable_blocks: {self.trainable_blocks} of {len(self.blocks)} blocks cannot be trained"
@@ -63,11 +63,11 @@ class AudioEncoder(nn.Module):
         return len(self.blocks) - self.trainable_blocks
 
     def embed(self, samples_BS: Tensor) -> Tensor:
-        """Sound to the input of the first block (B, A, D)."""
+        """Return the input of the first block (B, A, D)."""
         raise NotImplementedError
 
     def final(self, hidden_BAD: Tensor) -> Tensor:
-        """What follows the last block."""
+        """Apply what follows the last block."""
         return hidden_BAD
 
     def frozen_part(self, samples_BS: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Wav2Vec2Family(AudioEncoder):
         self.num_features = int(model.config.hidden_size)
 
     def embed(self, samples_BS: Tensor) -> Tensor:
-        """Sound to the input of the first block (B, A, D); zero mean and unit variance per clip, as in pretraining."""
+        """Return the input of the first block (B, A, D); samples have zero mean and unit variance per clip, as in pretraining."""
         centred = samples_BS - samples_BS.mean(1, keepdim=True)
         normalised = centred / torch.sqrt(samples_BS.var(1, keepdim=True, unbiased=False) + 1e-7)
         projected = self.feature_projection(self.feature_extractor(normalised).transpose(1, 2))
@@ -118,12 +118,12 @@ class Wav2Vec2Family(AudioEncoder):
 
 
 class WavLMFamily(Wav2Vec2Family):
-    """WavLM: as wav2vec 2.0, with relative positions that the first block holds for all."""
+    """WavLM: as wav2vec 2.0, with relative positions whose weights are in the first block."""
 
     def _run(self, numbers: range, hidden_BAD: Tensor) -> Tensor:
         b, a = hidden_BAD.shape[:2]
         bias = self.blocks[0].get_submodule("attention").compute_bias(a, a)  # type: ignore[operator]
-        bias = bias.repeat(b, 1, 1)  # (B x heads, A, A), all heads of a clip next to each other
+        bias = bias.repeat(b, 1, 1)  # (B x heads, A, A), the heads of a clip next to each other
         for number in numbers:
             hidden_BAD = _tensor(self.blocks[number](hidden_BAD, attention_mask=None, position_bias=bias))
         return hidden_BAD
@@ -158,7 +158,7 @@ class WhisperFamily(AudioEncoder):
         return (torch.maximum(mel_BMA, floor) + 4.0) / 4.0
 
     def embed(self, samples_BS: Tensor) -> Tensor:
-        """Sound to the input of the first block (B, A, D), 50 steps a second."""
+        """Return the input of the first block (B, A, D), 50 steps a second."""
         x = self.log_mel(samples_BS).to(self.conv1.weight.dtype)
         x = nn.functional.gelu(self.conv2(nn.functional.gelu(self.conv1(x)))).transpose(1, 2)
         hidden: Tensor = x + self.position.weight[: x.shape[1]]
@@ -171,7 +171,7 @@ class WhisperFamily(AudioEncoder):
 
 
 class NoAudio(AudioEncoder):
-    """One step of zeros for every clip, which is never attended to."""
+    """No audio: one step of zeros per clip, which is never attended to."""
 
     def __init__(self, trainable_blocks: int) -> None:
         super().__init__(trainable_blocks)
@@ -190,8 +190,8 @@ def build_audio_encoder(settings: AudioEncoderSettings, load_weights: bool = Tru
         load_weights: False builds the architecture only.
 
     Raises:
-        MissingWeightsError: when the weights cannot be had.
-        UsageError: when more blocks are to be trained than there are.
+        MissingWeightsError: when the weights are not available.
+        UsageError: when more blocks are to be trained than the encoder has.
     """
     if settings.kind not in AUDIO_ENCODERS:
         raise unknown_name("audio encoder", settings.kind, AUDIO_ENCODERS)
@@ -203,7 +203,7 @@ def build_audio_encoder(settings: AudioEncoderSettings, load_weights: bool = Tru
 
 _REGULAR = {"apply_spec_augment": False, "layerdrop": 0.0}
 _AS_PUBLISHED = {"activation_dropout": 0.0}
-"""Where the library's default is not what the base models were pretrained with (fairseq's configurations of both)."""
+"""Differences of the library's defaults from what the base models were pretrained with (fairseq's configurations)."""
 
 
 def _build_wav2vec2(settings: AudioEncoderSettings, load: bool) -> AudioEncoder:
@@ -240,8 +240,8 @@ def _hugging_face(model: Any, config: Any, settings: AudioEncoderSettings, load:
         return model.from_pretrained(settings.weights, **_REGULAR, **settings.config)
     except OSError as error:
         raise MissingWeightsError(
-            f"audio.weights {settings.weights!r} cannot be had ({str(error).splitlines()[0][:120]}); put config.json and "
-            "model.safetensors into a folder and name the folder in audio.weights, or use `random`"
+            f"audio.weights {settings.weights!r} are not available ({str(error).splitlines()[0][:120]}); put config.json and "
+            "model.safetensors into a folder and name that folder in audio.weights, or use `random`"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The audio-visual detector: frames and sound of one second in, three logits out (picture, sound, both)."""
+"""The audio-visual detector model: frames and audio of a clip in, three logits out (video, audio, both)."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Modality = Literal["video", "audio"]
 
 
 class ModelSettings(Settings):
-    """The parts of the detector."""
+    """The parts of the detector model."""
 
     video: VideoEncoderSettings = VideoEncoderSettings()
     temporal: TemporalEncoderSettings = TemporalEncoderSettings()
     audio: AudioEncoderSettings = AudioEncoderSettings()
     fusion: FusionSettings = FusionSettings()
     lip_sync: LipSyncSettings | None = None
-    """A branch that compares lips and sound; None leaves it out. It takes in mouth crops (`inputs.mouths`)."""
+    """A branch that compares lips and speech in mouth crops; None leaves it out. In a recipe `inputs.mouths` follows from it."""
     flow_statistics: int = Field(0, ge=0)
-    """Numbers per frame that describe movement (`inputs.flow`) beside the backbone's features; 0 leaves them out."""
+    """Motion statistics per frame beside the backbone's features, 0 for none. In a recipe it follows from `inputs.flow`."""
     frame_head: bool = False
-    """A head that judges each frame by itself, taught by pseudo-labels (`losses.frame`)."""
+    """A head with a logit for each frame, trained on pseudo-labels. In a recipe it follows from `losses.frame`."""
     audio_width: int = 512
     """Size of an audio step after projection."""
     head_width: int = 40
@@ -44,25 +44,25 @@ class ModelSettings(Settings):
 
 
 class Features(NamedTuple):
-    """What the (usually frozen) early parts give: all that the trainable parts need."""
+    """Output of the (usually frozen) early parts: all that the trainable parts need."""
 
     video: Tensor
     """(B, T, F) backbone features."""
     audio: Tensor
     """(B, A, E) hidden state after the frozen audio blocks."""
     has_video: Tensor
-    """(B,) bool; False masks the picture."""
+    """(B,) bool; False masks the video."""
     has_audio: Tensor
-    """(B,) bool; False masks the sound: missing, near-silent, or too little speech."""
+    """(B,) bool; False masks the audio: missing, near-silent, or too little speech."""
     mouths: Tensor | None = None
     """(B, M, H, W) uint8 grey mouth crops, for the lip-sync branch."""
     mel: Tensor | None = None
-    """(B, A, N) spectrum of the sound, for the lip-sync branch."""
+    """(B, A, N) spectrum of the audio, for the lip-sync branch."""
     flow: Tensor | None = None
-    """(B, T, N) float32 movement statistics."""
+    """(B, T, N) float32 motion statistics."""
 
     def masked(self, *, video: Tensor | None = None, audio: Tensor | None = None) -> Features:
-        """Return features with more clips masked; True in the (B,) arguments hides that modality."""
+        """Return features with more clips masked; True in the (B,) arguments masks that modality."""
         return self._replace(
             has_video=self.has_video if video is None else self.has_video & ~video,
             has_audio=self.has_audio if audio is None else self.has_audio & ~audio,
@@ -74,22 +74,22 @@ class Features(NamedTuple):
 
 
 class DetectorOutput(NamedTuple):
-    """Raw logits (higher = more fake) and the embeddings that losses look at."""
+    """Raw logits (higher = more fake), and the embeddings that losses need."""
 
     logit: Tensor
-    """(B,) picture and sound together."""
+    """(B,) video and audio together."""
     video_logit: Tensor
-    """(B,) picture alone; meaningless where has_video is False."""
+    """(B,) video alone; meaningless where has_video is False."""
     audio_logit: Tensor
-    """(B,) sound alone; meaningless where has_audio is False."""
+    """(B,) audio alone; meaningless where has_audio is False."""
     frame_embeddings: Tensor
     """(B, T, D) of the temporal encoder, before pooling."""
     frame_logits: Tensor | None = None
     """(B, T) of the frame head."""
     sync_profile: Tensor | None = None
-    """(B, L) how well lips and sound fit at each time shift, the middle one none; meaningless where a modality is hidden."""
+    """(B, L) how well lips and speech match at each time shift, 0 in the middle; meaningless where a modality is masked."""
     verdicts: tuple[Tensor, Tensor] | None = None
-    """Logits of picture and of sound whose gradient reaches the encoders, whatever `follow` says."""
+    """Logits of video and of audio whose gradient reaches the encoders, whatever `follow` is."""
 
 
 class DetectorModel(nn.Module):
@@ -97,7 +97,7 @@ class DetectorModel(nn.Module):
 
     Args:
         settings: The parts.
-        load_weights: False builds the architecture only; a checkpoint will be loaded.
+        load_weights: False builds the architecture only, for a checkpoint to be loaded.
     """
 
     def __init__(self, settings: ModelSettings, load_weights: bool = True) -> None:
@@ -133,21 +133,21 @@ class DetectorModel(nn.Module):
 
         Args:
             frames_BTCHW: uint8 RGB faces.
-            samples_BS: Sound in [-1, 1], zeros where there is none.
-            has_audio_B: False where the sound must not be used.
+            samples_BS: Audio in [-1, 1], zeros where there is none.
+            has_audio_B: False where the audio must not be used.
             only: Leave the other modality out; its features are empty (B, 0, 0).
             mouths: (B, M, H, W) uint8, where the model has a lip-sync branch.
-            flow: (B, T, N), where the model takes movement in.
+            flow: (B, T, N), where the model uses motion statistics.
 
         Raises:
-            UsageError: when the model needs mouth crops or movement and gets none.
+            UsageError: when the model needs mouth crops or motion statistics and gets none.
         """
         for name, needed, given in (
             ("mouths", self.lip_sync is not None, mouths),
             ("flow", self.settings.flow_statistics > 0, flow),
         ):
             if needed and given is None:
-                raise UsageError(f"this model takes in {name}; prepare the clips with `--set {name}=true`")
+                raise UsageError(f"this model needs {name}; prepare the clips with `--set {name}=true`")
         has_video_B = torch.ones(len(frames_BTCHW), dtype=torch.bool, device=frames_BTCHW.device)
         if self.settings.audio.kind == "none":
             has_audio_B = torch.zeros_like(has_audio_B)
@@ -159,35 +159,35 @@ class DetectorModel(nn.Module):
         return Features(video, audio, has_video_B, has_audio_B, mouths, self.lip_sync.log_mel(samples_BS), flow)
 
     def _hidden_audio(self, samples_BS: Tensor, has_audio_B: Tensor) -> Tensor:
-        """Encode the clips with sound; the others get zeros, which are masked later."""
+        """Encode the clips with audio; the others get zeros, which are masked later."""
         if has_audio_B.all():
             return self.audio.frozen_part(samples_BS)
-        heard = samples_BS[has_audio_B] if has_audio_B.any() else samples_BS[:1]
-        hidden = self.audio.frozen_part(heard)
+        audible = samples_BS[has_audio_B] if has_audio_B.any() else samples_BS[:1]
+        hidden = self.audio.frozen_part(audible)
         result = hidden.new_zeros(len(samples_BS), *hidden.shape[1:])
         if has_audio_B.any():
             result[has_audio_B] = hidden
         return result
 
     def forward(self, features: Features, follow: bool = False, only: Modality | None = None) -> DetectorOutput:
-        """Judge clips.
+        """Return the logits of clips.
 
         Args:
-            features: From `features`, or kept from an earlier run of the frozen parts.
-            follow: True trains the single-modality heads on detached inputs: they keep step with the encoders during joint
-                training without adding a term to what the encoders learn.
-            only: Judge by one modality and compute nothing else: `logit` and both single logits are that head's; without
-                picture the frame embeddings are empty.
+            features: From `features`, now or cached from an earlier run of the frozen parts.
+            follow: True feeds the single-modality heads detached inputs: during joint training they keep step with the encoders
+                without adding a term to what the encoders learn.
+            only: Use one modality and compute nothing else: `logit` and both single logits are that head's; without video
+                the frame embeddings are empty.
         """
         if only == "audio":
-            logit = self.audio_head(self._heard(features).mean(1)).squeeze(1)
+            logit = self.audio_head(self._projected_audio(features).mean(1)).squeeze(1)
             return DetectorOutput(logit, logit, logit, logit.new_zeros(len(logit), 0, 0))
         frames_BTD, clip_BP = self.temporal(features.video, features.flow)
         frame_logits = None if self.frame_head is None else self.frame_head(frames_BTD).squeeze(2)
         if only == "video":
             logit = self.video_head(clip_BP).squeeze(1)
             return DetectorOutput(logit, logit, logit, frames_BTD, frame_logits)
-        audio_BAE = self._heard(features)
+        audio_BAE = self._projected_audio(features)
         joint = self.fusion(frames_BTD, clip_BP, audio_BAE, features.has_video, features.has_audio)
         profile = None
         if self.lip_sync is not None:
@@ -198,12 +198,12 @@ class DetectorModel(nn.Module):
         logit = self.head(joint).squeeze(1)
         return DetectorOutput(logit, video_logit, audio_logit, frames_BTD, frame_logits, profile, verdicts)
 
-    def _heard(self, features: Features) -> Tensor:
+    def _projected_audio(self, features: Features) -> Tensor:
         projected: Tensor = self.audio_projection(self.audio(features.audio))
         return projected
 
-    def _verdicts(self, clip_BP: Tensor, heard_BE: Tensor) -> tuple[Tensor, Tensor]:
-        return self.video_head(clip_BP).squeeze(1), self.audio_head(heard_BE).squeeze(1)
+    def _verdicts(self, clip_BP: Tensor, audio_BE: Tensor) -> tuple[Tensor, Tensor]:
+        return self.video_head(clip_BP).squeeze(1), self.audio_head(audio_BE).squeeze(1)
 
 
 def _head(width: int, settings: ModelSettings) -> nn.Module:

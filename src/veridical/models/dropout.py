@@ -1,4 +1,4 @@
-"""Dropout whose random numbers cost little on a processor: four decisions from each 64-bit number instead of one.
+"""Dropout whose random numbers are cheap on a CPU: four decisions from each 64-bit number instead of one.
 
 PyTorch draws one uniform number per element, on one core: a sixth of the time of a transformer block that learns in bfloat16.
 """
@@ -12,7 +12,7 @@ LEVELS = 1 << 16
 
 
 def drop(values: Tensor, p: float) -> Tensor:
-    """Return values on the processor with elements zeroed at random, the others enlarged; `p` rounds to a multiple of 1/65536."""
+    """Return CPU values with elements zeroed at random and the others scaled up; `p` is rounded to a multiple of 1/65536."""
     cut = round(p * LEVELS)
     if cut in (0, LEVELS):
         return nn.functional.dropout(values, p)
@@ -22,17 +22,17 @@ def drop(values: Tensor, p: float) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """As `nn.Dropout`; on devices other than the processor PyTorch's own."""
+    """`nn.Dropout` with cheap random numbers on a CPU; on other devices PyTorch's own."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that nn.Dropout has
-        """Return the tensor with elements zeroed at random and the others enlarged, in training only."""
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Dropout
+        """Return the tensor with elements zeroed at random and the others scaled up, in training only."""
         if not self.training or input.device.type != "cpu":
             return super().forward(input)
         return drop(input, self.p)
 
 
 def with_cheap_dropout(module: nn.Module) -> None:
-    """Replace every `nn.Dropout` inside a module, in place; names of weights stay as they are."""
+    """Replace every `nn.Dropout` inside a module, in place; the names of weights do not change."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Dropout:

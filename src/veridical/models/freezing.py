@@ -1,8 +1,10 @@
-"""Frozen means frozen: no gradient, and evaluation mode whatever `train()` says, BatchNorm of open blocks too."""
+"""Freezing: no gradient, and evaluation mode whatever `train()` says, for BatchNorm in open blocks too."""
 
 from __future__ import annotations
 
 from torch import nn
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def set_trainable(module: nn.Module, trainable: bool) -> None:
@@ -12,14 +14,14 @@ def set_trainable(module: nn.Module, trainable: bool) -> None:
 
 
 def set_modes(model: nn.Module, training: bool) -> None:
-    """Put parts with trainable parameters into training mode and everything else into evaluation mode.
+    """Put modules with trainable parameters into training mode and everything else into evaluation mode.
 
-    A module is frozen when it holds parameters and none of them is trainable. BatchNorm stays in evaluation mode even
-    in open blocks: with a few videos per batch its running statistics would drift away from what was pretrained.
+    A module is frozen when it has parameters and none of them is trainable. BatchNorm stays in evaluation mode even in open
+    blocks: with a few videos per batch its running statistics would drift away from the pretrained ones.
     """
     parameters = list(model.parameters())
     frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-    if not training or frozen or isinstance(model, nn.modules.batchnorm._BatchNorm):
+    if not training or frozen or isinstance(model, BATCH_NORMS):
         model.eval()
         return
     model.training = True

@@ -1,8 +1,7 @@
-"""Cross-modal attention: each video frame asks the sound of the same second.
+"""Cross-modal attention: each video frame attends to the audio of the same clip.
 
-Departures from plain multi-head attention (Vaswani et al. 2017, arXiv:1706.03762): a learned null token stands beside the
-audio keys and another in place of a missing picture, because attention over nothing is NaN and absence must never be a feature
-by accident of zeros.
+Departures from plain multi-head attention (Vaswani et al. 2017, arXiv:1706.03762): a learned null token stands beside the audio
+keys and others replace missing video, because attention over nothing is NaN, and zeros would make absence a feature by accident.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from veridical.settings import Settings
 
 
 class FusionSettings(Settings):
-    """How sound and picture meet."""
+    """Cross-modal attention between video and audio."""
 
     width: int = 512
     """Size F of queries, keys and values."""
@@ -25,7 +24,7 @@ class FusionSettings(Settings):
 
 
 class CrossModalAttention(nn.Module):
-    """Video queries, audio keys and values."""
+    """Attention with video queries and audio keys and values."""
 
     def __init__(self, frame_width: int, clip_width: int, audio_width: int, settings: FusionSettings) -> None:
         super().__init__()
@@ -46,7 +45,7 @@ class CrossModalAttention(nn.Module):
     def forward(
         self, frames_BTD: Tensor, clip_BP: Tensor, audio_BAE: Tensor, has_video_B: Tensor, has_audio_B: Tensor
     ) -> Tensor:
-        """Return the joint vector (B, P + F): the clip's vector and what its frames heard."""
+        """Return the joint vector (B, P + F): the clip's vector, and the mean of its frames after attention."""
         b, a = audio_BAE.shape[:2]
         frames_BTD = torch.where(has_video_B[:, None, None], frames_BTD, self.null_frame)
         clip_BP = torch.where(has_video_B[:, None], clip_BP, self.null_clip)
@@ -54,5 +53,5 @@ class CrossModalAttention(nn.Module):
         ignored = torch.zeros(b, a + 1, dtype=torch.bool, device=keys.device)
         ignored[:, 1:] = ~has_audio_B[:, None]
         query_BTF = self.query(frames_BTD)
-        heard_BTF, _ = self.attention(query_BTF, keys, keys, key_padding_mask=ignored, need_weights=False)
-        return torch.cat([clip_BP, self.norm(query_BTF + heard_BTF).mean(1)], 1)
+        attended_BTF, _ = self.attention(query_BTF, keys, keys, key_padding_mask=ignored, need_weights=False)
+        return torch.cat([clip_BP, self.norm(query_BTF + attended_BTF).mean(1)], 1)

@@ -1,11 +1,10 @@
-"""Lip-sync branch: do the lips move with the sound? Mouth crops at 25 a second against the sound's spectrum.
+"""Lip-sync branch: do the lips move with the speech? Mouth crops at 25 fps against the spectrum of the audio.
 
-Both are embedded in windows of five crops, .2 s, and compared at several time shifts, as in SyncNet (Chung and Zisserman
-2016, "Out of time: automated lip sync in the wild"). Five faces a second cannot see a shift of .2 s; this branch is what can.
-Departures: the other shifts of the same clip are the negatives, so no speaker or room can help; what is handed on is the
-whole profile over shifts and not one distance. Neither side may know where in the clip it is, or the shifts could be told by
-that alone: convolutions are without padding, and the sound comes as a spectrum of its own, not from a speech encoder with
-positions.
+Both are embedded in windows of five crops, 0.2 s, and compared at several time shifts, as in SyncNet (Chung and Zisserman 2016,
+"Out of time: automated lip sync in the wild"). At five frames a second a shift of 0.2 s is invisible; this branch can see it.
+Departures: the other shifts of the same clip are the negatives, so that speaker and room cannot help; the whole profile over
+shifts is passed on, not one distance. Neither embedding may encode its position in the clip, or shifts could be told by that
+alone: convolutions have no padding, and the audio enters as a spectrum of its own, not from a speech encoder with positions.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from veridical.settings import Settings
 
 MEL_BANDS = 40
 WINDOW = 5
-"""Crops that an embedding sees."""
+"""Crops per embedding."""
 STEPS_PER_CROP = 4
 
 
@@ -28,20 +27,20 @@ class LipSyncSettings(Settings):
     """The lip-sync branch."""
 
     width: int = Field(64, ge=1)
-    """Size D of the embeddings that are compared, and F of what is handed to the head."""
+    """Size D of the embeddings that are compared, and F of the vector for the head."""
     channels: int = Field(16, ge=1)
     """Feature maps of the first convolution; doubled twice."""
     max_shift: int = Field(5, ge=1)
-    """Time shifts that are compared, either way, in mouth crops: 5 is .2 s."""
+    """Largest time shift in either direction, in mouth crops: 5 is 0.2 s."""
 
     @property
     def num_shifts(self) -> int:
-        """L: shifts in a profile; the middle one is none."""
+        """L: shifts in a profile, 0 in the middle."""
         return 2 * self.max_shift + 1
 
 
 class LipSync(nn.Module):
-    """Mouth crops and a spectrum to a profile over time shifts and a vector for the head."""
+    """Compares lips and speech: a profile over time shifts, and a vector for the head."""
 
     filters: Tensor
     taper: Tensor
@@ -80,16 +79,16 @@ class LipSync(nn.Module):
         return (mel_BAN - mel_BAN.mean((1, 2), keepdim=True)) / (mel_BAN.std((1, 2), keepdim=True) + 1e-3)
 
     def forward(self, mouths_BMHW: Tensor, mel_BAN: Tensor, applies_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Compare lips and sound.
+        """Compare lips and speech.
 
         Args:
             mouths_BMHW: uint8 grey crops, 25 a second.
-            mel_BAN: What `log_mel` gave of the same window.
-            applies_B: False where picture or sound is hidden; the vector is then a learned null.
+            mel_BAN: From `log_mel`, of the same clip.
+            applies_B: False where a modality is masked; the vector is then a learned null.
 
         Returns:
-            The profile (B, L): scaled similarity when the sound is taken that many crops later, the middle one as it is; and the
-            vector (B, F).
+            The profile (B, L), the scaled similarity when the audio is taken that many crops later, unshifted in the middle; and
+            the vector (B, F).
         """
         lips_BMD = nn.functional.normalize(self._lips(mouths_BMHW), dim=-1)
         sound_BMD = nn.functional.normalize(self._sound(mel_BAN), dim=-1)
@@ -101,22 +100,15 @@ class LipSync(nn.Module):
         return profile_BL, torch.where(applies_B[:, None], nn.functional.gelu(vector_BF), self.null)
 
     def _sound(self, mel_BAN: Tensor) -> Tensor:
-        """Embed each .2 s of sound (B, M - 6, D); the outermost are left out, the edge of the spectrum shows in them."""
+        """Embed each 0.2 s of audio (B, M - 6, D), without the outermost, in which the edge of the spectrum shows."""
         embedded: Tensor = self.sound(mel_BAN.transpose(1, 2)).transpose(1, 2)
         return embedded[:, 1:-1]
 
     def _lips(self, mouths_BMHW: Tensor) -> Tensor:
-        """Embed each five crops (B, M - 6, D), without the outermost; light and contrast of a clip are evened out."""
+        """Embed each five crops (B, M - 6, D), without the outermost; brightness and contrast are normalised per clip."""
         x = mouths_BMHW.to(self.log_scale.dtype)
         x = (x - x.mean((1, 2, 3), keepdim=True)) / (x.std((1, 2, 3), keepdim=True) + 1.0)
         maps_BCMHW = self.mouth(x[:, None])
         places = nn.functional.adaptive_avg_pool3d(maps_BCMHW, (maps_BCMHW.shape[2], 3, 3))
         embedded: Tensor = self.mouth_out(places.permute(0, 2, 1, 3, 4).flatten(2))
         return embedded[:, 1:-1]
-
-
-def sync_score(profile_BL: Tensor) -> Tensor:
-    """Return how much better no shift fits than the best shifted sound (B,): above 0 in step, below 0 out of step."""
-    middle = profile_BL.shape[1] // 2
-    others = torch.cat([profile_BL[:, :middle], profile_BL[:, middle + 1 :]], 1)
-    return profile_BL[:, middle] - others.amax(1)

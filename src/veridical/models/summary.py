@@ -1,4 +1,4 @@
-"""Parameters per part, expected beside actual."""
+"""Number of parameters of each part, next to the strategy's figure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ EXPECTED_MILLIONS = {
     "fusion": 1.0,
     "heads": 0.1,
 }
-"""The strategy's figures for EfficientNet-B3 and wav2vec2-base; the backbone's true figure is 10.7 without its classifier."""
+"""The strategy's figures for EfficientNet-B3 and wav2vec2-base; without its classifier the backbone really has 10.7."""
 
 
 @dataclass(frozen=True)
 class PartSummary:
-    """One part of the detector."""
+    """One part of the model."""
 
     part: str
     parameters: int
     trainable: int
     expected_millions: float | None
-    """None where the strategy names no figure, or another model than the contract's is used."""
+    """None where the strategy names no figure, or the model is not the contract's."""
 
 
 def summarise(detector: DetectorModel) -> list[PartSummary]:

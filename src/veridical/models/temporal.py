@@ -1,6 +1,6 @@
 """Temporal encoders: frame features in, frame embeddings and one vector per clip out.
 
-A 128-d bottleneck keeps the convolutional one near half a million parameters between 1536-d input and 2048-d output.
+A 128-d bottleneck between 1536-d input and 2048-d output keeps the convolutional one near half a million parameters.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from veridical.errors import unknown_name
 from veridical.settings import Settings
 
-# B clips, T frames, F backbone features, M movement statistics, D bottleneck, P pooled features
+# B clips, T frames, F backbone features, M motion statistics, D bottleneck, P pooled features
 
 
 MAX_FRAMES = 64
-"""Positions that the transformer knows."""
+"""Number of positions of the transformer."""
 
 
 class TemporalEncoderSettings(Settings):
-    """How frames are put together in time."""
+    """The temporal encoder."""
 
     kind: Literal["conv", "transformer"] = "conv"
     """`conv`: residual 1-D convolutions; `transformer`: attention blocks (Vaswani et al. 2017, arXiv:1706.03762, pre-norm)."""
@@ -94,8 +94,8 @@ class TemporalEncoder(nn.Module):
 
         Args:
             features_BTF: Backbone features.
-            flow_BTM: Movement statistics; they enter beside the features, as a concatenation before one linear layer would, but
-                without their sizes being evened out: a logarithm tames them instead.
+            flow_BTM: Motion statistics. They are added after a linear layer of their own, which equals one linear layer over the
+                concatenation; a logarithm, not the layer norm, limits their range.
         """
         x_BTD = self.bottleneck(features_BTF)
         if self.flow is not None:

@@ -21,7 +21,7 @@ from veridical.settings import Settings
 
 
 FRAMES_AT_ONCE = 5
-"""Without gradients on a processor: few frames at a time stay in its caches (about twice as fast as 80 at once, see LOG.md)."""
+"""Frames per pass on a CPU without gradients: few stay in its caches (about twice as fast as 80 at once, see LOG.md)."""
 
 
 class VideoEncoderSettings(Settings):
@@ -30,25 +30,25 @@ class VideoEncoderSettings(Settings):
     backbone: str = "efficientnet_b3"
     """Name of a timm model; EfficientNet-B3 gives 1536 features a frame."""
     weights: str = "pretrained"
-    """`pretrained` (ImageNet, from the hub), `random`, a packaged name (`efficientnet_lite0`), or a path to a local file."""
+    """`pretrained` (ImageNet, from the hub), `random`, packaged weights (`efficientnet_lite0`), or a path to a local file."""
     input_size: int = 224
-    """Side of the square input in pixels, cut from the stored crop."""
+    """Side of the square input in pixels. In a recipe it follows from `inputs.frame_size`."""
     level: int | None = None
-    """None: the pooled output of the whole backbone, as the strategy says. A number: one of timm's feature maps instead (from 0,
-    each of half the resolution of the one before); nothing behind it is computed. Early maps keep the texture that compositing
-    leaves."""
+    """None: the pooled output of the whole backbone, as in the strategy. A number: one of timm's feature maps instead (from 0,
+    each of half the resolution of the previous one); nothing after it is computed. Early maps keep the texture that
+    compositing leaves."""
     late_blocks: int = Field(0, ge=0)
-    """How many of the last blocks the part `video_late` opens, with what follows them."""
+    """Number of last blocks that the part `video_late` opens, with what follows them."""
     grid: int = Field(4, ge=1)
     """With `level`: mean and deviation over each cell of a grid x grid division; faces are aligned, so a cell is a place."""
 
 
 class VideoEncoder(nn.Module):
-    """Frames to features, each frame by itself.
+    """Encodes each frame by itself.
 
     Args:
         settings: Which backbone and which weights.
-        load_weights: False builds the architecture only (weights will be loaded from a checkpoint).
+        load_weights: False builds the architecture only, for a checkpoint to be loaded.
     """
 
     mean: Tensor
@@ -64,10 +64,10 @@ class VideoEncoder(nn.Module):
         self.backbone.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.late_blocks()  # a number that the backbone does not have is refused at once
+        self.late_blocks()  # refuses a number that the backbone does not have
 
     def late_blocks(self) -> list[nn.Module]:
-        """Return the last `late_blocks` blocks of the backbone and what follows them, to be opened in phase 2.
+        """Return the last `late_blocks` blocks of the backbone and what follows them.
 
         Raises:
             UsageError: when the backbone has no `blocks`, or fewer.
@@ -77,8 +77,8 @@ class VideoEncoder(nn.Module):
             return []
         blocks = getattr(self.backbone, "blocks", None)
         if blocks is None or not 0 <= count <= len(blocks):
-            found = "none" if blocks is None else str(len(blocks))
-            raise UsageError(f"video.late_blocks: cannot open {count} late blocks, the backbone has {found}")
+            existing = "none" if blocks is None else str(len(blocks))
+            raise UsageError(f"video.late_blocks: cannot open {count} late blocks, the backbone has {existing}")
         after = [getattr(self.backbone, name) for name in ("conv_head", "bn2") if hasattr(self.backbone, name)]
         return [*blocks[len(blocks) - count :], *after]
 
@@ -122,7 +122,7 @@ def _build_backbone(settings: VideoEncoderSettings, load: bool) -> tuple[Any, tu
         if not hub:
             raise
         raise MissingWeightsError(
-            f"weights of {settings.backbone} cannot be had from the hub ({type(error).__name__}); put the file somewhere "
+            f"weights of {settings.backbone} are not available from the hub ({type(error).__name__}); put the file somewhere "
             f"and name it in video.weights, or use a packaged one: {', '.join(weights.WEIGHTS)}"
         ) from error
     mean, std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
@@ -134,7 +134,7 @@ def _build_backbone(settings: VideoEncoderSettings, load: bool) -> tuple[Any, tu
 
 
 def _cut_after(model: Any, level: int) -> int:
-    """Remove what lies behind a feature map; return its channels."""
+    """Remove what follows a feature map; return its channels."""
     num_levels = len(getattr(model, "feature_info", []))
     if not hasattr(model, "prune_intermediate_layers") or not 0 <= level < num_levels:
         raise UsageError(
@@ -153,19 +153,19 @@ def _load_file(model: Any, source: str) -> None:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        found = load_file(path)
+        tensors = load_file(path)
     else:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     wanted = model.state_dict()
-    model.load_state_dict(_renamed(found, wanted, path))
+    model.load_state_dict(_renamed(tensors, wanted, path))
 
 
-def _renamed(found: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+def _renamed(tensors: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Match tensors by name, or by order and shape where another library named the same layers."""
-    kept = {name: tensor for name, tensor in found.items() if name in wanted}
+    kept = {name: tensor for name, tensor in tensors.items() if name in wanted}
     if len(kept) == len(wanted):
         return kept
-    candidates = [tensor for name, tensor in found.items() if not _is_classifier(name)]
+    candidates = [tensor for name, tensor in tensors.items() if not _is_classifier(name)]
     shapes_agree = len(candidates) == len(wanted) and all(
         a.shape == b.shape for a, b in zip(candidates, wanted.values(), strict=True)
     )

@@ -46,8 +46,8 @@ def read_whisper_encoder(path: Path, positions: int) -> dict[str, Tensor]:
         MissingWeightsError: when the file is not a CTranslate2 Whisper model.
     """
     try:
-        found = _read_variables(path.read_bytes())
-        return _to_transformers(found, positions)
+        variables = _read_variables(path.read_bytes())
+        return _to_transformers(variables, positions)
     except (struct.error, KeyError, ValueError, UnicodeDecodeError) as error:
         raise MissingWeightsError(
             f"{path}: is not a CTranslate2 Whisper model ({type(error).__name__}: {error})"
@@ -68,22 +68,24 @@ def _read_variables(data: bytes) -> dict[str, Tensor]:
     return variables
 
 
-def _to_transformers(found: dict[str, Tensor], positions: int) -> dict[str, Tensor]:
-    state = {f"{conv}.{kind}": found[f"{conv}/{kind}"] for conv in ("conv1", "conv2") for kind in ("weight", "bias")}
-    state["embed_positions.weight"] = found["position_encodings/encodings"][:positions]
-    state["layer_norm.weight"], state["layer_norm.bias"] = found["layer_norm/gamma"], found["layer_norm/beta"]
-    for layer in range(sum(name.endswith("ffn/linear_0/weight") for name in found)):
+def _to_transformers(variables: dict[str, Tensor], positions: int) -> dict[str, Tensor]:
+    state = {
+        f"{conv}.{kind}": variables[f"{conv}/{kind}"] for conv in ("conv1", "conv2") for kind in ("weight", "bias")
+    }
+    state["embed_positions.weight"] = variables["position_encodings/encodings"][:positions]
+    state["layer_norm.weight"], state["layer_norm.bias"] = variables["layer_norm/gamma"], variables["layer_norm/beta"]
+    for layer in range(sum(name.endswith("ffn/linear_0/weight") for name in variables)):
         old, new = f"layer_{layer}", f"layers.{layer}"
         for kind in ("weight", "bias"):
-            query, key, value = found[f"{old}/self_attention/linear_0/{kind}"].chunk(3)
+            query, key, value = variables[f"{old}/self_attention/linear_0/{kind}"].chunk(3)
             state[f"{new}.self_attn.q_proj.{kind}"] = query
             state[f"{new}.self_attn.v_proj.{kind}"] = value
             if kind == "weight":  # the key projection has no bias in Whisper
                 state[f"{new}.self_attn.k_proj.weight"] = key
-            state[f"{new}.self_attn.out_proj.{kind}"] = found[f"{old}/self_attention/linear_1/{kind}"]
-            state[f"{new}.fc1.{kind}"] = found[f"{old}/ffn/linear_0/{kind}"]
-            state[f"{new}.fc2.{kind}"] = found[f"{old}/ffn/linear_1/{kind}"]
+            state[f"{new}.self_attn.out_proj.{kind}"] = variables[f"{old}/self_attention/linear_1/{kind}"]
+            state[f"{new}.fc1.{kind}"] = variables[f"{old}/ffn/linear_0/{kind}"]
+            state[f"{new}.fc2.{kind}"] = variables[f"{old}/ffn/linear_1/{kind}"]
         for part, norm in (("self_attention", "self_attn_layer_norm"), ("ffn", "final_layer_norm")):
-            state[f"{new}.{norm}.weight"] = found[f"{old}/{part}/layer_norm/gamma"]
-            state[f"{new}.{norm}.bias"] = found[f"{old}/{part}/layer_norm/beta"]
+            state[f"{new}.{norm}.weight"] = variables[f"{old}/{part}/layer_norm/gamma"]
+            state[f"{new}.{norm}.bias"] = variables[f"{old}/{part}/layer_norm/beta"]
     return state

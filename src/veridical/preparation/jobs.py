@@ -69,7 +69,7 @@ class Setup:
         """Load the detectors.
 
         Raises:
-            MissingWeightsError: when they cannot be had.
+            MissingWeightsError: when their weights cannot be found or downloaded.
         """
         tools = self.make_tools(self.settings)
         tools.load()

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from veridical import progress
-from veridical.artefacts import Manifest, file_stamp, fingerprint
+from veridical.artefacts import Manifest, check_settings, file_stamp, fingerprint
 from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.clips.store import FACTS_FILE, MANIFEST_FILE
 from veridical.clips.writer import COMMIT_SECONDS
@@ -27,7 +27,6 @@ from veridical.machine import Lost, check_ray
 from veridical.preparation.engines import ENGINES
 from veridical.preparation.jobs import SOUND_BESIDE, Job, Outcome, Setup, read_spool
 from veridical.preparation.tools import Tools, with_checksum
-from veridical.settings import differences
 
 INCOMING = ".incoming"
 DEFAULT_TIMEOUT_S = 1800.0
@@ -191,10 +190,7 @@ def _check_arguments(
 
 def _check_settings(store: ClipStore, settings: StoreSettings | None) -> None:
     asked = with_checksum(settings or store.settings)
-    apart = differences(store.settings.model_dump(), asked.model_dump())
-    if apart:
-        listed = "; ".join(f"{name}: {kept!r} in the store, {new!r} asked" for name, (kept, new) in apart.items())
-        raise UsageError(f"{store.path} was prepared with other settings ({listed}); use these, or another folder")
+    check_settings(store.path, "a clip store", store.settings.model_dump(), asked.model_dump())
 
 
 def _jobs(manifest: Manifest, store: ClipStore, only_status: Sequence[str]) -> list[Job]:

@@ -43,7 +43,7 @@ class Tools:
         """Load everything now.
 
         Raises:
-            MissingWeightsError: when weights cannot be had.
+            MissingWeightsError: when weights cannot be found or downloaded.
         """
         _ = self._detector
         self.speech.load()

@@ -128,7 +128,7 @@ def reliability_plot(evaluation: Evaluation, dataset: str, split: str) -> str:
 
 
 def histogram_plot(evaluation: Evaluation, dataset: str, split: str) -> str:
-    """Return the score distributions of reals and fakes, each as a share of its class, with the chosen thresholds."""
+    """Return the score distributions of reals and fakes, each as a share of its class, with the selected thresholds."""
     for item in evaluation.curves.histogram:
         if (item.dataset, item.split) != (dataset, split):
             continue

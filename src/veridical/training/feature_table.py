@@ -1,8 +1,7 @@
-"""Features of frozen parts, kept in a Lance table: a row per clip and view, a column per field of `Features`.
+"""A cache of frozen features in a Lance table: a row per clip and view, a column per field of `Features`.
 
-Several processes may fill one table at once: each appends what it computed, Lance puts the commits in a row, and of what two
-computed the first is used. A process that is killed leaves nothing but files that no version of the table names. Rows are never
-changed.
+Several processes may fill one table at once: each appends its rows, Lance serialises the commits, and of two rows for one clip
+and view the first is used. A process that is killed leaves only files that no version of the table refers to. Rows never change.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from veridical.models import Features, Modality
 
 Rows = npt.NDArray[np.int64]
 MIDDLE = -1
-"""Number of the view that is not varied: the middle crop of validation."""
+"""Number of the view without augmentation: the middle crop of validation."""
 _UNREAD: dict[Modality | None, tuple[str, ...]] = {
     "video": ("audio", "mouths", "mel"),
     "audio": ("video", "mouths", "mel", "flow"),
@@ -32,10 +31,10 @@ _UNREAD: dict[Modality | None, tuple[str, ...]] = {
 
 
 class FeatureTable:
-    """The kept features of the clips of a store.
+    """The cached features of the clips of a store.
 
     Args:
-        path: Of the Lance table; made when the first features are put.
+        path: Of the Lance table; created with the first features.
         num_clips: Clips of the store.
     """
 
@@ -46,37 +45,37 @@ class FeatureTable:
         self.refresh()
 
     def refresh(self) -> None:
-        """See what was put since, by this process and by others.
+        """Read the table anew, with what this process and others have added.
 
         Raises:
             ArtefactError: when the table is damaged.
         """
         try:
             self._table = lance.dataset(str(self.path))
-        except ValueError:  # nothing was put yet, or a process was killed while it made the table
+        except ValueError:  # there is none yet, or a process was killed while it created the table
             return
         with self._reading():
             keys = self._table.to_table(columns=["view", "row"])
         views, rows = (keys[name].to_numpy() for name in ("view", "row"))
         self._offsets = {}
         for view in np.unique(views):
-            found = np.flatnonzero(views == view)[::-1]  # of two, the first is used: it is assigned last
+            places = np.flatnonzero(views == view)[::-1]  # of two rows the first is used: it is assigned last
             offsets = np.full(self.num_clips, -1, np.int64)
-            offsets[rows[found]] = found
+            offsets[rows[places]] = places
             self._offsets[int(view)] = offsets
 
     def _reading(self) -> AbstractContextManager[None]:
-        cure = "delete this folder, they will be computed anew"
-        return reading_table(str(self.path.parent), "kept features are damaged", cure)
+        cure = "delete this folder, they will be computed again"
+        return reading_table(str(self.path.parent), "cached features are damaged", cure)
 
     def missing(self, rows: Rows, view: int) -> Rows:
-        """Return those of the rows that are not there, each once, ascending."""
+        """Return those of the rows that are not cached, each once, ascending."""
         distinct = np.unique(rows)
         offsets = self._offsets.get(view)
         return distinct if offsets is None else distinct[offsets[distinct] < 0]
 
     def put(self, rows: Rows, view: int, features: Features) -> None:
-        """Append features of clips; to be seen after `refresh`."""
+        """Append features of clips; visible after `refresh`."""
         columns: dict[str, pa.Array] = {
             "view": pa.array(np.full(len(rows), view, np.int16)),
             "row": pa.array(rows.astype(np.int32)),
@@ -96,10 +95,10 @@ class FeatureTable:
         except OSError:
             if self._table is not None:
                 raise
-            lance.write_dataset(table, str(self.path), mode="append")  # another process was first to make it
+            lance.write_dataset(table, str(self.path), mode="append")  # another process created it first
 
     def get(self, rows: Rows, view: int, device: torch.device, only: Modality | None = None) -> Features:
-        """Read a batch back, in the order of the rows; they must be there. `only` leaves the other modality empty."""
+        """Read a batch in the order of the rows, all of which must be cached; with `only` the other modality is empty."""
         schema = self._table.schema
         wanted = [name for name in Features._fields if name in schema.names and name not in _UNREAD[only]]
         with self._reading():

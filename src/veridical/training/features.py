@@ -1,9 +1,9 @@
-"""Frozen-feature reuse: what frozen parts say about a clip is computed once per view and kept on disk.
+"""Reuse of frozen features: the output of frozen parts is computed once per clip and view, and cached on disk.
 
-Both sources answer the same question, so a run with reuse equals one without, within floating point. The kept features lie beside
-the store in a Lance table named for everything that decides their content: store, frozen weights, inputs, augmentation, seed,
-precision. On a processor every clip is encoded by itself: its features depend neither on its batch nor on what was kept before,
-and a run that was killed while it computed features and then resumed ends with the same bits.
+Both sources give the same features, so a run with reuse equals one without, up to rounding. Cached features lie beside the store
+in a Lance table named for everything that determines them: store, frozen weights, inputs, augmentation, seed, precision. On a CPU
+every clip is encoded by itself, so that its features depend neither on its batch nor on the cache, and a run that was killed
+while it computed features and then resumed ends with the same bits.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from veridical.training.recipe import Recipe
 
 Rows = npt.NDArray[np.int64]
 CHUNK = 8
-"""Clips read at a time; on a GPU also encoded at a time."""
+"""Clips read together; on a GPU also encoded together."""
 COMMIT_BYTES, COMMIT_S = 64 << 20, 60.0
-"""Kept features are committed to the table when so much waits, or so long has passed."""
+"""Features are committed to the table when so many bytes wait, or so much time has passed."""
 FEATURES_VERSION = 3
-"""To be raised when the same settings come to give other features, so that what was kept before is not used again."""
+"""To be raised when the same settings come to give other features, so that older caches are not used."""
 
 
 class FeatureSource(Protocol):
-    """Where batches of features come from. `view` None is the unvaried middle crop of validation."""
+    """Where batches of features come from. `view` None is the middle crop without augmentation, for validation."""
 
     def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
-        """Return the features of clips by store row; `only` leaves the other modality empty."""
+        """Return the features of clips by store row; with `only` the other modality is empty."""
 
     def announce(self, rows: Rows, view: int | None) -> None:
-        """Say what will be asked for soon, so that it can be computed with progress."""
+        """Announce which clips will be needed soon, so that they can be computed with progress shown."""
 
 
 class DirectFeatures:
-    """Decodes, varies and encodes at every request."""
+    """Decodes, augments and encodes clips at every request."""
 
     def __init__(self, detector: DetectorModel, store: ClipStore, recipe: Recipe) -> None:
         self.detector, self.store, self.recipe = detector, store, recipe
 
     def announce(self, rows: Rows, view: int | None) -> None:
-        """Do nothing: there is nothing to keep."""
+        """Do nothing: there is no cache to fill."""
 
     def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
         """Return the features of clips by store row; with gradients only where a backbone block is open."""
@@ -86,7 +86,7 @@ class DirectFeatures:
 
 
 class ReusedFeatures:
-    """Computes what is missing, keeps it, and reads it back."""
+    """Computes missing features, caches them, and reads them back."""
 
     def __init__(self, direct: DirectFeatures, folder: Path) -> None:
         self.direct = direct
@@ -94,7 +94,7 @@ class ReusedFeatures:
         self.table = FeatureTable(path, len(direct.store))
 
     def announce(self, rows: Rows, view: int | None) -> None:
-        """Compute what is not there yet."""
+        """Compute features that are not cached yet."""
         self._fill(rows, view)
 
     def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
@@ -148,7 +148,7 @@ def _joined(parts: list[Features]) -> Features:
 
 
 def frozen_fingerprint(detector: DetectorModel, store: ClipStore, recipe: Recipe) -> str:
-    """Return what decides the features: weights of the frozen parts, store, inputs, augmentation, seed, precision."""
+    """Return a fingerprint of all that determines the features: frozen weights, store, inputs, augmentation, seed, precision."""
     audio = detector.audio
     device = detector.video.mean.device
     late = {id(parameter) for block in audio.blocks[audio.cut :] for parameter in block.parameters()}
@@ -175,7 +175,7 @@ def frozen_fingerprint(detector: DetectorModel, store: ClipStore, recipe: Recipe
 
 
 def feature_source(detector: DetectorModel, store: ClipStore, recipe: Recipe) -> FeatureSource:
-    """Return the source that the recipe asks for; features of an open backbone cannot be kept."""
+    """Return the source that the recipe asks for; features of an open backbone cannot be cached."""
     direct = DirectFeatures(detector, store, recipe)
     is_open = any(weight.requires_grad for weight in detector.video.parameters())
     if is_open or not recipe.runtime.reuse_features:
@@ -183,6 +183,7 @@ def feature_source(detector: DetectorModel, store: ClipStore, recipe: Recipe) ->
     folder = store.path.with_name(store.path.name + ".features")
     folder.mkdir(exist_ok=True)
     write_json(
-        folder / "about.json", {"what": "features of frozen model parts, safe to delete", "store": store.path.name}
+        folder / "about.json",
+        {"what": "cached features of frozen model parts, safe to delete", "store": store.path.name},
     )
     return ReusedFeatures(direct, folder)

@@ -1,4 +1,4 @@
-"""Being asked to stop (Ctrl-C, or SIGTERM from a scheduler) at a moment when the state of a run can be saved."""
+"""Stopping on request (Ctrl-C, or SIGTERM from a scheduler) only at moments when the state of a run can be saved."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Collects requests to stop. They are acted upon where `allowed` or `check` says so, as KeyboardInterrupt."""
+    """Collects requests to stop, and raises KeyboardInterrupt for them where `allowed` or `check` permits it."""
 
     def __init__(self) -> None:
         self.wanted = False
-        """Somebody asked to stop."""
+        """Whether to stop."""
         self._allowed = False
 
     @contextmanager
     def collected(self) -> Generator[None]:
-        """Collect requests inside the block; elsewhere than in the main thread signals are left as they are."""
+        """Collect requests inside the block; outside the main thread this leaves signals alone."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -34,7 +34,7 @@ class Interruption:
 
     @contextmanager
     def allowed(self) -> Generator[None]:
-        """Stop at once inside the block: nothing that is saved changes there."""
+        """Let requests stop the block at once, because nothing that is saved changes in it."""
         self.check()
         self._allowed = True
         try:
@@ -43,10 +43,10 @@ class Interruption:
             self._allowed = False
 
     def check(self) -> None:
-        """Stop now if somebody asked.
+        """Stop now if that was requested.
 
         Raises:
-            KeyboardInterrupt: then.
+            KeyboardInterrupt: if so.
         """
         if self.wanted:
             raise KeyboardInterrupt

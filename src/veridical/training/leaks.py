@@ -1,4 +1,4 @@
-"""Before training: what would a detector learn instead of forgeries, and whom would it know again when it is judged?"""
+"""Leaks before training: shortcuts that a model could learn instead of forgeries, and people or files shared between splits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> corpora.AuditRe
     """Audit the training split; container facts that the model cannot see only warn.
 
     Returns:
-        What was tried; where there are too few people nothing is judged, and that is said.
+        The audit; with too few people it has no verdicts, and a warning says so.
 
     Raises:
         LeakError: when a property that reaches the model separates the classes and was not accepted by name.
-        UsageError: when an accepted name is no property.
+        UsageError: when an accepted name is not a property.
     """
     names = data.clips.loc[data.clips["split"] == "train", "video_id"].unique()
     known = data.manifest.table
@@ -30,8 +30,8 @@ def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> corpora.AuditRe
     result = corpora.audit(train, index[index["video_id"].isin(names)], accept=tuple(accepted))
     for row in result.table[result.table["verdict"] == "warns"].itertuples():
         progress.say(f"warning: {row.property} separates the classes (AUC {row.auc:.2f}); the model cannot see it")
-    if unjudged := not_judged(result):
-        progress.say(f"warning: shortcuts were not looked for in the training split: {unjudged}")
+    if reason := untested_reason(result):
+        progress.say(f"warning: the training split was not checked for shortcuts: {reason}")
     if result.leaks:
         worst = result.table[result.table["verdict"] == "leak"].iloc[0]
         raise LeakError(
@@ -42,22 +42,22 @@ def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> corpora.AuditRe
 
 
 def refuse_shared(data: TrainingData, accepted: Sequence[str]) -> None:
-    """Refuse splits in which somebody or something that trains is judged as well.
+    """Refuse a training split that shares people, originals or files with validation or test.
 
     Raises:
-        LeakError: when train shares people, originals or files with val or test and that was not accepted by name.
+        LeakError: when it does, and that was not accepted by name.
     """
     shared = [leak for leak in corpora.prove(data.manifest, accepted).leaks if leak.keys and leak.first == "train"]
     if shared:
-        found = "; ".join(
+        links = "; ".join(
             f"{leak.first} and {leak.second} share {leak.keys} × the same {leak.link} ({', '.join(leak.examples[:3])})"
             for leak in shared
         )
         options = " ".join(f"--accept-leak {link}" for link in dict.fromkeys(leak.link for leak in shared))
-        raise LeakError(f"{found}; split anew (see `veridical split`), or accept it: {options}")
+        raise LeakError(f"{links}; split anew (see `veridical split`), or accept it: {options}")
 
 
-def not_judged(result: corpora.AuditResult) -> str:
-    """Return why not one property could be judged, or nothing when some were."""
+def untested_reason(result: corpora.AuditResult) -> str:
+    """Return why no property has a verdict, or an empty string where some have one."""
     unknown = result.table[result.table["verdict"] == "unknown"]
     return "" if len(unknown) < len(result.table) else str(unknown["reason"].mode().iloc[0])

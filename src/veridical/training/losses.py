@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from veridical.metrics.aggregation import Aggregation
+from veridical.metrics import Aggregation
 from veridical.training.distributed import masked_mean
 
 # B clips, V videos, T frames, D features, L time shifts

@@ -1,4 +1,4 @@
-"""The strategy's checklist before training: a row each, pass, fail or not applicable, with what was found."""
+"""The checklist before training: a row per check, with its verdict and the figure behind it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from veridical.devices import pick_device, resolve_precision
 from veridical.errors import LeakError, MissingWeightsError, UsageError, VeridicalError
 from veridical.models import DetectorModel, summarise
 from veridical.training.data import TrainingData, load_data
-from veridical.training.leaks import not_judged, refuse_leaks
+from veridical.training.leaks import refuse_leaks, untested_reason
 from veridical.training.recipe import Recipe
 from veridical.training.stages import STRATEGY_STAGES
 
 Verdict = Literal["pass", "fail", "not applicable"]
 STRATEGY_FPS = 5.0
 HELD_OUT = "celeb"
-"""Corpora with this in their name are held out: never in training."""
+"""Corpora with this in their name are held out: they must not be trained on."""
 TOLERANCE_SHARE, TOLERANCE_MILLIONS = 0.15, 0.2
-"""A part may differ from the strategy's round figure by this share, or by so many million parameters."""
+"""A part may differ from the strategy's round figure by this share or by so many million parameters."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Check:
 
     name: str
     verdict: Verdict
-    found: str
+    detail: str
+    """Figure, or reason."""
 
 
 def preflight(recipe: Recipe, *, quick: bool = False) -> list[Check]:
@@ -39,19 +40,19 @@ def preflight(recipe: Recipe, *, quick: bool = False) -> list[Check]:
 
     Args:
         recipe: With or without `data.store`.
-        quick: Leave out what training does itself right away: loading the weights, and looking for shortcuts.
+        quick: Leave out what training does itself right after: loading the weights, and auditing for shortcuts.
     """
     return [*_data_rows(recipe, quick), *_model_rows(recipe, quick), *_setting_rows(recipe)]
 
 
-def _row(name: str, passed: bool, found: str) -> Check:
-    return Check(name, "pass" if passed else "fail", found)
+def _row(name: str, passed: bool, detail: str) -> Check:
+    return Check(name, "pass" if passed else "fail", detail)
 
 
 def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
-    names = ("frames", "faces", "sound", "speech", "splits", "held-out corpora", "statistics", "shortcuts")
+    names = ("frames", "faces", "audio", "speech", "splits", "held-out corpora", "statistics", "shortcuts")
     if recipe.data.store is None:
-        yield from (Check(name, "not applicable", "no store named: --store STORE") for name in names)
+        yield from (Check(name, "not applicable", "no store given: --store STORE") for name in names)
         return
     try:
         data = load_data(recipe.data, recipe.inputs)
@@ -60,9 +61,9 @@ def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
         return
     fps = data.store.settings.fps
     departs = "" if fps == STRATEGY_FPS else f"; the strategy says {STRATEGY_FPS:g}"
-    yield _row("frames", True, f"{fps:g} a second, {data.store.settings.num_frames} a clip{departs}")
+    yield _row("frames", True, f"{fps:g} fps, {data.store.settings.num_frames} per clip{departs}")
     yield _faces(data)
-    yield from _sound_rows(data, needs_sound=any(stage.objective == "audio" for stage in recipe.schedule))
+    yield from _audio_rows(data, needs_audio=any(stage.objective == "audio" for stage in recipe.schedule))
     yield _splits(data, recipe.data.accept_leaks)
     train = data.clips[data.clips["split"] == "train"]
     learned = sorted(name for name in train["dataset"].unique() if HELD_OUT in str(name).lower())
@@ -82,15 +83,15 @@ def _faces(data: TrainingData) -> Check:
     )
 
 
-def _sound_rows(data: TrainingData, needs_sound: bool) -> Iterator[Check]:
+def _audio_rows(data: TrainingData, needs_audio: bool) -> Iterator[Check]:
     train = data.clips[data.clips["split"] == "train"]
-    for name, column, what in (("sound", "has_audio", "have sound"), ("speech", "usable_audio", "have usable speech")):
+    for name, column, what in (("audio", "has_audio", "have audio"), ("speech", "usable_audio", "have usable speech")):
         share = float(train[column].astype(bool).mean()) if len(train) else 0.0
-        found = f"{share:.0%} of the training clips {what}"
-        if needs_sound or share:
-            yield _row(name, share > 0, found)
+        detail = f"{share:.0%} of the training clips {what}"
+        if needs_audio or share:
+            yield _row(name, share > 0, detail)
         else:
-            yield Check(name, "not applicable", f"{found}, and no stage learns from it")
+            yield Check(name, "not applicable", f"{detail}, and no stage learns from it")
 
 
 def _splits(data: TrainingData, accepted: Sequence[str]) -> Check:
@@ -103,7 +104,7 @@ def _splits(data: TrainingData, accepted: Sequence[str]) -> Check:
 
 
 def _statistics(recipe: Recipe, data: TrainingData) -> Check:
-    """Check that every stage finds both classes in training and validation, and say how many videos there are."""
+    """Check that every stage has both classes in training and validation, and count the videos."""
     try:
         for stage in recipe.schedule:
             for split in ("train", "val"):
@@ -121,9 +122,11 @@ def _shortcuts(recipe: Recipe, data: TrainingData) -> Check:
         result = refuse_leaks(data, recipe.data.accept_leaks)
     except (LeakError, UsageError) as error:
         return _row("shortcuts", False, str(error))
-    if unjudged := not_judged(result):
-        return Check("shortcuts", "not applicable", f"nothing could be judged: {unjudged}")
-    return _row("shortcuts", True, "nothing but content separates the classes, or it was accepted by name")
+    if reason := untested_reason(result):
+        return Check("shortcuts", "not applicable", f"no property could be tested: {reason}")
+    return _row(
+        "shortcuts", True, "no property other than content separates the classes, except those accepted by name"
+    )
 
 
 def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
@@ -137,7 +140,7 @@ def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
     for part in summarise(DetectorModel(recipe.model, load_weights=False)):
         actual, expected = part.parameters / 1e6, part.expected_millions
         if expected is None:
-            yield Check(f"parameters, {part.part}", "not applicable", f"{actual:.2f} M; the strategy names no figure")
+            yield Check(f"parameters, {part.part}", "not applicable", f"{actual:.2f} M; the strategy gives no figure")
             continue
         close = abs(actual - expected) <= max(TOLERANCE_SHARE * expected, TOLERANCE_MILLIONS)
         yield _row(f"parameters, {part.part}", close, f"{actual:.2f} M, expected about {expected:g} M")
@@ -161,11 +164,11 @@ def _setting_rows(recipe: Recipe) -> Iterator[Check]:
     losses = recipe.losses
     terms = {"segment": losses.segment, "video": losses.video, "temporal": losses.temporal}
     whole = all(terms.values()) and recipe.schedule[-1].all_losses
-    found = " + ".join(f"{weight:g} {term}" for term, weight in terms.items())
+    detail = " + ".join(f"{weight:g} {term}" for term, weight in terms.items())
     yield _row(
-        "three-term loss", whole, found if recipe.schedule[-1].all_losses else "the last stage has all_losses=false"
+        "three-term loss", whole, detail if recipe.schedule[-1].all_losses else "the last stage has all_losses=false"
     )
     stopping = recipe.early_stopping
     acts = any(stage.epochs > stopping.patience for stage in recipe.schedule)
-    never = "" if acts else "; no stage is longer than the patience: it never acts"
+    never = "" if acts else "; no stage is longer than the patience, so it never stops one"
     yield _row("early stopping", acts, f"patience {stopping.patience}, min_delta {stopping.min_delta:g}{never}")

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from veridical.metrics.aggregation import Aggregation
+from veridical.metrics import Aggregation
 from veridical.models import DetectorOutput, Features
 from veridical.settings import Settings
 from veridical.training.losses import (
