@@ -226,7 +226,7 @@ def _resampling_groups(videos: pd.DataFrame, manifest: Manifest | None) -> pd.Se
     missing = (group == "") & person.notna()
     if missing.any():
         first = group[group != ""].groupby(person[group != ""]).first()
-        group[missing] = person[missing].map(first).fillna(person[missing])
+        group[missing] = person[missing].map(first).astype(object).fillna(person[missing])
     for rows in videos.groupby(["dataset", "split"], sort=False).groups.values():
         known = group.loc[rows][group.loc[rows] != ""]
         if 0 < known.nunique() < MIN_GROUPS and person.loc[rows].nunique() > known.nunique():
