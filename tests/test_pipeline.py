@@ -1,4 +1,4 @@
-"""A foreign detector judged on a store from the command line: figures, pictures of the worst videos, what the data hold."""
+"""The whole job: a foreign detector or its scores on a store, from the command line and from Python."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) -> None:
+def test_the_python_example_from_end_to_end(store: Path, tmp_path: Path) -> None:
     out = tmp_path / "verdict"
     arguments = ["evaluate", "--detector", f"{EXAMPLE}:score", "--on", str(store), "-o", str(out), "--replicates", "50"]
     result = CliRunner().invoke(build_app(), [*arguments, "--control", "reverse", "--prevalence", "0.1"])
@@ -71,12 +71,12 @@ def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) ->
     assert risks.loc["leading silence (d)", "verdict"] == "PASS"
     facts = json.loads((out / "evaluation.json").read_text())
     assert next(item for item in facts["coverage"] if item["split"] == "test")["fake_without_score"] == 1
-    pictures = json.loads((out / "thumbnails.json").read_text())
+    images = json.loads((out / "thumbnails.json").read_text())
     worst = facts["failures"][0]["video_id"]
-    picture = cv2.imdecode(np.frombuffer(base64.b64decode(pictures[worst]), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (112, 112, 3)
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(images[worst]), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (112, 112, 3)
     page = (out / "report.html").read_text()
-    assert pictures[worst] in page
+    assert images[worst] in page
     assert "<h2>The data</h2>" in page
     assert "Blur" in page
     held = json.loads((out / "statistics.json").read_text())
@@ -86,7 +86,7 @@ def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) ->
     assert videos["p_fake_in_use"].between(0, 1).all()
 
 
-def test_a_csv_judged_with_its_store_has_pictures_too(store: Path, tmp_path: Path) -> None:
+def test_scores_with_their_store_have_thumbnails_too(store: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     videos = ClipStore.open(store).manifest().frame(["video_id"])
     videos.assign(logit=rng.normal(size=len(videos))).to_csv(tmp_path / "theirs.csv", index=False)

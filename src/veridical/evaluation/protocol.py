@@ -180,9 +180,9 @@ class CellFigures:
         if not self.settings.probabilistic:
             figures = {name: not_evaluable(sample, "the scores rank, they are not probabilities") for name in figures}
         self._add(figures, level=level, condition=condition, calibration="none", **facts)
-        temperature = self.selection.temperatures.get(condition)
-        if temperature is not None:
-            figures = calibration_figures(sample, temperature(sample.logits), bins, seed)
+        scaled = self.selection.calibration(condition)
+        if scaled is not None:
+            figures = calibration_figures(sample, scaled.p_fake(sample.logits), bins, seed)
         else:
             reason = self.selection.reason or f"no temperature could be fitted for {describe_condition(condition)}"
             figures = {name: not_evaluable(sample, reason) for name in (*CALIBRATION_METRICS, "ece_by_chance")}

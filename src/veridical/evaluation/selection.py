@@ -10,6 +10,7 @@ from veridical.errors import NotEvaluableError, unknown_name
 from veridical.evaluation.evidence import Evidence, describe_condition
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.metrics import (
+    Calibration,
     ConformalRule,
     FloatArray,
     MonotoneMap,
@@ -78,6 +79,11 @@ class Selection:
     share_of_fakes: float = np.nan
     """Share of fakes among them."""
     warnings: tuple[str, ...] = ()
+
+    def calibration(self, condition: str) -> Calibration | None:
+        """Return the calibration of a condition's logits by its temperature; None where none was fitted."""
+        temperature = self.temperatures.get(condition)
+        return None if temperature is None else temperature.calibration
 
     def p_in_use(self, logits: FloatArray, prevalence: float) -> FloatArray | None:
         """Return (n,) probabilities at a stated prevalence: beta calibration, then Bayes; None where nothing was fitted."""
