@@ -26,11 +26,9 @@ from veridical.clips import ClipStore, label_clips
 from veridical.errors import NotEvaluableError
 from veridical.inference import condition_logits, load_detector
 from veridical.metrics import auc_of, bootstrap_interval, draw_groups, roc_auc, smaller_class_groups
-from veridical.training import Recipe, read_recipe, train
-from veridical.training.features import feature_source
+from veridical.training import Recipe, feature_source, read_recipe, train
 
 FRAME_HEAD = [
-    "model.frame_head=true",
     "stages.0.train=[temporal,video_head,fusion,head,frame_head]",
     "losses.frame=0.1",
 ]

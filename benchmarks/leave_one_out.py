@@ -28,7 +28,7 @@ from veridical.artefacts import Manifest
 from veridical.clips import ClipStore
 from veridical.inference import condition_logits, load_detector
 from veridical.metrics import group_bootstrap_auc, paired_group_bootstrap
-from veridical.training.features import feature_source
+from veridical.training import feature_source
 
 METHODS = {
     "swap": ("face_swap", "face_swap_poisson"),

@@ -20,7 +20,7 @@ from veridical import inference, training
 from veridical.artefacts import Manifest
 from veridical.clips import ClipStore
 from veridical.metrics import group_bootstrap_auc
-from veridical.training.features import FeatureSource, feature_source
+from veridical.training import FeatureSource, feature_source
 
 RIDGE = 0.1
 

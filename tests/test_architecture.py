@@ -30,7 +30,18 @@ ROWS = (
     ("errors",),
 )
 LEVEL = {room: number for number, row in enumerate(ROWS) for room in row}
-WITHOUT_TORCH = ("corpora", "metrics", "reports", "evaluation", "artefacts")
+WITHOUT_TORCH = (
+    "reports",
+    "evaluation",
+    "interventions",
+    "clips",
+    "corpora",
+    "media",
+    "weights",
+    "artefacts",
+    "metrics",
+    "machine",
+)
 HEAVY = {"torch", "torchvision", "timm", "transformers", "lightning", "lightning_fabric"}
 
 
@@ -44,6 +55,12 @@ def imports_of(path: Path) -> list[str]:
             whole = node.module == "veridical"
             names += [f"veridical.{alias.name}" for alias in node.names] if whole else [node.module]
     return names
+
+
+def modules_imported_by(path: Path) -> list[str]:
+    """Dotted names of the modules that a file imports from."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
 
 
 def room_of(path: Path) -> str:
@@ -111,6 +128,17 @@ def test_the_graph_sees_indirect_imports(graph: grimp.ImportGraph) -> None:
     )
     assert chain is not None
     assert len(chain) > 2, "a chain over another module of ours"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_rooms_are_entered_by_their_face(path: Path) -> None:
+    room = room_of(path)
+    behind = [
+        name
+        for name in modules_imported_by(path)
+        if name.startswith("veridical.") and name.count(".") > 1 and name.split(".")[1] != room
+    ]
+    assert not behind, f"import from the room's face instead: {', '.join(behind)}"
 
 
 def printed(source: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""A foreign detector judged on a store from the command line: figures, pictures of the worst videos, what the data hold."""
+"""The whole job: a foreign detector or its scores on a store, from the command line and from Python."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from tests.evaluation.worlds import World
 from typer.testing import CliRunner
 
+import veridical as vd
 from veridical.artefacts import Manifest, Video
 from veridical.cli.main import build_app
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
+from veridical.errors import VeridicalError
+from veridical.evaluation import Evaluation, EvaluationSettings
 from veridical.pipeline import splits_to_score
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "wrap_python.py"
@@ -53,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) -> None:
+def test_the_python_example_from_end_to_end(store: Path, tmp_path: Path) -> None:
     out = tmp_path / "verdict"
     arguments = ["evaluate", "--detector", f"{EXAMPLE}:score", "--on", str(store), "-o", str(out), "--replicates", "50"]
     result = CliRunner().invoke(build_app(), [*arguments, "--control", "reverse", "--prevalence", "0.1"])
@@ -67,12 +71,12 @@ def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) ->
     assert risks.loc["leading silence (d)", "verdict"] == "PASS"
     facts = json.loads((out / "evaluation.json").read_text())
     assert next(item for item in facts["coverage"] if item["split"] == "test")["fake_without_score"] == 1
-    pictures = json.loads((out / "thumbnails.json").read_text())
+    images = json.loads((out / "thumbnails.json").read_text())
     worst = facts["failures"][0]["video_id"]
-    picture = cv2.imdecode(np.frombuffer(base64.b64decode(pictures[worst]), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (112, 112, 3)
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(images[worst]), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (112, 112, 3)
     page = (out / "report.html").read_text()
-    assert pictures[worst] in page
+    assert images[worst] in page
     assert "<h2>The data</h2>" in page
     assert "Blur" in page
     held = json.loads((out / "statistics.json").read_text())
@@ -82,7 +86,7 @@ def test_the_python_example_is_judged_end_to_end(store: Path, tmp_path: Path) ->
     assert videos["p_fake_in_use"].between(0, 1).all()
 
 
-def test_a_csv_judged_with_its_store_has_pictures_too(store: Path, tmp_path: Path) -> None:
+def test_scores_with_their_store_have_thumbnails_too(store: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     videos = ClipStore.open(store).manifest().frame(["video_id"])
     videos.assign(logit=rng.normal(size=len(videos))).to_csv(tmp_path / "theirs.csv", index=False)
@@ -104,3 +108,45 @@ def test_a_corpus_without_splits_beside_one_with_splits_is_scored_whole() -> Non
 
     assert splits("a/1") == ("val", "test")
     assert splits("b/1") == ()
+
+
+def test_the_whole_job_from_python(tmp_path: Path) -> None:
+    scores, manifest = World(splits={"val": 20, "test": 20}).build(0)
+    settings = EvaluationSettings(replicates=50)
+    evaluation = vd.judge(scores, manifest=manifest, output=tmp_path / "e", settings=settings, title="from Python")
+    assert evaluation.facts == Evaluation.read(tmp_path / "e").facts
+    assert evaluation.facts.looks_at_test == 1
+    assert list(evaluation.attachments.statistics) == ["A"]
+    assert {path.name for path in (tmp_path / "e").iterdir()} == {
+        "metrics.csv", "risks.csv", "evaluation.json", "curves.json", "videos.parquet", "statistics.json", "looks.jsonl",
+        "report.html", "model_card.md",
+    }  # fmt: skip
+    assert "from Python" in (tmp_path / "e" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"output": "other"}, "holds files and is not an evaluation"),
+        ({"output": "file/e"}, "is not a folder that you may write into"),
+        ({"output": None}, "say where to write"),
+        ({"settings": EvaluationSettings(reference="dd")}, "unknown data set 'dd'; did you mean 'd'"),
+        ({"stores": ()}, "nothing to score"),
+        ({"interventions": ["shufle"]}, "did you mean 'shuffle'"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_scored(
+    change: dict[str, object], message: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("scored")
+
+    monkeypatch.setattr("veridical.inference.score_store", never)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    arguments = {"stores": [store], "output": "e", **change}
+    with pytest.raises(VeridicalError, match=message):
+        vd.judge(f"{EXAMPLE}:score", **arguments)
+    assert not (tmp_path / "e").exists()

@@ -23,6 +23,7 @@ from veridical.evaluation import (
     ColumnMeaning,
     Evaluation,
     EvaluationSettings,
+    ExternalScores,
     Failure,
     evaluate,
     read_scores,
@@ -79,23 +80,15 @@ def judge(
     if manifest is None and opened:
         manifest = Manifest.concat(store.manifest() for store in opened)
     settings = _fitted(settings or EvaluationSettings(), opened, manifest)
-    remarks: tuple[str, ...] = ()
-    if isinstance(detector_or_scores, ScoreTable):
-        scores = detector_or_scores
-    elif path is not None and (columns is not None or path.suffix.lower() in SCORE_FILES):
-        imported = read_scores(path, columns, manifest)
-        scores, remarks = imported.scores, imported.remarks
-        settings = settings.model_copy(update={"probabilistic": imported.kind != "ranking"})
-    else:
-        scores = _score(detector_or_scores, opened, manifest, interventions, device)
-        scores.write(folder / "scores.parquet")
+    scored = _scores(detector_or_scores, opened, manifest, columns, interventions, device, folder)
+    probabilistic = settings.probabilistic and scored.kind != "ranking"
     evaluation = evaluate(
-        scores,
+        scored.scores,
         manifest=manifest,
-        settings=settings,
+        settings=settings.model_copy(update={"probabilistic": probabilistic}),
         title=title or _name(detector_or_scores),
         looks=(run or folder) / "looks.jsonl",
-        remarks=remarks,
+        remarks=scored.remarks,
         content=measure_clips(opened, manifest) if opened and manifest is not None else None,
     )
     evaluation = replace(evaluation, attachments=_attachments(evaluation, opened, manifest))
@@ -103,6 +96,25 @@ def judge(
     write_report(evaluation, folder / "report.html", extras=ReportExtras.of_run(run) if run is not None else None)
     write_model_card(evaluation, folder / "model_card.md")
     return evaluation
+
+
+def _scores(
+    subject: ClipScorer | ScoreTable | str | Path,
+    stores: list[ClipStore],
+    manifest: Manifest | None,
+    columns: ColumnMeaning | None,
+    interventions: Sequence[str],
+    device: str,
+    folder: Path,
+) -> ExternalScores:
+    """Return the scores that were given as a table or a file; for a detector, score the stores and keep the table."""
+    if isinstance(subject, ScoreTable):
+        return ExternalScores(subject, "logit", ())
+    if isinstance(subject, str | Path) and (columns is not None or Path(subject).suffix.lower() in SCORE_FILES):
+        return read_scores(Path(subject), columns, manifest)
+    scores = _score(subject, stores, manifest, interventions, device)
+    scores.write(folder / "scores.parquet")
+    return ExternalScores(scores, "logit", ())
 
 
 def _output_folder(output: str | Path | None, run: Path | None) -> Path:

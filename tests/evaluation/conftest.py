@@ -12,7 +12,7 @@ FAST = EvaluationSettings(replicates=200)
 
 @pytest.fixture(scope="session")
 def two_corpora() -> Evaluation:
-    """A detector trained on A, judged on A and on B, which has no sound and another generator."""
+    """A detector trained on A and tested on A and on B, which has no audio and another generator."""
     first = World(
         auc={"Swap": 0.95, "Mouth": 0.9, "Voice": 0.85},
         forged_sound=("Voice",),

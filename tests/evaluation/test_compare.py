@@ -56,9 +56,9 @@ def test_only_shared_videos_are_compared() -> None:
     with pytest.raises(UsageError, match="at least 50 replicates, got 3"):
         compare(good, part, replicates=3)
     scores, manifest = World(splits={"val": 30}).build(0)
-    unjudged = evaluate(scores, manifest=manifest, settings=FAST)
+    untested = evaluate(scores, manifest=manifest, settings=FAST)
     with pytest.raises(UsageError, match="neither evaluation has scores of a test split"):
-        compare(unjudged, unjudged)
+        compare(untested, untested)
     scores, manifest = World(dataset="Z", splits={"val": 5, "test": 5}).build(0)
     with pytest.raises(UsageError, match="share no scored video"):
         compare(good, evaluate(scores, manifest=manifest, settings=FAST))

@@ -91,7 +91,7 @@ def test_the_tables_are_valid_and_every_interval_holds_its_value(two_corpora: Ev
     assert len(outside) <= 0.02 * len(rows), outside[["metric", "slice", "value", "low", "high"]]
 
 
-def test_what_cannot_be_judged_says_why(two_corpora: Evaluation) -> None:
+def test_what_is_not_evaluable_has_its_reason(two_corpora: Evaluation) -> None:
     facts = {"level": "video", "aggregation": "mean", "metric": "auc", "split": "test", "slice": ""}
     assert reason(two_corpora, dataset="B", condition="video_masked", **facts) == "none of the 160 videos has audio"
     assert "no scores under the condition 'video_head'" in reason(
@@ -143,7 +143,7 @@ def test_without_a_validation_split_nothing_is_chosen() -> None:
     assert result.ready == "not evaluable"
 
 
-def test_heads_are_judged_against_their_own_label_as_well() -> None:
+def test_heads_are_compared_with_their_own_label_as_well() -> None:
     scores, manifest = World(forged_sound=("Mouth",)).build(2)
     frame = scores.frame()
     frame["condition"] = frame["condition"].replace({"video_masked": "audio_head", "audio_masked": "video_head"})

@@ -72,7 +72,7 @@ def test_a_label_that_contradicts_the_manifest_is_counted_and_not_believed(wrong
     assert not any("another label" in line for line in honest.facts.warnings)
 
 
-def test_bands_of_face_size_and_speech_are_judged() -> None:
+def test_bands_of_face_size_and_speech_are_slices() -> None:
     assert list(banded("face_size_px", np.array([10.0, 64, 200, 300, np.nan]))) == [
         "under 64 px", "64 to 128 px", "128 to 256 px", "from 256 px", "",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Scores of any detector: what has to be said is asked for, never guessed; and judged end to end by the command."""
+"""Scores of any detector: what must be stated is asked for, never guessed; and the command from end to end."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def run(*arguments: object) -> tuple[int, str]:
     return outcome.exit_code, " ".join(outcome.output.split())
 
 
-def test_the_command_judges_a_made_up_detector_end_to_end(detector, tmp_path: Path) -> None:
+def test_the_command_evaluates_a_made_up_detector_end_to_end(detector, tmp_path: Path) -> None:
     path, _, _ = detector
     common = ("--scores", path, "--manifest", tmp_path / "manifest.parquet", "--replicates", 60)
     said = ("--score-column", "realness", "--higher-is", "real", "--score-kind", "probability")
@@ -239,7 +239,7 @@ def test_the_command_judges_a_made_up_detector_end_to_end(detector, tmp_path: Pa
     assert "no difference shown" in output
 
 
-def test_clips_without_labels_of_their_own_are_judged_by_their_videos() -> None:
+def test_clips_without_labels_of_their_own_take_those_of_their_videos() -> None:
     scores, manifest = World(splits={"val": 40, "test": 60}).build(0)
     settings = EvaluationSettings(replicates=50)
     frame = scores.frame().query("condition == 'joint'")

@@ -121,7 +121,7 @@ def test_every_row_of_the_register_is_there_even_without_data() -> None:
     assert (risks["mitigation"].str.len() > 10).all()
 
 
-def test_controls_and_degradations_are_judged_where_they_were_scored() -> None:
+def test_controls_and_degradations_are_evaluated_where_they_were_scored() -> None:
     scores, manifest = World(splits={"val": 60, "test": 200}).build(0)
     frame = scores.frame()
     joint = frame[frame["condition"] == "joint"]

@@ -185,11 +185,11 @@ def test_a_store_knows_the_file_that_found_its_faces(tmp_path):
     prepare(manifest, store, workers=0)
     path.write_bytes(tiny_retinaface() + b"\0")
     for asked in (None, ClipStore.open(store).settings):
-        with pytest.raises(UsageError, match="not the file that found the faces before"):
+        with pytest.raises(UsageError, match="not the file that detected the faces of this store"):
             prepare(manifest, store, asked, workers=0)
-    with pytest.raises(UsageError, match=f"detector_sha256: '{checksum}' in the store"):
+    with pytest.raises(UsageError, match=f"detector_sha256: '{checksum}' there"):
         prepare(manifest, store, settings, workers=0)
-    with pytest.raises(UsageError, match="not the file that found the faces before"):
+    with pytest.raises(UsageError, match="not the file that detected the faces of this store"):
         Tools(ClipStore.open(store).settings).load()
     with pytest.raises(ValueError, match="detector_sha256 needs detector=retinaface"):
         StoreSettings(detector_sha256=checksum)

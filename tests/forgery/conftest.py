@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from veridical.faces import FACE_OVAL, LEFT_EYE, LEFT_EYEBROW, LIPS_INNER, LIPS_OUTER, RIGHT_EYE, RIGHT_EYEBROW
-from veridical.forgery import Footage, autoencoder_swap
+from veridical.forgery import FORGERIES, Footage, Forged, autoencoder_swap
 from veridical.forgery.footage import samples_in
 
 HEIGHT, WIDTH, FPS = 112, 128, 25.0
@@ -85,6 +85,18 @@ def short_training():
     before, autoencoder_swap.MOST_STEPS = autoencoder_swap.MOST_STEPS, 2
     yield
     autoencoder_swap.MOST_STEPS = before
+
+
+@pytest.fixture(scope="session")
+def forge_with():
+    """Forge a target with the donor that a forgery needs: none, another speaker, or the same speaker."""
+
+    def run(name: str, target: Footage, other: Footage, same: Footage, severity: float = 0.5, seed: int = 0) -> Forged:
+        forgery = FORGERIES[name]
+        donor = {"none": None, "other_speaker": other, "same_speaker": same}[forgery.donor]
+        return forgery.function(target, donor, severity, np.random.default_rng(seed))
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -14,16 +14,14 @@ NAMES = sorted(FORGERIES)
 
 
 @pytest.fixture(scope="session")
-def made(target, other_person, same_person):
+def made(target, other_person, same_person, forge_with):
     """Forge once per (name, severity, seed) and keep the result."""
-    donors = {"none": None, "other_speaker": other_person, "same_speaker": same_person}
     kept: dict[tuple[str, float, int], Forged] = {}
 
     def make(name: str, severity: float = 0.5, seed: int = 0, again: bool = False) -> Forged:
         key = (name, severity, seed)
         if again or key not in kept:
-            forgery = FORGERIES[name]
-            kept[key] = forgery.function(target, donors[forgery.donor], severity, np.random.default_rng(seed))
+            kept[key] = forge_with(name, target, other_person, same_person, severity, seed)
         return kept[key]
 
     return make
@@ -66,13 +64,13 @@ def test_changes_what_it_says_and_nothing_else(name, severity, made, target):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_leaves_its_input_alone(name, target, other_person, same_person):
-    before = target.frames.copy(), target.samples.copy(), other_person.frames.copy(), same_person.samples.copy()
-    forgery = FORGERIES[name]
-    donor = {"none": None, "other_speaker": other_person, "same_speaker": same_person}[forgery.donor]
-    forgery.function(target, donor, 1.0, np.random.default_rng(3))
-    after = target.frames, target.samples, other_person.frames, same_person.samples
-    assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+def test_leaves_its_input_alone(name, target, other_person, same_person, forge_with):
+    people = target, other_person, same_person
+    arrays = [array for footage in people for array in (footage.frames, footage.landmarks, footage.samples)]
+    before = [array.copy() for array in arrays]
+    forge_with(name, *people, severity=1.0, seed=3)
+    assert len(before) == 9
+    assert all(np.array_equal(old, new) for old, new in zip(before, arrays, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -125,15 +123,13 @@ def test_segments_lie_in_the_video_and_hold_all_that_is_forged(name, made, targe
 
 
 @pytest.mark.parametrize("name", sorted(name for name, forgery in FORGERIES.items() if forgery.visual))
-def test_works_without_audio_unless_it_needs_it(name, footage_of):
-    forgery = FORGERIES[name]
-    silent = footage_of(person=0, audio=False, num_frames=20)
-    donors = {"none": None, "other_speaker": footage_of(1, audio=False), "same_speaker": footage_of(0, 1, audio=False)}
-    if forgery.needs_audio:
+def test_works_without_audio_unless_it_needs_it(name, footage_of, forge_with):
+    silent = footage_of(0, num_frames=20, audio=False), footage_of(1, audio=False), footage_of(0, 1, audio=False)
+    if FORGERIES[name].needs_audio:
         with pytest.raises(ValueError, match="with audio"):
-            forgery.function(silent, donors[forgery.donor], 0.5, np.random.default_rng(0))
+            forge_with(name, *silent)
         return
-    forged = forgery.function(silent, donors[forgery.donor], 0.5, np.random.default_rng(0))
+    forged = forge_with(name, *silent)
     assert forged.samples is None
     assert forged.audio_label is None
 
@@ -169,31 +165,23 @@ def test_more_severity_changes_more_of_the_audio(name, made, target):
 
 
 @pytest.mark.parametrize("name", sorted(name for name, forgery in FORGERIES.items() if forgery.visual))
-def test_a_face_at_the_edge_of_the_frame_is_no_problem(name, footage_of):
+def test_a_face_at_the_edge_of_the_frame_is_no_problem(name, footage_of, forge_with):
     def cropped(footage: Footage) -> Footage:
         return Footage(footage.frames[:, 30:, 50:].copy(), footage.fps, footage.landmarks - [50, 30], footage.samples)
 
-    forgery = FORGERIES[name]
-    donors = {
-        "none": None,
-        "other_speaker": footage_of(1, num_frames=20),
-        "same_speaker": footage_of(0, 1, num_frames=20),
-    }
     target = cropped(footage_of(0, num_frames=20))
-    forged = forgery.function(target, donors[forgery.donor], 0.7, np.random.default_rng(0))
+    forged = forge_with(name, target, footage_of(1, num_frames=20), footage_of(0, 1, num_frames=20), severity=0.7)
     outside = forged.mask == 0
     assert np.array_equal(forged.frames[outside], target.frames[outside])
     assert not np.array_equal(forged.frames, target.frames)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_still_face_is_no_problem(name, target, other_person, same_person):
+def test_a_still_face_is_no_problem(name, target, other_person, same_person, forge_with):
     def still(footage: Footage) -> Footage:
         frames, points = footage.frames[:1].repeat(20, 0), footage.landmarks[:1].repeat(20, 0)
         return Footage(frames, footage.fps, points, footage.samples[: 20 * 640])
 
-    forgery = FORGERIES[name]
-    donor = {"none": None, "other_speaker": still(other_person), "same_speaker": still(same_person)}[forgery.donor]
-    forged = forgery.function(still(target), donor, 0.5, np.random.default_rng(0))
+    forged = forge_with(name, still(target), still(other_person), still(same_person))
     assert np.isfinite(forged.samples).all()
     assert forged.frames.shape == still(target).frames.shape

@@ -23,11 +23,8 @@ def people(real_clips: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VISUAL)
-def test_the_forged_face_is_a_face(name, people):
-    target, other, same = people
-    forgery = FORGERIES[name]
-    donor = {"none": None, "other_speaker": other, "same_speaker": same}[forgery.donor]
-    forged = forgery.function(target, donor, 0.5, np.random.default_rng(0))
+def test_the_forged_face_is_a_face(name, people, forge_with):
+    target, forged = people[0], forge_with(name, *people)
     outside = forged.mask == 0
     assert np.array_equal(forged.frames[outside], target.frames[outside])
     points, detected = reading.track_landmarks(forged.frames)
@@ -40,11 +37,9 @@ def test_the_forged_face_is_a_face(name, people):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
-def test_labels_and_segments_say_what_was_done(name, people):
-    target, other, same = people
-    forgery = FORGERIES[name]
-    donor = {"none": None, "other_speaker": other, "same_speaker": same}[forgery.donor]
-    forged = forgery.function(target, donor, 0.7, np.random.default_rng(1))
+def test_labels_and_segments_say_what_was_done(name, people, forge_with):
+    target, forgery = people[0], FORGERIES[name]
+    forged = forge_with(name, *people, severity=0.7, seed=1)
     assert (forged.visual_label, forged.audio_label, forged.label) == (int(forgery.visual), int(forgery.audio), 1)
     changed = (forged.frames != target.frames).any(axis=(1, 2, 3))
     assert changed.mean() > 0.2 if forgery.visual else not changed.any()

@@ -51,8 +51,10 @@ def make_clip(video_id: str, second: int, sound: str) -> Clip:
     )  # fmt: skip
 
 
-def make_store(folder: Path, sounds: Mapping[str, str], *, splits: Sequence[str], clips: int) -> ClipStore:
-    """Write a store of videos (name → audio of its clips), real and fake in turn."""
+def make_store(
+    folder: Path, sounds: Mapping[str, str], *, splits: Sequence[str], clips: int | Mapping[str, int]
+) -> ClipStore:
+    """Write a store of videos (name → audio of its clips), real and fake in turn, with so many clips each."""
     videos = [
         Video("d", name, name, label=number % 2, split=splits[number], attributes={"sound": sound})
         for number, (name, sound) in enumerate(sounds.items())
@@ -60,6 +62,7 @@ def make_store(folder: Path, sounds: Mapping[str, str], *, splits: Sequence[str]
     store = ClipStore.create(folder / "store", StoreSettings(crop_size=SIZE), Manifest.from_videos(videos))
     with ClipWriter(store.path) as writer:
         for name, sound in sounds.items():
-            made = [make_clip(name, second, sound) for second in range(clips)]
-            writer.add(LedgerEntry(name, "ok", num_clips=clips), made)
+            count = clips if isinstance(clips, int) else clips[name]
+            made = [make_clip(name, second, sound) for second in range(count)]
+            writer.add(LedgerEntry(name, "ok", num_clips=count), made)
     return ClipStore.open(store.path)

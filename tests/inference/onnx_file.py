@@ -1,4 +1,4 @@
-"""A tiny ONNX file written by hand: mean colour of a picture times a matrix. Field numbers from `onnx.proto`."""
+"""A tiny ONNX file written by hand: mean colour of an image times a matrix. Field numbers from `onnx.proto`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ FLOAT = 1
 
 
 def _varint(value: int) -> bytes:
-    found = b""
+    encoded = b""
     while value > 127:
-        found, value = found + bytes([value & 127 | 128]), value >> 7
-    return found + bytes([value])
+        encoded, value = encoded + bytes([value & 127 | 128]), value >> 7
+    return encoded + bytes([value])
 
 
 def _number(field: int, value: int) -> bytes:
@@ -32,14 +32,14 @@ def _node(kind: str, inputs: list[str], output: str) -> bytes:
     return b"".join(_bytes(1, name) for name in inputs) + _bytes(2, output) + _bytes(4, kind)
 
 
-def colour_model(weights: np.ndarray, picture: str, output: str) -> bytes:
+def colour_model(weights: np.ndarray, image: str, output: str) -> bytes:
     """Return a model from (N, 3, H, W) to (N, C): the mean of each colour times weights (3, C)."""
     tensor = b"".join(_number(1, size) for size in weights.shape) + _number(2, FLOAT) + _bytes(8, "w")
     tensor += _bytes(9, weights.astype("<f4").tobytes())
     nodes = [
-        _node("GlobalAveragePool", [picture], "pooled"), _node("Flatten", ["pooled"], "flat"),
+        _node("GlobalAveragePool", [image], "pooled"), _node("Flatten", ["pooled"], "flat"),
         _node("MatMul", ["flat", "w"], output),
     ]  # fmt: skip
     graph = b"".join(_bytes(1, node) for node in nodes) + _bytes(2, "g") + _bytes(5, tensor)
-    graph += _bytes(11, _value(picture, ["N", 3, "H", "W"])) + _bytes(12, _value(output, ["N", weights.shape[1]]))
+    graph += _bytes(11, _value(image, ["N", 3, "H", "W"])) + _bytes(12, _value(output, ["N", weights.shape[1]]))
     return _number(1, 8) + _bytes(7, graph) + _bytes(8, _number(2, 13))

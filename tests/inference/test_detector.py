@@ -72,7 +72,7 @@ def test_scores_of_a_store(detector: Detector, store: ClipStore) -> None:
     assert logits.loc["a"].notna().all(axis=None)
     for silent in ("bb", "ccc"):
         assert logits.loc[silent][["audio_head", "video_masked"]].isna().all(axis=None), (
-            "nothing to hear, nothing to judge"
+            "without audio there is no score"
         )
         np.testing.assert_allclose(logits.loc[silent]["joint"], logits.loc[silent]["audio_masked"], rtol=1e-5)
     joint = frame[frame["condition"] == "joint"]
@@ -86,7 +86,7 @@ def test_scores_do_not_depend_on_the_batch(detector: Detector, store: ClipStore)
     np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
 
 
-def test_splits_are_chosen(detector: Detector, store: ClipStore) -> None:
+def test_only_the_named_splits_are_scored(detector: Detector, store: ClipStore) -> None:
     frame = score_store(detector, store, store.manifest(), splits=["test"], conditions=("joint",)).frame()
     assert set(frame["video_id"]) == {"bb", "ccc"}
     with pytest.raises(UsageError, match="nothing to score"):
@@ -95,8 +95,8 @@ def test_splits_are_chosen(detector: Detector, store: ClipStore) -> None:
 
 def test_a_store_of_another_preparation_is_refused(detector: Detector, tmp_path: Path) -> None:
     other = ClipStore.create(tmp_path / "store", StoreSettings(crop_size=96, fps=10), Manifest.from_videos([]))
-    said = r"fps: found 10, wanted 5; crop_size: found 96, wanted 64\).*--set fps=5 --set crop_size=64"
-    with pytest.raises(UsageError, match=said):
+    message = r"fps: found 10, wanted 5; crop_size: found 96, wanted 64\).*--set fps=5 --set crop_size=64"
+    with pytest.raises(UsageError, match=message):
         score_store(detector, other, other.manifest())
 
 

@@ -27,13 +27,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
 
 def expected(clip: Clip, size: int, mean: list[float], std: list[float]) -> float:
     """What `colour_model` with `WEIGHTS` says of a clip, by hand: class 1 is the fakes'."""
-    found = []
+    logits = []
     for frame in clip.frames:
         how = cv2.INTER_LINEAR if size > len(frame) else cv2.INTER_AREA
-        picture = (cv2.resize(frame, (size, size), interpolation=how) / 255.0 - mean) / std
-        real, fake = picture.mean(axis=(0, 1)) @ WEIGHTS
-        found.append(fake - real)
-    return float(np.mean(found))
+        image = (cv2.resize(frame, (size, size), interpolation=how) / 255.0 - mean) / std
+        real, fake = image.mean(axis=(0, 1)) @ WEIGHTS
+        logits.append(fake - real)
+    return float(np.mean(logits))
 
 
 def test_the_onnx_example(store: ClipStore, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_hugging_face_example(store: ClipStore, tmp_path: Path) -> None:
         load_scorer(str(tmp_path / "wrap_huggingface.yaml"))
 
 
-def test_a_hugging_face_video_model_gets_as_many_pictures_as_it_wants(store: ClipStore, tmp_path: Path) -> None:
+def test_a_hugging_face_video_model_gets_as_many_frames_as_it_takes(store: ClipStore, tmp_path: Path) -> None:
     import torch
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification, VideoMAEImageProcessor
 

@@ -85,7 +85,7 @@ def test_changes_what_it_says_and_no_other_fact(name: str) -> None:
     assert moved <= {name} | follows.get(name, set())
 
 
-def test_pictures_that_are_marked_enlarged_or_hidden() -> None:
+def test_frames_that_are_marked_enlarged_or_hidden() -> None:
     recording = _recording()
     marked = plant_in_recording(recording, ["watermark"], 0, "v")
     assert marked.frames.mean() > recording.frames.mean() + 1
@@ -151,12 +151,12 @@ def test_plant_touches_one_class_and_writes_both_alike(corpus: Manifest, tmp_pat
         assert len(list(video_frames(Path(after.path)))) == 25
 
 
-def test_a_clean_world_keeps_pictures_and_sound(corpus: Manifest, tmp_path: Path) -> None:
+def test_a_clean_world_keeps_frames_and_audio(corpus: Manifest, tmp_path: Path) -> None:
     planted = plant(corpus, tmp_path, WORLDS["clean"])
     assert len(planted) == 4
     for before, after in zip(corpus.videos(), planted.videos(), strict=True):
-        pictures = [np.stack([frame.image for frame in video_frames(Path(video.path))]) for video in (before, after)]
-        assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 3
+        frames = [np.stack([frame.image for frame in video_frames(Path(video.path))]) for video in (before, after)]
+        assert np.abs(frames[0].astype(int) - frames[1]).mean() < 3
         sounds = [audio_samples(Path(video.path)) for video in (before, after)]
         assert sounds[0] is not None
         assert sounds[1] is not None
@@ -217,11 +217,11 @@ def test_identities_are_on_both_sides() -> None:
 
 def test_a_generator_is_missing_from_training_only() -> None:
     manifest = plant_in_manifest(_split_manifest(), ["missing_generator"])
-    found = {
+    generators = {
         split: {v.generator for v in manifest.videos() if v.split == split} - {None} for split in ("train", "test")
     }
-    assert len(found["train"]) == 1
-    assert found["test"] == {"swap", "dub"}
+    assert len(generators["train"]) == 1
+    assert generators["test"] == {"swap", "dub"}
 
 
 @pytest.mark.parametrize("name", MANIFEST_SHORTCUTS)

@@ -85,7 +85,7 @@ def test_temperature_finds_the_factor_and_the_optimum() -> None:
     )
     assert fitted.temperature == pytest.approx(float(grid[0]), rel=1e-3)
     assert fitted.loss_after == pytest.approx(loss(fitted.temperature), abs=1e-9)
-    assert ece(labels, fitted(logits)) < ece(labels, scipy.special.expit(logits)) / 3
+    assert ece(labels, fitted.calibration.p_fake(logits)) < ece(labels, scipy.special.expit(logits)) / 3
 
 
 def test_temperature_is_bounded_where_no_best_value_exists() -> None:
@@ -104,7 +104,9 @@ def test_isotonic_agrees_with_scikit_learn_and_beta_corrects_a_shift() -> None:
     assert np.allclose(fit_isotonic(labels, logits)(at), reference.predict(at))
     shifted = logits + 4.0
     fitted = fit_beta(labels, shifted)
-    assert ece(labels, fitted(shifted)) < 0.03 < ece(labels, fit_temperature(labels, shifted)(shifted))
+    assert (
+        ece(labels, fitted(shifted)) < 0.03 < ece(labels, fit_temperature(labels, shifted).calibration.p_fake(shifted))
+    )
     assert (np.diff(fitted(at)) >= 0).all()
 
 

@@ -37,6 +37,12 @@ def test_teeth_touch_the_lip_for_f() -> None:
     assert _at(mouth_track(_say("a", "f", "a"), TIMES_S).tuck, 1) > 0.7
 
 
+@pytest.mark.parametrize(("symbol", "channel"), [("m", "press"), ("f", "tuck")])
+def test_fast_speech_still_closes_the_lips(symbol: str, channel: str) -> None:
+    track = mouth_track(_say("a", symbol, "a", each_s=0.08), TIMES_S)
+    assert _at(getattr(track, channel), 1, 0.08) > 0.8
+
+
 def test_coarticulation_depends_on_the_neighbours() -> None:
     rounded, spread = (mouth_track(_say(vowel, "t", vowel, each_s=0.08), TIMES_S).spread for vowel in ("u:", "i:"))
     assert _at(spread, 1, 0.08) - _at(rounded, 1, 0.08) > 0.3

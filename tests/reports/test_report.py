@@ -238,7 +238,7 @@ def test_plots_escape_cut_and_place() -> None:
     assert ReportExtras().training == ()
 
 
-def test_the_model_card_says_the_figures_the_flags_and_what_was_not_judged(folder: Path, tmp_path: Path) -> None:
+def test_the_model_card_has_the_figures_the_flags_and_what_was_not_evaluated(folder: Path, tmp_path: Path) -> None:
     text = write_model_card(Evaluation.read(folder), tmp_path / "card.md").read_text(encoding="utf-8")
     metrics = pd.read_csv(folder / "metrics.csv", keep_default_na=False)
     risks = pd.read_csv(folder / "risks.csv", keep_default_na=False)

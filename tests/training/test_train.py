@@ -280,11 +280,11 @@ def test_a_refused_run_leaves_no_folder_and_another_folder_is_left_alone(store: 
 def test_one_process_trains_in_a_run(store: ClipStore, summary: TrainSummary, tmp_path: Path) -> None:
     copy = shutil.copytree(summary.run, tmp_path / "run")
     shutil.rmtree(copy / "model")
-    with Run(copy).alone(), pytest.raises(UsageError, match="another process is writing to this run"):
+    with Run(copy).locked(), pytest.raises(UsageError, match="another process is writing to this run"):
         train(tiny_recipe(store.path), copy, resume=True)
     new = tmp_path / "new"
     new.mkdir()
-    with Run(new).alone(), pytest.raises(UsageError, match="another process is writing to this run"):
+    with Run(new).locked(), pytest.raises(UsageError, match="another process is writing to this run"):
         train(tiny_recipe(store.path), new)
     assert not Run(new).recipe_path.exists()
     assert train(tiny_recipe(store.path), copy, resume=True).stages

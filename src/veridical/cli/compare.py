@@ -15,7 +15,7 @@ from veridical.cli.terminal import open_console
 if TYPE_CHECKING:
     import pandas as pd
 
-    from veridical.evaluation import ComparedSet
+    from veridical.evaluation import ComparedSet, Evaluation
 
 ALPHA = 0.05
 HEADLINE = ("auc", "eer", "average_precision", "fpr_at_95_tpr")
@@ -46,7 +46,7 @@ def compare(
     console.print(table)
     for item in comparison.sets:
         console.print(_verdict(item), highlight=False, soft_wrap=True)
-    _show_figures(console, comparison.figures)
+    _show_figures(console, comparison.figures, sides[0])
     if comparison.differences:
         other = Table("what differs", "first", "second")
         for row in comparison.differences:
@@ -69,9 +69,11 @@ def _verdict(item: ComparedSet) -> str:
     return f"{where}: {verdict} (p after Holm {item.p_holm:.3g}, DeLong {item.p_delong:.3g}){alone}"
 
 
-def _show_figures(console: Console, figures: pd.DataFrame) -> None:
-    plain = (figures["slice"] == "") & (figures["condition"] == "joint") & (figures["split"].isin(["test", ""]))
-    rows = figures[plain & (figures["level"] == "video") & (figures["aggregation"] == "mean")]
+def _show_figures(console: Console, figures: pd.DataFrame, first: Evaluation) -> None:
+    """Print the headline figures of the test sets, under the primary condition and aggregation of the first evaluation."""
+    condition, rule = first.facts.primary_condition, first.facts.settings.video_rule.rule
+    plain = (figures["slice"] == "") & (figures["condition"] == condition) & (figures["split"].isin(["test", ""]))
+    rows = figures[plain & (figures["level"] == "video") & (figures["aggregation"] == rule)]
     if rows[["first", "second"]].isna().all(axis=None):
         return
     table = Table("data set", "figure", "first", "second", "difference")

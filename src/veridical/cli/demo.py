@@ -17,7 +17,7 @@ def demo(
     world: Annotated[
         str,
         typer.Option(
-            help="Plant a shortcut in corpus A, such as audio_presence or codec (docs/puppets.md), and see it found."
+            help="Plant a shortcut in corpus A, such as audio_presence or codec (docs/puppets.md), and see it flagged."
         ),
     ] = "clean",
     workers: Annotated[int, typer.Option(help="Processes for rendering, forging and preparing.")] = 2,

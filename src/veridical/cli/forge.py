@@ -24,10 +24,9 @@ def _show_methods(requested: bool) -> None:
 
     table = Table(Column("method", no_wrap=True), "forges", Column("donor", no_wrap=True), "what it does")
     for name, forgery in FORGERIES.items():
-        forged = [
-            modality for modality, is_forged in (("video", forgery.visual), ("audio", forgery.audio)) if is_forged
-        ]
-        table.add_row(name, " ".join(forged) or "timing", forgery.donor.replace("_", " "), forgery.summary)
+        modalities = {"video": forgery.visual, "audio": forgery.audio}
+        forged = " ".join(modality for modality, is_forged in modalities.items() if is_forged)
+        table.add_row(name, forged or "timing", forgery.donor.replace("_", " "), forgery.summary)
     open_console().print(table)
     raise typer.Exit
 

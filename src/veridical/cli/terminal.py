@@ -22,7 +22,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Return the console of a command; what stands between colons in a path stays as it is (rich makes pictures of `:x:`)."""
+    """Return the console of a command; text between colons stays as it is (rich would turn `:x:` in a path into an emoji)."""
     return Console(stderr=stderr, quiet=quiet, emoji=False)
 
 

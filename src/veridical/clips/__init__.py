@@ -1,24 +1,45 @@
 """Clips: the store of prepared windows, and how to read, write, join, label and check it."""
 
 from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip
-from veridical.clips.contents import CONTENTS, FLOW_STATISTICS, MOUTH_FPS, MOUTH_SIZE, Content
-from veridical.clips.encoding import EncodedClip, clip_schema, decode_clips, decode_frames, encode_clips
+from veridical.clips.contents import (
+    CONTENTS,
+    FLOW_REGIONS,
+    FLOW_STATISTICS,
+    MOUTH_FPS,
+    MOUTH_SIZE,
+    NUM_DENSE_LANDMARKS,
+    Content,
+)
+from veridical.clips.encoding import (
+    EncodedClip,
+    clip_schema,
+    decode_clips,
+    decode_frames,
+    encode_clips,
+    encode_frames,
+    encode_grey,
+)
 from veridical.clips.facts import content_facts
 from veridical.clips.joined import join_stores
 from veridical.clips.labels import LABELS, label_clips
 from veridical.clips.ledger import STATUSES, LedgerEntry, Status
 from veridical.clips.remote import copy_store
 from veridical.clips.settings import StoreSettings
-from veridical.clips.store import ClipStore, reading_table
+from veridical.clips.store import FACTS_FILE, MANIFEST_FILE, ClipStore, reading_table
 from veridical.clips.verify import verify
-from veridical.clips.writer import ClipWriter
+from veridical.clips.writer import COMMIT_SECONDS, ClipWriter
 
 __all__ = [
+    "COMMIT_SECONDS",
     "CONTENTS",
+    "FACTS_FILE",
+    "FLOW_REGIONS",
     "FLOW_STATISTICS",
     "LABELS",
+    "MANIFEST_FILE",
     "MOUTH_FPS",
     "MOUTH_SIZE",
+    "NUM_DENSE_LANDMARKS",
     "SAMPLE_RATE_HZ",
     "SPEECH_STEP_S",
     "STATUSES",
@@ -36,6 +57,8 @@ __all__ = [
     "decode_clips",
     "decode_frames",
     "encode_clips",
+    "encode_frames",
+    "encode_grey",
     "join_stores",
     "label_clips",
     "reading_table",

@@ -1,8 +1,7 @@
 """ClipWriter: the only way to change a store. One writer at a time, and atomic commits.
 
 A video's clips are committed before its row in the ledger; what the store had of it before is deleted in the same commit, ledger
-row first. Whatever ends the process in between, the next writer deletes clips without a ledger row, and their videos are prepared
-again.
+row first. If the process ends in between, the next writer deletes clips without a ledger row, and those videos are redone.
 """
 
 from __future__ import annotations

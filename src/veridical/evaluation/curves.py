@@ -140,12 +140,12 @@ def score_histogram(cell: Cell, sample: Sample, bins: int = 40) -> ScoreHistogra
 def _reliability(
     cell: Cell, sample: Sample, condition: str, selection: Selection, settings: EvaluationSettings
 ) -> Iterator[ReliabilityPoints]:
-    temperature = selection.temperatures.get(condition)
+    calibrated = selection.calibration(condition)
     maps: dict[str, FloatArray] = {}
     if settings.probabilistic:
         maps["none"] = expit(sample.logits)
-    if temperature is not None:
-        maps["temperature"] = temperature(sample.logits)
+    if calibrated is not None:
+        maps["temperature"] = calibrated.p_fake(sample.logits)
     for calibration, p_fake in maps.items():
         table = reliability(sample.labels, p_fake, equal_width_edges(settings.ece_bins))
         full = table.count > 0

@@ -172,8 +172,8 @@ def _videos(evidence: Evidence, selection: Selection, settings: EvaluationSettin
     scored = np.isfinite(logits)
     videos = evidence.videos.loc[scored, ["video_id", "dataset", "split", "label"]].reset_index(drop=True)
     videos["group"] = evidence.videos.loc[scored, "resampling_group"].to_numpy()
-    temperature = selection.temperatures.get(evidence.primary)
-    p_fake = temperature(logits[scored]) if temperature is not None else np.full(len(videos), np.nan)
+    calibration = selection.calibration(evidence.primary)
+    p_fake = calibration.p_fake(logits[scored]) if calibration is not None else np.nan
     p_in_use = selection.p_in_use(logits[scored], settings.prevalence)
     return videos.assign(logit=logits[scored], p_fake=p_fake, p_fake_in_use=np.nan if p_in_use is None else p_in_use)
 

@@ -36,6 +36,11 @@ CONDITION_NAMES = {
 """Condition → its name for a reader; the first that was scored is the primary condition."""
 
 
+def describe_condition(condition: str) -> str:
+    """Return a condition for a message: its name in the score table and what the detector sees."""
+    return f"{condition!r} ({CONDITION_NAMES[condition]})" if condition in CONDITION_NAMES else repr(condition)
+
+
 @dataclass(frozen=True, eq=False)
 class Clips:
     """The scored rows of one condition, n of them."""
@@ -109,7 +114,7 @@ def gather(scores: ScoreTable, manifest: Manifest | None = None) -> Evidence:
         not_in_manifest = int((~np.isin(names, manifest.table["video_id"].to_numpy(zero_copy_only=False))).sum())
         if not_in_manifest == len(names):
             raise UsageError(
-                f"none of the {len(names)} scored videos is in the manifest: found video_id {names[0]!r},"
+                f"none of the {len(names)} scored videos is in the manifest: the scores have video_id {names[0]!r},"
                 f" the manifest has {_first_id(manifest)!r}; give the manifest that the scores were made with"
             )
         scored_label, partial = videos["label"].to_numpy(dtype=float), np.isin(names, _partial_fakes(manifest))
@@ -221,7 +226,7 @@ def _resampling_groups(videos: pd.DataFrame, manifest: Manifest | None) -> pd.Se
     missing = (group == "") & person.notna()
     if missing.any():
         first = group[group != ""].groupby(person[group != ""]).first()
-        group[missing] = person[missing].map(first).fillna(person[missing])
+        group[missing] = person[missing].map(first).astype(object).fillna(person[missing])
     for rows in videos.groupby(["dataset", "split"], sort=False).groups.values():
         known = group.loc[rows][group.loc[rows] != ""]
         if 0 < known.nunique() < MIN_GROUPS and person.loc[rows].nunique() > known.nunique():
@@ -237,8 +242,8 @@ def _partial_fakes(manifest: Manifest) -> np.ndarray:
     """Return the video_ids of fakes of which only some segments are forged."""
     table = manifest.table
     some = pc.greater(pc.fill_null(pc.list_value_length(table["fake_segments"]), 0), 0)
-    chosen = table["video_id"].filter(pc.and_(some, pc.fill_null(pc.equal(table["label"], 1), False)))
-    return np.asarray(chosen.to_numpy(zero_copy_only=False), dtype=object)
+    names = table["video_id"].filter(pc.and_(some, pc.fill_null(pc.equal(table["label"], 1), False)))
+    return np.asarray(names.to_numpy(zero_copy_only=False), dtype=object)
 
 
 def _segments(manifest: Manifest, names: pd.Series) -> dict[int, FloatArray]:

@@ -61,43 +61,33 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
         UsageError: when the file cannot be read or its columns are not explained.
     """
     path = Path(path)
-    if path.suffix == ".parquet":
-        if meaning is not None and meaning != ColumnMeaning():
-            raise UsageError(
-                f"{path}: the columns of a score table have a fixed meaning; the options for a csv do not apply"
-            )
-        scores = ScoreTable.read(path)
-        remarks = (
-            _joined(scores.table.select(["video_id", "dataset", "logit"]).to_pandas(), manifest)
-            if manifest is not None
-            else []
+    if path.suffix != ".parquet":
+        return _from_csv(path, meaning or ColumnMeaning(), manifest)
+    if meaning is not None and meaning != ColumnMeaning():
+        raise UsageError(
+            f"{path}: the columns of a score table have a fixed meaning; the options for a csv do not apply"
         )
-        return ExternalScores(scores, "logit", tuple(remarks))
+    scores = ScoreTable.read(path)
+    if manifest is None:
+        return ExternalScores(scores, "logit", ())
+    columns = scores.table.select(["video_id", "dataset", "logit"]).to_pandas()
+    return ExternalScores(scores, "logit", tuple(_joined(columns, manifest)))
+
+
+def _from_csv(path: Path, meaning: ColumnMeaning, manifest: Manifest | None) -> ExternalScores:
     frame = read_csv(path)
     if frame.empty:
         raise UsageError(f"{path}: holds no rows")
-    meaning = meaning or ColumnMeaning()
     if meaning.video_id not in frame:
         separated = "; columns must be separated by commas" if frame.shape[1] == 1 else "; name it with --id-column"
         raise UsageError(f"{path}: no column {meaning.video_id!r}; found: {', '.join(frame.columns)}{separated}")
     column, higher_is, kind = _explained(path, frame, meaning)
     values = _finite_or_nan(frame[column])
-    remarks = [f"{path.name}: {column!r} is a {kind}, higher means {higher_is}"]
-    unreadable = int((~np.isfinite(values)).sum())
-    if unreadable == len(values):
-        raise UsageError(f"{path}: {column!r} holds no finite number (first {str(frame[column].iloc[0])!r})")
-    if unreadable:
-        first = int(np.flatnonzero(~np.isfinite(values))[0])
-        remarks.append(
-            f"{unreadable} of {len(values)} rows hold no finite score and count as not scored"
-            f" (first: row {frame.index[first]}, {frame[column].iloc[first]!r})"
-        )
-    if kind == "logit" and unreadable < len(values) and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
-        remarks.append(
-            f"all values of {column!r} lie between 0 and 1: if they are probabilities, give --score-kind probability"
-        )
-    logits = _logits(path, column, values, kind, higher_is)
-    table, more = _score_frame(path, frame, meaning, logits, manifest)
+    if not np.isfinite(values).any():
+        raise UsageError(f"{path}: {column!r} holds no finite number (first {frame[column].iloc[0]!r})")
+    odd = _odd_values(frame[column], values, kind)
+    remarks = [f"{path.name}: {column!r} is a {kind}, higher means {higher_is}", *odd]
+    table, more = _score_frame(path, frame, meaning, _logits(path, column, values, kind, higher_is), manifest)
     if manifest is None and "label" not in table:
         raise UsageError(
             f"{path}: labels are needed: give the manifest with --manifest, or a column `label` (0 real, 1 fake)"
@@ -109,6 +99,22 @@ def _finite_or_nan(column: pd.Series) -> np.ndarray:
     """Return text as numbers, NaN where it is none."""
     values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
     return values
+
+
+def _odd_values(column: pd.Series, values: np.ndarray, kind: ScoreKind) -> list[str]:
+    """Return remarks on missing scores, and on logits that look like probabilities."""
+    remarks, unreadable = [], np.flatnonzero(~np.isfinite(values))
+    if len(unreadable):
+        first = int(unreadable[0])
+        remarks.append(
+            f"{len(unreadable)} of {len(values)} rows hold no finite score and count as not scored"
+            f" (first: row {column.index[first]}, {column.iloc[first]!r})"
+        )
+    if kind == "logit" and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
+        remarks.append(
+            f"all values of {column.name!r} lie between 0 and 1: if they are probabilities, give --score-kind probability"
+        )
+    return remarks
 
 
 def _explained(path: Path, frame: pd.DataFrame, meaning: ColumnMeaning) -> tuple[str, HigherIs, ScoreKind]:

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from veridical.evaluation.evidence import Evidence
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import BANDS, BOOKKEEPING, Cell, banded, video_sample
+from veridical.metrics import Calibration
 
 MAX_TIMELINE = 240
 
@@ -42,6 +42,7 @@ class Common:
     """A fact that is more frequent among the worst videos than among all of the same label."""
 
     dataset: str
+    label: int
     fact: str
     """`generator=FaceSwap`."""
     among_worst: int
@@ -59,24 +60,23 @@ def failures(
     primary = evidence.primary
     logits = evidence.video_logits(primary, settings.video_rule)
     sample = video_sample(evidence, cell, settings, condition=primary, logits=logits)
-    temperature = selection.temperatures.get(primary)
-    scale = temperature.temperature if temperature is not None else 1.0
+    calibration = selection.calibration(primary) or Calibration(temperature=1.0)
     wrongness = np.where(sample.labels == 1, -sample.logits, sample.logits)
     order = np.argsort(-wrongness, kind="stable")[: settings.worst_videos]
     order = order[wrongness[order] > -np.inf]
     videos = cell.videos[np.asarray(sample.rows)]
-    failed = [_failure(evidence, cell, int(video), float(logits[video]), scale) for video in videos[order]]
+    failed = [_failure(evidence, cell, int(video), float(logits[video]), calibration) for video in videos[order]]
     worst = np.isin(np.arange(len(videos)), order)
     return failed, _in_common(cell.dataset, worst, evidence.videos.iloc[videos])
 
 
-def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: float) -> Failure:
+def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, calibration: Calibration) -> Failure:
     row = evidence.videos.iloc[video]
     clips = evidence.clips[evidence.primary]
     mine = np.flatnonzero(clips.video == video)
     timed = mine[np.isfinite(clips.start_s[mine])]
     timed = timed[np.argsort(clips.start_s[timed], kind="stable")][:MAX_TIMELINE]
-    p_fake = expit(clips.logit[timed] / scale)
+    p_fake = calibration.p_fake(clips.logit[timed])
     return Failure(
         dataset=cell.dataset,
         split=cell.split,
@@ -86,7 +86,7 @@ def _failure(evidence: Evidence, cell: Cell, video: int, logit: float, scale: fl
         compression=str(row["compression"]),
         attributes={name: value for name, value in row["attributes"].items() if name not in BOOKKEEPING},
         logit=logit,
-        p_fake=float(expit(logit / scale)),
+        p_fake=float(calibration.p_fake(logit)),
         num_clips=len(mine),
         timeline=tuple((float(start), float(p)) for start, p in zip(clips.start_s[timed], p_fake, strict=True)),
     )
@@ -114,5 +114,5 @@ def _in_common(dataset: str, worst: NDArray[np.bool_], scored: pd.DataFrame) -> 
                 p_value = float(scipy.stats.hypergeom.sf(few - 1, everyone, having.sum(), drawn))
                 if p_value < 0.01:
                     share = float(having.sum() / everyone)
-                    common.append(Common(dataset, f"{name}={value}", few, drawn, share, p_value))
+                    common.append(Common(dataset, int(label), f"{name}={value}", few, drawn, share, p_value))
     return sorted(common, key=lambda item: item.p_value)

@@ -52,13 +52,14 @@ def proposals(clips: Clips, videos: IntArray, window_s: float) -> dict[str, Segm
 
 def runs(start_s: FloatArray, logit: FloatArray, window_s: float) -> Segments:
     """Return every run of clips that are all at least as high as some level; clips (n,) in order of time."""
-    found: dict[tuple[float, float], float] = {}
+    runs_by_bounds: dict[tuple[float, float], float] = {}
     for level in np.unique(logit):
         high = np.flatnonzero(logit >= level)
         apart = np.flatnonzero(start_s[high][1:] > start_s[high][:-1] + window_s + 1e-6) + 1
         for rows in np.split(high, apart):
-            found[(float(start_s[rows[0]]), float(start_s[rows[-1]] + window_s))] = float(logit[rows].mean())
-    return Segments(np.array(list(found), dtype=float).reshape(-1, 2), np.array(list(found.values())))
+            bounds = float(start_s[rows[0]]), float(start_s[rows[-1]] + window_s)
+            runs_by_bounds[bounds] = float(logit[rows].mean())
+    return Segments(np.array(list(runs_by_bounds), dtype=float).reshape(-1, 2), np.array(list(runs_by_bounds.values())))
 
 
 def _figures(
@@ -70,11 +71,11 @@ def _figures(
     settings: EvaluationSettings,
 ) -> dict[str, Figure]:
     sample = Sample(labels, np.zeros(len(labels)), rows, cell.bootstrap, settings.confidence)
-    counts = np.array([float(len(stretches)) for stretches in truths.values()])
+    counts = np.array([float(len(segments)) for segments in truths.values()])
     groups = len(np.unique(cell.bootstrap.cluster[rows[labels == 1]]))
     weights = cell.bootstrap.weights[cell.bootstrap.cluster[rows]].astype(float)
     total = counts @ weights
-    found = {}
+    figures = {}
     for iou in IOUS:
         correct, video = ranked_hits(proposed, truths, iou)
         value = segment_average_precision(correct, np.ones((len(correct), 1)), counts.sum(keepdims=True))[0]
@@ -82,10 +83,10 @@ def _figures(
             segment_average_precision(correct, weights[video, at : at + _CHUNK], total[at : at + _CHUNK])
             for at in range(0, weights.shape[1], _CHUNK)
         ]
-        found[f"ap_at_iou_{iou:g}"] = figure_from(float(value), np.concatenate(parts), sample, groups)
+        figures[f"ap_at_iou_{iou:g}"] = figure_from(float(value), np.concatenate(parts), sample, groups)
     for number in PROPOSALS:
         hit = recalled_segments(proposed, truths, number)
         with np.errstate(invalid="ignore", divide="ignore"):
             replicates = (hit @ weights) / total
-        found[f"ar_at_{number}"] = figure_from(float(hit.sum() / counts.sum()), replicates, sample, groups)
-    return found
+        figures[f"ar_at_{number}"] = figure_from(float(hit.sum() / counts.sum()), replicates, sample, groups)
+    return figures

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from veridical.evaluation.evidence import Evidence
+from veridical.evaluation.evidence import Evidence, describe_condition
 from veridical.evaluation.figures import (
     CALIBRATION_METRICS,
     SLICE_METRICS,
@@ -144,9 +144,9 @@ class CellFigures:
             figures["precision_at_prevalence"] = replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
             facts = {"level": level, "calibration": point.calibration, "operating_point": point.name}
             self._add(figures, condition=primary, **facts)
-        chosen = {point.name for point in self.selection.operating_points if point.level == level}
+        selected = {point.name for point in self.selection.operating_points if point.level == level}
         for name in ("val_eer", "val_tpr"):
-            if name not in chosen:
+            if name not in selected:
                 figures = {metric: not_evaluable(sample, self.selection.reason) for metric in DECISION_METRICS}
                 self._add(figures, condition=primary, level=level, operating_point=name)
 
@@ -180,11 +180,11 @@ class CellFigures:
         if not self.settings.probabilistic:
             figures = {name: not_evaluable(sample, "the scores rank, they are not probabilities") for name in figures}
         self._add(figures, level=level, condition=condition, calibration="none", **facts)
-        temperature = self.selection.temperatures.get(condition)
-        if temperature is not None:
-            figures = calibration_figures(sample, temperature(sample.logits), bins, seed)
+        scaled = self.selection.calibration(condition)
+        if scaled is not None:
+            figures = calibration_figures(sample, scaled.p_fake(sample.logits), bins, seed)
         else:
-            reason = self.selection.reason or f"no temperature could be fitted for {condition}"
+            reason = self.selection.reason or f"no temperature could be fitted for {describe_condition(condition)}"
             figures = {name: not_evaluable(sample, reason) for name in (*CALIBRATION_METRICS, "ece_by_chance")}
         self._add(figures, level=level, condition=condition, calibration="temperature", **facts)
 

@@ -29,12 +29,12 @@ RUN_EVALUATION = Path("evaluation", "default")
 
 @dataclass(frozen=True)
 class Reference:
-    """The training corpus, whose validation split chose thresholds and temperatures."""
+    """The training corpus, on whose validation split thresholds and temperatures are selected."""
 
     dataset: str | None
     """None: not known."""
     reason: str
-    """Why nothing was chosen; empty when all was."""
+    """Why nothing was selected; empty where all was."""
     num_videos: int
     """Labelled validation videos scored under the primary condition."""
 

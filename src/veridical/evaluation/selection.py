@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from veridical.errors import NotEvaluableError, unknown_name
-from veridical.evaluation.evidence import Evidence
+from veridical.evaluation.evidence import Evidence, describe_condition
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.metrics import (
+    Calibration,
     ConformalRule,
     FloatArray,
     MonotoneMap,
@@ -39,7 +40,7 @@ class ValidationScores:
     def __post_init__(self) -> None:
         if set(self.splits) - {"val"}:
             raise ValueError(
-                f"thresholds and temperatures are chosen on validation rows only, got splits {self.splits}"
+                f"thresholds and temperatures are selected on validation rows only, got splits {self.splits}"
             )
 
 
@@ -79,6 +80,11 @@ class Selection:
     """Share of fakes among them."""
     warnings: tuple[str, ...] = ()
 
+    def calibration(self, condition: str) -> Calibration | None:
+        """Return the calibration of a condition's logits by its temperature; None where none was fitted."""
+        temperature = self.temperatures.get(condition)
+        return None if temperature is None else temperature.calibration
+
     def p_in_use(self, logits: FloatArray, prevalence: float) -> FloatArray | None:
         """Return (n,) probabilities at a stated prevalence: beta calibration, then Bayes; None where nothing was fitted."""
         beta = self.maps.get("beta")
@@ -109,14 +115,14 @@ def validation_scores(
     evidence: Evidence, dataset: str, condition: str, level: str, settings: EvaluationSettings
 ) -> ValidationScores:
     """Return the validation scores of a data set at level `clip` or `video`."""
-    chosen = ((evidence.videos["dataset"] == dataset) & (evidence.videos["split"] == "val")).to_numpy()
+    inside = ((evidence.videos["dataset"] == dataset) & (evidence.videos["split"] == "val")).to_numpy()
     if level == "clip":
         clips = evidence.clips[condition]
-        rows = chosen[clips.video] & np.isfinite(clips.label)
+        rows = inside[clips.video] & np.isfinite(clips.label)
         return ValidationScores(dataset, clips.label[rows], clips.logit[rows], _splits(evidence, clips.video[rows]))
     logits = evidence.video_logits(condition, settings.video_rule)
     labels = evidence.videos["label"].to_numpy(dtype=float)
-    rows = chosen & np.isfinite(logits) & np.isfinite(labels)
+    rows = inside & np.isfinite(logits) & np.isfinite(labels)
     return ValidationScores(dataset, labels[rows], logits[rows], _splits(evidence, np.flatnonzero(rows)))
 
 
@@ -143,7 +149,7 @@ def select(evidence: Evidence, settings: EvaluationSettings) -> Selection:
     for level in ("clip", "video"):
         scores = validation_scores(evidence, dataset, evidence.primary, level, settings)
         try:
-            points += chosen_points(scores, level, settings, temperatures.get(evidence.primary))
+            points += selected_points(scores, level, settings, temperatures.get(evidence.primary))
         except NotEvaluableError as error:
             reason = f"validation split of {dataset}: {error}"
     rule, rule_reason = _conformal(primary, settings)
@@ -161,10 +167,10 @@ def select(evidence: Evidence, settings: EvaluationSettings) -> Selection:
     )
 
 
-def chosen_points(
+def selected_points(
     validation: ValidationScores, level: str, settings: EvaluationSettings, temperature: Temperature | None
 ) -> list[OperatingPoint]:
-    """Return the thresholds chosen on validation scores, and the fixed probabilities after calibration.
+    """Return the thresholds selected on validation scores, and the fixed probabilities after calibration.
 
     Raises:
         NotEvaluableError: when the validation scores have one class only.
@@ -210,7 +216,9 @@ def _temperatures(
         try:
             temperatures[condition] = fit_temperature(scores.labels, scores.logits)
         except NotEvaluableError as error:
-            warnings.append(f"no temperature for {condition}: {error} in the validation split of {dataset}")
+            warnings.append(
+                f"no temperature for {describe_condition(condition)}: {error} in the validation split of {dataset}"
+            )
             continue
         if temperatures[condition].at_bound:
             perfect = temperatures[condition].temperature < 1
@@ -218,7 +226,7 @@ def _temperatures(
                 "separate the validation videos perfectly" if perfect else "do not separate the validation videos"
             )
             bound = f"is at its bound ({temperatures[condition].temperature:.3g})"
-            warnings.append(f"the temperature of {condition} {bound}: the scores {separation}")
+            warnings.append(f"the temperature for {describe_condition(condition)} {bound}: the scores {separation}")
     return temperatures, warnings
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from veridical.evaluation.evidence import describe_condition
 from veridical.evaluation.figures import Figure
 from veridical.evaluation.slices import Cell
 from veridical.evaluation.verdicts import Measurements
@@ -94,7 +95,11 @@ def _measured(measured: Measurements, cell: Cell | None, name: str) -> Figure:
         return measured.get(cell, "ece", calibration="temperature")
     if name in ("audio_masked", "video_masked", "joint"):
         figure = measured.get(cell, "auc", condition=name)
-        return figure if figure.reason != "not computed" else Figure(reason=f"no scores under the condition {name!r}")
+        return (
+            figure
+            if figure.reason != "not computed"
+            else Figure(reason=f"no scores under the condition {describe_condition(name)}")
+        )
     return measured.get(cell, name)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from veridical.evaluation.evidence import Evidence
+from veridical.evaluation.evidence import Evidence, describe_condition
 from veridical.evaluation.figures import Sample
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.metrics import FloatArray, GroupBootstrap, IntArray, draw_groups
@@ -97,16 +97,16 @@ def video_sample(
     facts = evidence.videos
     labels = facts[target].to_numpy(dtype=float)[cell.videos]
     scores = logits[cell.videos]
-    chosen = np.ones(len(cell.videos), dtype=bool) if mask is None else mask.copy()
-    reason = "" if condition in evidence.clips else f"no scores under the condition {condition!r}"
+    inside = np.ones(len(cell.videos), dtype=bool) if mask is None else mask.copy()
+    reason = "" if condition in evidence.clips else f"no scores under the condition {describe_condition(condition)}"
     if condition in AUDIO_CONDITIONS or target == "audio_label":
         with_audio = facts["has_audio"].to_numpy(dtype=float)[cell.videos] != 0
-        if not (chosen & with_audio).any() and chosen.any():
-            reason = f"none of the {int(chosen.sum())} videos has audio"
-        chosen &= with_audio
-    scored = chosen & np.isfinite(scores)
+        if not (inside & with_audio).any() and inside.any():
+            reason = f"none of the {int(inside.sum())} videos has audio"
+        inside &= with_audio
+    scored = inside & np.isfinite(scores)
     if not reason and not scored.any():
-        reason = f"no video has a score under the condition {condition!r}"
+        reason = f"no video has a score under the condition {describe_condition(condition)}"
     rows = np.flatnonzero(scored & np.isfinite(labels))
     if not reason and len(rows) == 0:
         reason = f"{target} is unknown for all {int(scored.sum())} scored videos"
@@ -118,7 +118,9 @@ def clip_sample(evidence: Evidence, cell: Cell, settings: EvaluationSettings, co
     clips = evidence.clips[condition]
     place = cell.place[clips.video]
     rows = np.flatnonzero((place >= 0) & np.isfinite(clips.label))
-    reason = "" if len(rows) else f"no clip with a label has a score under the condition {condition!r}"
+    reason = (
+        "" if len(rows) else f"no clip with a label has a score under the condition {describe_condition(condition)}"
+    )
     return Sample(
         clips.label[rows].astype(np.int64), clips.logit[rows], place[rows], cell.bootstrap, settings.confidence, reason
     )

@@ -74,7 +74,7 @@ class Outcome:
 
 
 class _SilentError(Exception):
-    """A forgery that needs audio met a silent video that the manifest did not list as silent."""
+    """A forgery that needs audio met a video without an audio track that the manifest did not list as such."""
 
 
 def maker() -> Callable[[Job], list[Outcome]]:
@@ -92,7 +92,7 @@ def maker() -> Callable[[Job], list[Outcome]]:
         except UnusableVideoError as error:
             return [Outcome(job.target.video_id, job.method, error.status, str(error))]
         except _SilentError:
-            return [Outcome(job.target.video_id, job.method, "no_sound", "the target or the donor is silent")]
+            return [Outcome(job.target.video_id, job.method, "no_sound", "the target or the donor has no audio track")]
         except VeridicalError:  # for example missing weights: no video can be made
             raise
         except Exception as error:

@@ -108,7 +108,7 @@ def _task(
 ) -> Task | Missing:
     forgery = FORGERIES[method]
     if forgery.needs_audio and target.has_audio is False:
-        return Missing(target.video_id, method, "no_sound: the video is silent")
+        return Missing(target.video_id, method, "no_sound: the video has no audio track")
     choice = stream(seed, "forge", "choice", target.video_id, method)
     donor = None
     if forgery.donor != "none":

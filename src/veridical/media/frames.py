@@ -79,9 +79,8 @@ def video_frames(
 
     Args:
         path: The video file.
-        fps: None for every frame; else the frame on display at k/fps seconds for k = 0, 1, …: the last that came on
-            display at or before that time (within 1 ms, the rounding of some containers). A slow video repeats
-            frames.
+        fps: None for every frame; else the frame on display at k/fps seconds for k = 0, 1, …: the last one shown at or
+            before that time (within 1 ms, the rounding of some containers). A slow video repeats frames.
         start_s: First time wanted, seconds from the start of the video.
         stop_s: First time not wanted; None for the end, which is the last frame's start plus its duration.
         threads: Decoder threads.
@@ -177,7 +176,7 @@ def _timed(frames: Iterator[av.VideoFrame], clock: Clock, origin_s: float | None
         yield _Shown(time_s - origin_s, duration_s, frame, turn)
 
 
-def _between(shown: Iterator[_Shown], start_s: float, stop_s: float, told: VideoFrames) -> Iterator[VideoFrame]:
+def _between(shown: Iterator[_Shown], start_s: float, stop_s: float, result: VideoFrames) -> Iterator[VideoFrame]:
     end_s = 0.0
     for item in shown:
         if item.start_s >= stop_s - ROUNDING_S:
@@ -185,11 +184,11 @@ def _between(shown: Iterator[_Shown], start_s: float, stop_s: float, told: Video
         if item.start_s >= start_s - ROUNDING_S:
             yield item.at(item.start_s)
         end_s = item.start_s + item.duration_s
-    told.end_s = end_s
+    result.end_s = end_s
 
 
 def _sampled(
-    path: Path, threads: int, fps: float, start_s: float, stop_s: float, told: VideoFrames
+    path: Path, threads: int, fps: float, start_s: float, stop_s: float, result: VideoFrames
 ) -> Iterator[VideoFrame]:
     """Yield the frame on display at each k/fps, decoding no more than needed where that is safe."""
 
@@ -202,14 +201,16 @@ def _sampled(
 
     k = math.ceil((start_s - ROUNDING_S) * fps)
     try:
-        for frame in _on_display(_shown(path, threads, start_s, wanted), fps, k, stop_s, told):
+        for frame in _on_display(_shown(path, threads, start_s, wanted), fps, k, stop_s, result):
             yield frame
             k += 1
     except UnsafeError:
-        yield from _on_display(_shown(path, threads, 0.0, _all), fps, k, stop_s, told)
+        yield from _on_display(_shown(path, threads, 0.0, _all), fps, k, stop_s, result)
 
 
-def _on_display(shown: Iterator[_Shown], fps: float, k: int, stop_s: float, told: VideoFrames) -> Iterator[VideoFrame]:
+def _on_display(
+    shown: Iterator[_Shown], fps: float, k: int, stop_s: float, result: VideoFrames
+) -> Iterator[VideoFrame]:
     current: _Shown | None = None
     for item in shown:
         while current is not None and k / fps < min(item.start_s, stop_s) - ROUNDING_S:
@@ -221,7 +222,7 @@ def _on_display(shown: Iterator[_Shown], fps: float, k: int, stop_s: float, told
     while current is not None and k / fps < min(current.start_s + current.duration_s, stop_s) - ROUNDING_S:
         yield current.at(k / fps)
         k += 1
-    told.end_s = None if current is None else current.start_s + current.duration_s
+    result.end_s = None if current is None else current.start_s + current.duration_s
 
 
 def _nothing_decodes(path: Path) -> UnusableVideoError:

@@ -1,7 +1,6 @@
 """Writing videos: H.264 and AAC in MP4, whole or not at all, audio in step with the video.
 
-AAC begins with a priming frame; the MP4 edit list says so and readers skip it, so that sample 0 is heard when frame 0
-is seen.
+AAC begins with a priming frame; the MP4 edit list says so and readers skip it, so that sample 0 is heard with frame 0.
 """
 
 from __future__ import annotations

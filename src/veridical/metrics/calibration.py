@@ -56,7 +56,7 @@ class Calibration(Settings):
 
 @dataclass(frozen=True)
 class Temperature:
-    """p_fake = sigmoid(logit / temperature)."""
+    """A fitted temperature, and how well it fits."""
 
     temperature: float
     at_bound: bool
@@ -65,9 +65,10 @@ class Temperature:
     """Log loss on the validation set at temperature 1, nats."""
     loss_after: float
 
-    def __call__(self, logits: FloatArray) -> FloatArray:
-        """Return the calibrated probability of fake of (n,) logits."""
-        return np.asarray(scipy.special.expit(logits / self.temperature))
+    @property
+    def calibration(self) -> Calibration:
+        """The map to probabilities."""
+        return Calibration(temperature=self.temperature)
 
 
 @dataclass(frozen=True)

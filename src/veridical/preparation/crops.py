@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical import faces
-from veridical.clips import StoreSettings
-from veridical.clips.encoding import encode_frames
+from veridical.clips import StoreSettings, encode_frames
 from veridical.faces import SMOOTHING_S, FaceDetector, Matrix
 
 Frame = npt.NDArray[np.uint8]

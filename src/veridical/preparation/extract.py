@@ -20,8 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical import faces, media
-from veridical.clips import SAMPLE_RATE_HZ, SPEECH_STEP_S, Clip, EncodedClip, StoreSettings, decode_frames
-from veridical.clips.contents import NUM_DENSE_LANDMARKS
+from veridical.clips import (
+    NUM_DENSE_LANDMARKS,
+    SAMPLE_RATE_HZ,
+    SPEECH_STEP_S,
+    Clip,
+    EncodedClip,
+    StoreSettings,
+    decode_frames,
+)
 from veridical.media import UnusableVideoError
 from veridical.preparation.crops import Crop, CropKeeper
 from veridical.preparation.motion import Motion, window_motion

@@ -23,9 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical import faces, media
-from veridical.clips import MOUTH_FPS, MOUTH_SIZE, StoreSettings
-from veridical.clips.contents import FLOW_REGIONS
-from veridical.clips.encoding import encode_grey
+from veridical.clips import FLOW_REGIONS, MOUTH_FPS, MOUTH_SIZE, StoreSettings, encode_grey
 from veridical.faces import TEMPLATE_SIZE, Matrix, similarity, smoothed, steady_parts, template, warp
 
 Frame = npt.NDArray[np.uint8]

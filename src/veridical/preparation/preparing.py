@@ -19,9 +19,16 @@ import pandas as pd
 
 from veridical import progress
 from veridical.artefacts import Manifest, check_settings, file_stamp, fingerprint
-from veridical.clips import STATUSES, ClipStore, ClipWriter, LedgerEntry, StoreSettings
-from veridical.clips.store import FACTS_FILE, MANIFEST_FILE
-from veridical.clips.writer import COMMIT_SECONDS
+from veridical.clips import (
+    COMMIT_SECONDS,
+    FACTS_FILE,
+    MANIFEST_FILE,
+    STATUSES,
+    ClipStore,
+    ClipWriter,
+    LedgerEntry,
+    StoreSettings,
+)
 from veridical.errors import UsageError, unknown_name
 from veridical.machine import Lost, check_ray
 from veridical.preparation.engines import ENGINES

@@ -128,7 +128,7 @@ def reliability_plot(evaluation: Evaluation, dataset: str, split: str) -> str:
 
 
 def histogram_plot(evaluation: Evaluation, dataset: str, split: str) -> str:
-    """Return the score distributions of reals and fakes, each as a share of its class, with the chosen thresholds."""
+    """Return the score distributions of reals and fakes, each as a share of its class, with the selected thresholds."""
     for item in evaluation.curves.histogram:
         if (item.dataset, item.split) != (dataset, split):
             continue
@@ -241,7 +241,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[tuple[float, str
     first = np.ceil(low / step) * step
     return [
         (float(value), f"{value:.6g}".replace("-", "−"))
-        for value in np.arange(first, high + step * 1e-6, step).round(10)
+        for value in np.arange(first, high + step * 1e-6, step).round(10) + 0.0  # no −0
     ]
 
 

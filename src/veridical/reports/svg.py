@@ -54,7 +54,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Frame:
+class PlotArea:
     """Where the axes lie on the page."""
 
     x: Axis
@@ -81,22 +81,22 @@ def line_plot(
     diagonal: bool = False,
     marks: Sequence[tuple[float, str]] = (),
 ) -> str:
-    """Return a plot of lines; `title` is read out to those who cannot see it; `marks` are vertical lines (x, text)."""
-    frame = Frame(x, y)
-    parts = [_grid(frame)]
+    """Return a plot of lines; `title` is its text alternative; `marks` are vertical lines (x, text)."""
+    area = PlotArea(x, y)
+    parts = [_grid(area)]
     if diagonal:
-        parts.append(_path([frame.at(0, 0), frame.at(1, 1)], "diagonal"))
-    parts += [_band(frame, curve) for curve in curves if curve.band]
+        parts.append(_path([area.at(0, 0), area.at(1, 1)], "diagonal"))
+    parts += [_band(area, curve) for curve in curves if curve.band]
     for curve in curves:
-        pixels = [frame.at(*point) for point in curve.points]
+        pixels = [area.at(*point) for point in curve.points]
         parts.append(_path(pixels, f"line {curve.tone}{' dashed' if curve.dashed else ''}", curve.label))
         if curve.dots:
             parts += [
                 _circle(pixel, curve.tone, f"{curve.label} {px:.3g}: {py:.3g}")
                 for pixel, (px, py) in zip(pixels, curve.points, strict=True)
             ]
-    parts += _marks(frame, marks)
-    return _svg(title, frame.width, frame.height, parts)
+    parts += _marks(area, marks)
+    return _svg(title, area.width, area.height, parts)
 
 
 def bar_pair_plot(
@@ -113,19 +113,19 @@ def bar_pair_plot(
         bars: (tone, label, heights (bins,)) of each histogram.
         marks: (x, text) of vertical lines.
     """
-    frame = Frame(x, y, height=260)
-    parts = [_grid(frame)]
+    area = PlotArea(x, y, height=260)
+    parts = [_grid(area)]
     for tone, label, heights in bars:
         for low, high, height in zip(edges[:-1], edges[1:], heights, strict=True):
             if height <= 0:
                 continue
-            (left, top), (right, base) = frame.at(low, height), frame.at(high, y.low)
+            (left, top), (right, base) = area.at(low, height), area.at(high, y.low)
             parts.append(
                 f'<rect class="bar {tone}" x="{left:.1f}" y="{top:.1f}" width="{max(right - left - 0.6, 0.6):.1f}"'
                 f' height="{base - top:.1f}"><title>{escape(label)}</title></rect>'
             )
-    parts += _marks(frame, marks)
-    return _svg(title, frame.width, frame.height, parts)
+    parts += _marks(area, marks)
+    return _svg(title, area.width, area.height, parts)
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,13 @@ class Dot:
     high: float | None
     tone: str = "tone0"
     note: str = ""
-    """Said instead of a dot where there is no value."""
+    """Shown instead of a dot where there is no value."""
     heading: bool = False
     """A heading between rows; it has no figure."""
 
 
 def dot_plot(title: str, rows: Sequence[Dot], x: Axis, *, reference: float | None = None) -> str:
-    """Return figures with their intervals below each other as HTML rows, so that text keeps its size on a phone."""
+    """Return figures with intervals as HTML rows below each other, so that text keeps its size on a phone."""
     marks = "".join(f'<i class="gridline" style="left:{100 * x.share(value):.2f}%"></i>' for value, _ in x.ticks)
     if reference is not None:
         marks += f'<i class="reference" style="left:{100 * x.share(reference):.2f}%"></i>'
@@ -167,7 +167,7 @@ def _dot_row(row: Dot, x: Axis, marks: str) -> str:
         drawn += f'<i class="range {row.tone}" style="left:{low:.2f}%;width:{max(high - low, 0.3):.2f}%"></i>'
         shown += f" <small>[{row.low:.2f}, {row.high:.2f}]</small>"
     drawn += f'<i class="point {row.tone}" style="left:{100 * x.share(row.value):.2f}%"></i>'
-    return f'<div class="row">{label}<span class="track">{drawn}</span><span class="said">{shown}</span></div>'
+    return f'<div class="row">{label}<span class="track">{drawn}</span><span class="value">{shown}</span></div>'
 
 
 def timeline_plot(title: str, points: Points, threshold: float = 0.5) -> str:
@@ -193,45 +193,45 @@ def timeline_plot(title: str, points: Points, threshold: float = 0.5) -> str:
     return _svg(title, width, height, parts, "timeline")
 
 
-def _grid(frame: Frame) -> str:
+def _grid(area: PlotArea) -> str:
     parts = []
-    low, high = frame.at(frame.x.low, frame.y.low), frame.at(frame.x.high, frame.y.high)
-    for value, text in frame.x.ticks:
-        across = frame.at(value, frame.y.low)[0]
+    low, high = area.at(area.x.low, area.y.low), area.at(area.x.high, area.y.high)
+    for value, text in area.x.ticks:
+        across = area.at(value, area.y.low)[0]
         parts.append(_path([(across, low[1]), (across, high[1])], "grid"))
         parts.append(_text(across, low[1] + 16, text, "tick middle"))
-    for value, text in frame.y.ticks:
-        level = frame.at(frame.x.low, value)[1]
+    for value, text in area.y.ticks:
+        level = area.at(area.x.low, value)[1]
         parts.append(_path([(low[0], level), (high[0], level)], "grid"))
         parts.append(_text(low[0] - 7, level + 4, text, "tick end"))
     middle = (low[0] + high[0]) / 2
-    if frame.x.label:
-        parts.append(_text(middle, frame.height - 8, frame.x.label, "axis middle"))
-    if frame.y.label:
+    if area.x.label:
+        parts.append(_text(middle, area.height - 8, area.x.label, "axis middle"))
+    if area.y.label:
         centre = (low[1] + high[1]) / 2
         parts.append(
-            f'<text class="axis middle" transform="translate(13 {centre:.1f}) rotate(-90)">{escape(frame.y.label)}</text>'
+            f'<text class="axis middle" transform="translate(13 {centre:.1f}) rotate(-90)">{escape(area.y.label)}</text>'
         )
     return "".join(parts)
 
 
-def _marks(frame: Frame, marks: Sequence[tuple[float, str]]) -> list[str]:
-    """Return vertical lines with their texts, one below the other so that near ones can be read."""
+def _marks(area: PlotArea, marks: Sequence[tuple[float, str]]) -> list[str]:
+    """Return vertical lines with their texts, each lower than the last so that near ones stay legible."""
     parts = []
     for level, (value, text) in enumerate(marks):
-        if not frame.x.low <= value <= frame.x.high:
+        if not area.x.low <= value <= area.x.high:
             continue
-        (across, top), (_, base) = frame.at(value, frame.y.high), frame.at(value, frame.y.low)
-        late = across > frame.width * 0.7
+        (across, top), (_, base) = area.at(value, area.y.high), area.at(value, area.y.low)
+        late = across > area.width * 0.7
         parts.append(_path([(across, top), (across, base)], "mark", text))
         place = top + 11 + 13 * (level % 3)
         parts.append(_text(across + (-4 if late else 4), place, text, f"mark-text {'end' if late else 'start'}"))
     return parts
 
 
-def _band(frame: Frame, curve: Curve) -> str:
-    upper = [frame.at(x, high) for x, _, high in curve.band]
-    lower = [frame.at(x, low) for x, low, _ in reversed(curve.band)]
+def _band(area: PlotArea, curve: Curve) -> str:
+    upper = [area.at(x, high) for x, _, high in curve.band]
+    lower = [area.at(x, low) for x, low, _ in reversed(curve.band)]
     return f'<path class="band {curve.tone}" d="{_d(upper + lower)}Z"/>'
 
 

@@ -1,6 +1,7 @@
 """Training: recipes, objectives and losses, the loop, checkpoints, the checklist before, sweeps and ensembles after."""
 
 from veridical.training.distributed import is_first_process
+from veridical.training.features import FeatureSource, feature_source
 from veridical.training.loop import StageSummary, TrainSummary, train
 from veridical.training.preflight import Check, preflight
 from veridical.training.recipe import Recipe, packaged_recipes, read_recipe
@@ -10,6 +11,7 @@ from veridical.training.sweeps import Choice, Trial, assignments_of, ensemble, p
 __all__ = [
     "Check",
     "Choice",
+    "FeatureSource",
     "Recipe",
     "Run",
     "StageSummary",
@@ -17,6 +19,7 @@ __all__ = [
     "Trial",
     "assignments_of",
     "ensemble",
+    "feature_source",
     "is_first_process",
     "packaged_recipes",
     "parse_choice",

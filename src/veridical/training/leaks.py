@@ -30,8 +30,8 @@ def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> corpora.AuditRe
     result = corpora.audit(train, index[index["video_id"].isin(names)], accept=tuple(accepted))
     for row in result.table[result.table["verdict"] == "warns"].drop_duplicates("property").itertuples():
         progress.say(f"warning: {row.property} separates the classes (AUC {row.auc:.2f}); the model cannot see it")
-    if unjudged := not_judged(result):
-        progress.say(f"warning: the training split was not checked for shortcuts: {unjudged}")
+    if reason := untested_reason(result):
+        progress.say(f"warning: the training split was not checked for shortcuts: {reason}")
     if result.leaks:
         worst = result.table[result.table["verdict"] == "leak"].iloc[0]
         raise LeakError(
@@ -57,7 +57,7 @@ def refuse_shared(data: TrainingData, accepted: Sequence[str]) -> None:
         raise LeakError(f"{links}; split anew (see `veridical split`), or accept it: {options}")
 
 
-def not_judged(result: corpora.AuditResult) -> str:
+def untested_reason(result: corpora.AuditResult) -> str:
     """Return why no property has a verdict, or an empty string where some have one."""
     unknown = result.table[result.table["verdict"] == "unknown"]
     return "" if len(unknown) < len(result.table) else str(unknown["reason"].mode().iloc[0])

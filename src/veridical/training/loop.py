@@ -117,15 +117,15 @@ def _train(fabric: Fabric, recipe: Recipe, run: Run, resume: bool) -> TrainSumma
         stage.name: tuple(data.for_objective(stage.objective, split, recipe.uses_audio) for split in ("train", "val"))
         for stage in recipe.schedule
     }
-    with ExitStack() as alone:
+    with ExitStack() as lock:
         begun = run.recipe_path.exists()
         if fabric.is_global_zero and begun:
-            alone.enter_context(run.alone())
+            lock.enter_context(run.locked())
         # The model is built before the folder is made: a run whose weights are missing leaves nothing behind.
         trainer = _Trainer(fabric, recipe, data, stage_data, run)
         if fabric.is_global_zero and not begun:
             run.path.mkdir(parents=True, exist_ok=True)
-            alone.enter_context(run.alone())
+            lock.enter_context(run.locked())
             run.refuse_other(recipe, data.fingerprint, resume=False)  # another process may have begun it meanwhile
             run.start(recipe, data.fingerprint)
         fabric.barrier()
@@ -176,7 +176,7 @@ class _Trainer:
                     logger.finalize("finished")
 
     def _stage(self, number: int, stage: StageSettings) -> None:
-        """Train one stage from where it stands, and restore its best weights."""
+        """Train what is left of a stage, and restore its best weights."""
         done, patience = self.state.progress, self.recipe.early_stopping.patience
         if self.recipe.batches.balance == "pairs":
             paired, fakes = count_paired(self.stage_data[stage.name][0])
@@ -307,7 +307,7 @@ class _Trainer:
     def _validate(self, source: FeatureSource, stage: StageSettings, started: float) -> None:
         """Validate, keep the best weights, and log the epoch."""
         validation, done = self._validation(stage, source), self.state.progress
-        if done.selection.judge(validation.auc, validation.loss, done.epoch, self.recipe.early_stopping):
+        if done.selection.update(validation.auc, validation.loss, done.epoch, self.recipe.early_stopping):
             self.state.best = learning_weights(self.model, stage)
         done.history.append(history_row(stage.name, done.epoch, done.sums, validation))
         done.next_epoch()

@@ -13,7 +13,7 @@ from veridical.devices import pick_device, resolve_precision
 from veridical.errors import LeakError, MissingWeightsError, UsageError, VeridicalError
 from veridical.models import DetectorModel, summarise
 from veridical.training.data import TrainingData, load_data
-from veridical.training.leaks import not_judged, refuse_leaks
+from veridical.training.leaks import refuse_leaks, untested_reason
 from veridical.training.recipe import Recipe
 from veridical.training.stages import STRATEGY_STAGES
 
@@ -122,8 +122,8 @@ def _shortcuts(recipe: Recipe, data: TrainingData) -> Check:
         result = refuse_leaks(data, recipe.data.accept_leaks)
     except (LeakError, UsageError) as error:
         return _row("shortcuts", False, str(error))
-    if unjudged := not_judged(result):
-        return Check("shortcuts", "not applicable", f"no property could be tested: {unjudged}")
+    if reason := untested_reason(result):
+        return Check("shortcuts", "not applicable", f"no property could be tested: {reason}")
     return _row(
         "shortcuts", True, "no property other than content separates the classes, except those accepted by name"
     )

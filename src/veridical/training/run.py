@@ -84,7 +84,7 @@ class Run:
             )
 
     @contextmanager
-    def alone(self) -> Generator[None]:
+    def locked(self) -> Generator[None]:
         """Lock the folder, so that no other process trains in it.
 
         Raises:

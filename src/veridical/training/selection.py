@@ -40,7 +40,7 @@ class Selection:
     waited: int = 0
     """Epochs since the last improvement that counts."""
 
-    def judge(self, auc: float, loss: float, epoch: int, settings: EarlyStopping) -> bool:
+    def update(self, auc: float, loss: float, epoch: int, settings: EarlyStopping) -> bool:
         """Take note of an epoch's validation; return whether it is the best so far, ties in AUC going to the lower loss."""
         is_best = (auc, -loss) > (self.best_auc, -self.best_loss)
         if is_best:

@@ -22,18 +22,18 @@ def test_runs_of_neighbours_at_every_level() -> None:
     assert table == {(0.0, 3.0): 2.0, (5.0, 6.0): 3.0, (1.0, 3.0): 2.5, (1.0, 2.0): 3.0}
 
 
-def judged(frame: pd.DataFrame, manifest: Manifest) -> Evaluation:
+def evaluated(frame: pd.DataFrame, manifest: Manifest) -> Evaluation:
     return evaluate(ScoreTable.from_frame(frame), manifest=manifest, settings=FAST)
 
 
 def test_a_detector_that_hears_the_second_finds_it() -> None:
     frame, manifest = partial_world()
-    result = judged(frame, manifest)
+    result = evaluated(frame, manifest)
     for metric in ("ap_at_iou_0.5", "ap_at_iou_0.95", "ar_at_10", "ar_at_100"):
         assert result.value(metric, "A") == 1.0
     blind = frame.assign(logit=np.random.default_rng(0).normal(size=len(frame)))
-    assert judged(blind, manifest).value("ap_at_iou_0.5", "A") < 0.5
-    row = judged(blind, manifest).metrics.query("metric == 'ap_at_iou_0.5' and split == 'test'").iloc[0]
+    assert evaluated(blind, manifest).value("ap_at_iou_0.5", "A") < 0.5
+    row = evaluated(blind, manifest).metrics.query("metric == 'ap_at_iou_0.5' and split == 'test'").iloc[0]
     assert row["low"] < row["value"] < row["high"]
 
 
@@ -41,23 +41,23 @@ def test_a_forged_word_is_too_short_for_clips_of_a_second() -> None:
     frame, manifest = partial_world()
     word = (FakeSegment(1.4, 1.7, "audio"),)
     short = Manifest.from_videos(replace(v, fake_segments=word if v.label else ()) for v in manifest.videos())
-    assert judged(frame, short).value("ap_at_iou_0.5", "A") == 0.0
+    assert evaluated(frame, short).value("ap_at_iou_0.5", "A") == 0.0
 
 
 def test_stretches_of_picture_and_sound_that_touch_are_one() -> None:
     frame, manifest = partial_world()
     both = (FakeSegment(1.5, 2.0, "audio"), FakeSegment(1.0, 1.6, "visual"))
     joined = Manifest.from_videos(replace(v, fake_segments=both if v.label else ()) for v in manifest.videos())
-    assert judged(frame, joined).value("ap_at_iou_0.95", "A") == 1.0
+    assert evaluated(frame, joined).value("ap_at_iou_0.95", "A") == 1.0
 
 
 def test_without_segments_or_times_it_is_not_evaluable() -> None:
     frame, manifest = partial_world()
     whole = Manifest.from_videos(replace(video, fake_segments=()) for video in manifest.videos())
     reason = "no fake of this split has forged segments"
-    row = judged(frame, whole).metrics.query("metric == 'ar_at_50' and split == 'test'").iloc[0]
+    row = evaluated(frame, whole).metrics.query("metric == 'ar_at_50' and split == 'test'").iloc[0]
     assert row["reason"].startswith(reason)
     videos = frame.groupby(["video_id", "condition"], as_index=False)["logit"].mean()
-    row = judged(videos, manifest).metrics.query("metric == 'ar_at_50' and split == 'test'").iloc[0]
+    row = evaluated(videos, manifest).metrics.query("metric == 'ar_at_50' and split == 'test'").iloc[0]
     assert "scores of clips with their times" in row["reason"]
     assert row["value"] != pytest.approx(0)
