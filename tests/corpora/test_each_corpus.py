@@ -272,10 +272,11 @@ def test_csv_with_every_column(tmp_path: Path, touch: Touch) -> None:
         ("path,label,fake_segments\na.mp4,1,3-2:visual\n", "row 2: fake_segments"),
         ("path,label,visual_label\na.mp4,0,1\n", "row 2: label is real, visual_label is fake"),
         ("path,label,split\na.mp4,0,dev\n", "row 2: .*split"),
-        ("path,label\na.mp4\n", "row 2: has fewer cells"),
-        ("path,label\na.mp4,0,1\n", "row 2: has more cells"),
+        ("path,label\na.mp4\n", "row 2: has 1 cells, the header has 2"),
+        ("path,label\na.mp4,0,1\n", "row 2: has 3 cells"),
         ("path,label\n", "no rows"),
-        ("", "columns missing: path, label"),
+        ("", "is empty, expected a csv file"),
+        ("path,label,label\na.mp4,0,1\n", "the column 'label' stands twice"),
     ],
 )
 def test_csv_errors_name_the_row(text: str, message: str, tmp_path: Path, touch: Touch) -> None:

@@ -28,7 +28,7 @@ def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> corpora.AuditRe
     train = Manifest(known.filter(pc.is_in(known["video_id"], pa.array(names, pa.string()))))
     index = data.store.index()
     result = corpora.audit(train, index[index["video_id"].isin(names)], accept=tuple(accepted))
-    for row in result.table[result.table["verdict"] == "warns"].itertuples():
+    for row in result.table[result.table["verdict"] == "warns"].drop_duplicates("property").itertuples():
         progress.say(f"warning: {row.property} separates the classes (AUC {row.auc:.2f}); the model cannot see it")
     if reason := untested_reason(result):
         progress.say(f"warning: the training split was not checked for shortcuts: {reason}")
