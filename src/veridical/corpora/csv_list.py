@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from veridical.artefacts import FakeSegment, Video, numbered_rows, read_csv
-from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.adapter import Adapter, Notes, of_corpus
 from veridical.errors import ArtefactError, UsageError, unknown_name
 from veridical.settings import Settings
 
@@ -136,6 +136,11 @@ def _build(path: Path, line: int, values: dict[str, Any], attributes: dict[str, 
     if values.get("label") == 0:
         values.setdefault("visual_label", 0)
         values.setdefault("audio_label", 0)
+    if "identities" in values:
+        values["identities"] = tuple(of_corpus(name, values["dataset"]) for name in values["identities"])
+    for role in ("target", "donor"):
+        if role in attributes:
+            attributes[role] = of_corpus(attributes[role], values["dataset"])
     _check_labels(path, line, values)
     if "split" in values:
         attributes["official_split"] = values["split"]
