@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -86,6 +86,10 @@ class SpeechPrediction:
     """Seconds of speech."""
     model_version: str
 
+    def as_json(self) -> dict[str, object]:
+        """Return the prediction as JSON holds it; what was not scored is said."""
+        return {**asdict(self), "path": str(self.path), "status": "ok", "video": "not scored"}
+
 
 class SyntheticSpeechDetector:
     """Scores recordings. Make one with `load_speech_detector`."""
@@ -153,5 +157,7 @@ def load_speech_detector(folder: Path = STARTER) -> SyntheticSpeechDetector:
         raise ArtefactError(f"{folder}: holds no detector of synthetic speech ({error})") from None
     facts = parse_settings(SpeechFacts, values, str(folder / FACTS_FILE))
     if (facts.kind, facts.schema_version) != ("speech", SCHEMA_VERSION):
-        raise ArtefactError(f"{folder / FACTS_FILE}: not a detector of synthetic speech of schema version {SCHEMA_VERSION}")
+        raise ArtefactError(
+            f"{folder / FACTS_FILE}: not a detector of synthetic speech of schema version {SCHEMA_VERSION}"
+        )
     return SyntheticSpeechDetector(facts, tensors)
