@@ -33,7 +33,7 @@ NEAR = 0.05
 MIN_LIKENESS = 0.4
 """Correlation of aligned faces. On GRID: never below .87 at .2 s apart, .57 (median) and .85 (95 %) between two people."""
 AFTER_GAP = (0.85, 0.85)
-"""Correlation and shared colours of a face that was missing for a short time. 16 of 33 878 pairs of two GRID speakers reach both."""
+"""Correlation and shared colours of a face that was missing for a short time; 16 of 33 878 pairs of GRID speakers reach both."""
 ELSEWHERE = ((0.9, 0.86), (0.96, 0.0))
 """Correlation and shared colours, one pair of which makes a face the same person's, wherever it is. On GRID, none of 33 878 pairs
 of frames of two people reaches either, and half of the pairs from two clips of one person do."""
