@@ -89,7 +89,7 @@ def test_inputs_hold_what_the_settings_ask_for(store):
         assert inputs.flow.shape == (2, 5, len(FLOW_STATISTICS))
         assert inputs.flow.dtype == torch.float32
         np.testing.assert_array_equal(inputs.flow[1].numpy(), clips[1].flow)
-    with pytest.raises(UsageError, match=r"takes in mouths.*--set mouths=true"):
+    with pytest.raises(UsageError, match=r"needs mouths.*--set mouths=true"):
         clip_inputs(store.take([0], ()), asked)
 
 

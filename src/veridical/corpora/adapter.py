@@ -44,7 +44,7 @@ class OfficialCount:
     found: int
 
     @property
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """What is missing or too many."""
         difference = self.found - self.expected
         if difference:
@@ -54,7 +54,7 @@ class OfficialCount:
     @property
     def line(self) -> str:
         """One line for the terminal."""
-        return f"{self.name}: {self.found} of {self.expected} ({self.verdict})"
+        return f"{self.name}: {self.found} of {self.expected} ({self.outcome})"
 
 
 class Notes:

@@ -65,7 +65,7 @@ class _Listed:
     """The entry of a video in the first list that names it."""
 
     folder: str
-    """Of the list, with a slash at its end; empty for the root."""
+    """Folder of the list, with a slash at its end; empty for the root."""
     kind: str
     """File name of the list."""
     facts: Row

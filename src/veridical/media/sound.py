@@ -18,7 +18,7 @@ from veridical.media.frames import video_origin_s
 Samples = npt.NDArray[np.float32]
 
 FULL_SCALE = 32_768.0
-"""Of 16-bit samples."""
+"""Full scale of 16-bit samples."""
 SILENCE_DBFS = -120.0
 """Loudness of digital silence."""
 JUMP_S = 0.02

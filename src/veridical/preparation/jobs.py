@@ -48,7 +48,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """Result of a job."""
 
     entry: LedgerEntry
@@ -82,7 +82,7 @@ class Worker:
     def __init__(self, settings: StoreSettings, folder: Path, tools: Tools) -> None:
         self.settings, self.folder, self.tools = settings, folder, tools
 
-    def __call__(self, job: Job) -> Outcome:
+    def __call__(self, job: Job) -> JobResult:
         """Return the video's ledger entry and the file of its clips.
 
         Raises:
@@ -104,7 +104,7 @@ class Worker:
         entry = replace(entry, seconds=time.monotonic() - began)
         if entry.status != "ok":
             spool.unlink(missing_ok=True)
-        return Outcome(entry, spool if entry.status == "ok" else None)
+        return JobResult(entry, spool if entry.status == "ok" else None)
 
     def _prepare(self, job: Job, spool: Path) -> LedgerEntry:
         plan = plan_clips(job.source, job.video_id, self.settings, self.tools)
