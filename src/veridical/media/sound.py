@@ -31,7 +31,7 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
     Args:
         path: The video file.
         rate_hz: Samples per second wanted.
-        beside: The file holds the sound of a video in another file; its time zero is that of the video's first frame.
+        beside: The file holds the audio of a video in another file; its time zero is that of the video's first frame.
 
     Returns:
         (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first frame is shown. Sound
@@ -39,7 +39,7 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
         audio, not the video. None when there is no audio track or it holds no sample. Channels are averaged.
 
     Raises:
-        UnusableVideoError: `no_video` without a video stream; `unreadable` when the file or the codec of its sound is.
+        UnusableVideoError: `no_video` without a video stream; `unreadable` when the file or the codec of its audio is.
     """
     if rate_hz <= 0:
         raise UsageError(f"rate_hz: expected samples per second above 0, got {rate_hz}")

@@ -36,7 +36,7 @@ class Job:
     video_id: str
     path: str
     audio_path: str | None = None
-    """File beside the video that holds its sound."""
+    """Separate file that holds the video's audio."""
     mask_path: str | None = None
     """Video that marks the forged face, where the policy asks for it."""
 

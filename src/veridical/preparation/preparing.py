@@ -75,7 +75,7 @@ class PrepareSummary:
 
     @property
     def num_with_sound_beside(self) -> int:
-        """Videos whose sound is in a file beside them (attribute `audio_path` of the manifest)."""
+        """Videos whose audio is in a separate file (attribute `audio_path` of the manifest)."""
         return int(self.ledger["reason"].str.startswith(SOUND_BESIDE).sum())
 
     @property
