@@ -23,7 +23,7 @@ _STAMP_BYTES = 65_536
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path]:
-    """Yield a temporary name beside `path`; it is renamed to `path` when the block ends well, deleted otherwise.
+    """Yield a temporary name next to `path`; it is renamed to `path` when the block ends well, deleted otherwise.
 
     Raises:
         ArtefactError: when `path` is a folder.

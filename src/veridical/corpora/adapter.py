@@ -37,7 +37,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class OfficialCount:
-    """How many videos of one kind a corpus should have, beside how many it has."""
+    """How many videos of one kind a corpus should have, next to how many it has."""
 
     name: str
     expected: int
@@ -80,7 +80,7 @@ class Notes:
             self.warn(reason, min(files), len(files))
 
     def expect(self, name: str, expected: int, found: int) -> None:
-        """Put an official count beside the number of videos found."""
+        """Put an official count next to the number of videos found."""
         self._official.append(OfficialCount(name, expected, found))
 
     @property

@@ -18,7 +18,7 @@ from veridical.errors import UsageError
 from veridical.settings import Settings
 
 LAYOUT = (
-    "ROOT/dfdc_train_part_N/metadata.json beside its videos (ROOT may be one part), ROOT/**/labels.csv with "
+    "ROOT/dfdc_train_part_N/metadata.json next to its videos (ROOT may be one part), ROOT/**/labels.csv with "
     "filename and label (test set), or ROOT/dataset.json (preview set)"
 )
 _LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1}

@@ -86,7 +86,7 @@ def verdict(
         threshold: A figure beyond it is flagged.
         mitigation: What to do about it.
         below: Flag figures below the threshold, not above.
-        note: Shown beside the verdict.
+        note: Shown next to the verdict.
     """
     if not figure.evaluable:
         return Risk(name, np.nan, np.nan, np.nan, threshold, "NOT EVALUABLE", False, figure.reason, mitigation)

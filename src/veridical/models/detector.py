@@ -33,7 +33,7 @@ class ModelSettings(Settings):
     lip_sync: LipSyncSettings | None = None
     """A branch that compares lips and speech in mouth crops; None leaves it out. In a recipe `inputs.mouths` follows from it."""
     flow_statistics: int = Field(0, ge=0)
-    """Motion statistics per frame beside the backbone's features, 0 for none. In a recipe it follows from `inputs.flow`."""
+    """Motion statistics per frame as well as the backbone's features, 0 for none. In a recipe it follows from `inputs.flow`."""
     frame_head: bool = False
     """A head with a logit for each frame, trained on pseudo-labels. In a recipe it follows from `losses.frame`."""
     audio_width: int = 512

@@ -65,7 +65,7 @@ class _RemoteSetup:
 
 
 class _RemoteWorker:
-    """Prepares videos where their clips cannot be written beside the store."""
+    """Prepares videos where their clips cannot be written next to the store."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker

@@ -1,4 +1,4 @@
-"""A worker's job on one video: clips into a file beside the store, and a line for the ledger, whatever happens.
+"""A worker's job on one video: clips into a file next to the store, and a line for the ledger, whatever happens.
 
 This is one of the two places with a broad `except`: any failure of one video becomes its status and reason.
 """

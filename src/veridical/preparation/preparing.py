@@ -1,6 +1,6 @@
 """Preparing a manifest: every video becomes clips in a store or a counted reason why not, and any interruption can be continued.
 
-The ledger says which videos are done, and of which file; all others are pending. Workers write a video's clips to a file beside
+The ledger says which videos are done, and of which file; all others are pending. Workers write a video's clips to a file next to
 the store, and this process, the only one that writes the store, commits them in batches. Clips that are prepared again stay until
 their successors are committed, and stay for good when the video cannot be read any more. What an interruption leaves behind is
 deleted by the next run: files of encoded clips, and clips without a ledger row.

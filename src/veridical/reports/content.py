@@ -239,7 +239,7 @@ def gap_table(evaluation: Evaluation) -> Table | None:
 
 
 def outcome_table(evaluation: Evaluation) -> Table:
-    """Return the outcomes that the training strategy expects beside those measured."""
+    """Return the outcomes that the training strategy expects next to those measured."""
     css = {"better": "pass", "as expected": "pass", "worse": "flag", "not evaluable": "open"}
     rows = []
     for item in evaluation.facts.outcomes:

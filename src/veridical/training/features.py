@@ -1,6 +1,6 @@
 """Reuse of frozen features: the output of frozen parts is computed once per clip and view, and cached on disk.
 
-Both sources give the same features, so a run with reuse equals one without, up to rounding. Cached features lie beside the store
+Both sources give the same features, so a run with reuse equals one without, up to rounding. Cached features lie next to the store
 in a Lance table named for everything that determines them: store, frozen weights, inputs, augmentation, seed, precision. On a CPU
 every clip is encoded by itself, so that its features depend neither on its batch nor on the cache, and a run that was killed
 while it computed features and then resumed ends with the same bits.

@@ -42,7 +42,7 @@ class Learner:
     optimiser: torch.optim.Optimizer
     groups: list[OpenGroup]
     clipped: tuple[list[nn.Parameter], ...]
-    """Parameters whose gradients are clipped together: heads that learn beside the objective apart from all others."""
+    """Parameters whose gradients are clipped together: heads that learn in addition to the objective apart from all others."""
     limit: float
     half_precision: bool
 
