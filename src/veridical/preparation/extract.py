@@ -1,7 +1,7 @@
 """From a file to clips: the only way, for preparing stores and for predicting a single video alike.
 
-Faces are detected in frames sampled by time and tracked to the end; then one person is chosen, and the windows worth
-keeping are put together. Frames are not kept: the aligned faces are cut and encoded as they are detected (`crops.py`).
+Faces are detected in frames sampled by time and tracked to the end; then the people to keep are chosen, and their windows
+worth keeping are put together. Frames are not kept: the aligned faces are cut and encoded as they are detected (`crops.py`).
 
 Windows begin at multiples of `hop_s` from the start of the video. A window is whole when the video lasts to its end, and is
 kept when not more than `max_missing_faces` of its T frames lack a detected face; a missing face is interpolated.
@@ -9,9 +9,10 @@ kept when not more than `max_missing_faces` of its T frames lack a detected face
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -66,6 +67,17 @@ class Sound:
 
 
 @dataclass(frozen=True, eq=False)
+class Person:
+    """One person of a video and the windows to keep."""
+
+    number: int
+    """From 1, the most prominent first."""
+    track: faces.FaceTrack
+    starts: tuple[int, ...]
+    """Number of the first sampled frame of each window kept."""
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Which windows of a video to put together, of whose face."""
 
@@ -76,11 +88,9 @@ class Plan:
     """To the end of the last frame."""
     declared_s: float
     """What the container declares."""
-    track: faces.FaceTrack
-    starts: tuple[int, ...]
-    """Number of the first sampled frame of each window kept."""
-    num_dropped_windows: int
-    """Complete windows without enough detected faces."""
+    people: tuple[Person, ...]
+    dropped: dict[str, int]
+    """Complete windows of which nobody's face is kept, by reason."""
     sound: Sound | None
     crops: CropKeeper
     landmarker: faces.DenseLandmarker | None
@@ -91,6 +101,16 @@ class Plan:
         """Whether the file has an audio track that decodes."""
         return self.sound is not None
 
+    @property
+    def num_clips(self) -> int:
+        """Windows kept, of all people."""
+        return sum(len(person.starts) for person in self.people)
+
+    @property
+    def num_dropped_windows(self) -> int:
+        """Complete windows of which nobody's face is kept."""
+        return sum(self.dropped.values())
+
 
 @dataclass(frozen=True, eq=False)
 class Extraction:
@@ -98,9 +118,9 @@ class Extraction:
 
     video_id: str
     clips: list[Clip]
-    """In order of time; frames exactly as a store gives them back (they went through JPEG)."""
+    """In order of time, then of people; frames exactly as a store gives them back (they went through JPEG)."""
     num_dropped_windows: int
-    """Complete windows without enough detected faces."""
+    """Complete windows of which nobody's face is kept."""
     has_audio: bool
     duration_s: float
 
@@ -142,39 +162,44 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
         tracks = faces.track_faces(views, crops, every=settings.detect_every, between=partial(_between, path, crops))
         duration_s = frames.end_s or 0.0
         whole = _whole_windows(duration_s, 1 / facts.fps, crops.num_frames, settings)
-        track = _chosen([crops.track_in_frame(track) for track in tracks], source, facts, settings)
-        starts = _kept_windows(track, whole, settings)
+        tracks = [crops.track_in_frame(track) for track in tracks]
+        people = _people(_chosen(tracks, source, facts, settings), whole, settings)
+        dropped = _dropped(whole, tracks, people, settings)
     except BaseException:
         crops.close()
         raise
-    dropped = len(whole) - len(starts)
     return Plan(
-        source, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops, tools.landmarker
+        source, video_id, settings, duration_s, facts.duration_s, people, dropped, sound, crops, tools.landmarker
     )
 
 
 def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
-    """Yield the clips of a plan in order of time, holding few at once; the plan's crops are used up."""
-    pending = deque(plan.starts)
+    """Yield the clips of a plan in order of time, then of people, holding few at once; the plan's crops are used up."""
+    with closing(plan.crops):
+        yield from heapq.merge(
+            *(_cut_person(plan, person) for person in plan.people), key=lambda clip: (clip.start_s, clip.person)
+        )
+
+
+def _cut_person(plan: Plan, person: Person) -> Iterator[EncodedClip]:
+    """Yield the clips of one person in order of time."""
+    pending = deque(person.starts)
     num_frames = plan.settings.num_frames
     cut: dict[int, Crop] = {}
-    with (
-        closing(plan.crops),
-        closing(window_motion(plan.source.path, plan.settings, plan.track, plan.starts)) as motion,
-    ):
-        for number, crop in _crops(plan):
+    with closing(window_motion(plan.source.path, plan.settings, person.track, person.starts)) as motion:
+        for number, crop in _crops(plan, person):
             cut[number] = crop
             while pending and pending[0] + num_frames - 1 <= number:
                 start = pending.popleft()
-                yield _clip(plan, start, [cut[start + offset] for offset in range(num_frames)], next(motion))
+                yield _clip(plan, person, start, [cut[start + offset] for offset in range(num_frames)], next(motion))
             for old in [old for old in cut if not pending or old < pending[0]]:
                 del cut[old]
 
 
-def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
+def _crops(plan: Plan, person: Person) -> Iterator[tuple[int, Crop]]:
     """Yield the crops of all windows in order; frames that are needed and were not kept are decoded again."""
-    settings, track = plan.settings, plan.track
-    wanted = sorted({number for start in plan.starts for number in range(start, start + settings.num_frames)})
+    settings, track = plan.settings, person.track
+    wanted = sorted({number for start in person.starts for number in range(start, start + settings.num_frames)})
     landmarks = {number: track.smoothed_landmarks[track.nearest(number / settings.fps)] for number in wanted}
     missing = [number for number in wanted if not plan.crops.has(number, landmarks[number])]
     again = _numbered(plan.source.path, settings, missing[0], missing[-1]) if missing else iter(())
@@ -197,22 +222,47 @@ def _numbered(path: Path, settings: StoreSettings, first: int, last: int) -> Ite
 
 def _chosen(
     tracks: list[faces.FaceTrack], source: Source, facts: media.MediaFacts, settings: StoreSettings
-) -> faces.FaceTrack:
-    """Return the person to follow."""
+) -> list[faces.FaceTrack]:
+    """Return the people to follow, the most prominent first."""
     policy = settings.face_policy
+    if policy == "everyone":
+        return faces.by_prominence(tracks)
     if policy != "mask" or source.mask_path is None:
-        return faces.select_track(tracks, "dominant" if policy == "mask" else policy)
+        return [faces.select_track(tracks, "dominant" if policy == "mask" else policy)]
     masks = ((frame.time_s, frame.image) for frame in media.video_frames(source.mask_path, fps=settings.fps))
-    return faces.select_marked_track(tracks, masks, (facts.width, facts.height))
+    return [faces.select_marked_track(tracks, masks, (facts.width, facts.height))]
 
 
-def _kept_windows(track: faces.FaceTrack, whole: list[int], settings: StoreSettings) -> tuple[int, ...]:
-    """Return the windows in which the face was detected often enough."""
-    starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
-    if not starts:
+def _people(tracks: list[faces.FaceTrack], whole: list[int], settings: StoreSettings) -> tuple[Person, ...]:
+    """Return the people seen for a window, with the windows in which their faces were detected often enough."""
+    people: list[Person] = []
+    for track in tracks:
+        starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
+        if starts:
+            people.append(Person(len(people) + 1, track, starts))
+    if not people:
         least = settings.num_frames - settings.max_missing_faces
         raise UnusableVideoError("no_face", f"no window of {len(whole)} has a face in {least} of its frames")
-    return starts
+    return tuple(people)
+
+
+def _dropped(
+    whole: list[int], tracks: list[faces.FaceTrack], people: Sequence[Person], settings: StoreSettings
+) -> dict[str, int]:
+    """Return how many windows are dropped for which reason."""
+    kept = {start for person in people for start in person.starts}
+    counts: Counter[str] = Counter()
+    for start in sorted(set(whole) - kept):
+        frames = range(start, start + settings.num_frames)
+        missing = sum(not any(_is_detected(track, number, settings.fps) for track in tracks) for number in frames)
+        followed = any(_num_missing(track, start, settings) <= settings.max_missing_faces for track in tracks)
+        if missing > settings.max_missing_faces:
+            counts["too few faces detected"] += 1
+        elif followed:
+            counts[f"other people only (face_policy {settings.face_policy})"] += 1
+        else:
+            counts["the face changes from one person to another, or could not be followed"] += 1
+    return dict(counts)
 
 
 def _check_limits(facts: media.MediaFacts, settings: StoreSettings) -> None:
@@ -277,18 +327,19 @@ def _whole_windows(end_s: float, frame_s: float, num_frames: int, settings: Stor
 def _num_missing(track: faces.FaceTrack, start: int, settings: StoreSettings) -> int:
     """Return in how many frames of a window the face was not detected."""
     numbers = range(start, start + settings.num_frames)
-    return sum(
-        not _is_inside(track, number, settings.fps) or track.scores[track.nearest(number / settings.fps)] == 0
-        for number in numbers
-    )
+    return sum(not _is_detected(track, number, settings.fps) for number in numbers)
+
+
+def _is_detected(track: faces.FaceTrack, number: int, fps: float) -> bool:
+    return _is_inside(track, number, fps) and bool(track.scores[track.nearest(number / fps)] > 0)
 
 
 def _is_inside(track: faces.FaceTrack, number: int, fps: float) -> bool:
     return 0 <= number - round(float(track.times[0]) * fps) < len(track.times)
 
 
-def _clip(plan: Plan, start: int, crops: list[Crop], motion: Motion) -> EncodedClip:
-    settings, track = plan.settings, plan.track
+def _clip(plan: Plan, person: Person, start: int, crops: list[Crop], motion: Motion) -> EncodedClip:
+    settings, track = plan.settings, person.track
     numbers = range(start, start + settings.num_frames)
     places = [track.nearest(number / settings.fps) for number in numbers]
     tracked = np.array([_is_inside(track, number, settings.fps) for number in numbers])
@@ -310,6 +361,7 @@ def _clip(plan: Plan, start: int, crops: list[Crop], motion: Motion) -> EncodedC
         mouths=motion.mouths,
         flow=motion.flow,
         dense_landmarks=None if dense is None else np.stack(dense),
+        person=person.number,
     )
 
 

@@ -113,7 +113,7 @@ class Worker:
             video_id=job.video_id,
             status="ok",
             reason=_remarks(plan),
-            num_clips=len(plan.starts),
+            num_clips=plan.num_clips,
             num_dropped_windows=plan.num_dropped_windows,
             has_audio=plan.has_audio,
             duration_s=plan.duration_s,
@@ -125,8 +125,9 @@ def _remarks(plan: Plan) -> str:
     remarks = [SOUND_BESIDE] if plan.source.audio_path else []
     if plan.settings.face_policy == "mask" and plan.source.mask_path is None:
         remarks.append("no mask: the dominant face was followed")
-    if plan.num_dropped_windows:
-        remarks.append(f"{plan.num_dropped_windows} windows dropped: too few faces detected")
+    if len(plan.people) > 1:
+        remarks.append(f"{len(plan.people)} people told apart")
+    remarks += [f"{count} windows dropped: {reason}" for reason, count in plan.dropped.items()]
     if plan.declared_s > plan.duration_s + MAX_SHORTFALL_S:
         remarks.append(f"ends after {plan.duration_s:.1f} s of {plan.declared_s:.1f} s declared")
     return "; ".join(remarks)
