@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from veridical.artefacts import atomic_path, check_folder, lock_for_writing, read_json, write_json
+from veridical.artefacts import atomic_path, check_folder, locked, read_json, write_json
 from veridical.errors import ArtefactError, UsageError
 from veridical.settings import differences
 from veridical.training.recipe import Recipe, read_recipe
@@ -90,11 +89,8 @@ class Run:
         Raises:
             UsageError: when another process holds the lock.
         """
-        handle = lock_for_writing(self.path, "run")
-        try:
+        with locked(self.path, "run"):
             yield
-        finally:
-            os.close(handle)
 
     def start(self, recipe: Recipe, data_fingerprint: str) -> None:
         """Make the folder of a new run."""
