@@ -67,9 +67,9 @@ def check_writable(path: Path) -> None:
     """Refuse, before any work is done, a file or folder that cannot be written.
 
     Raises:
-        ArtefactError: when the folder that it would be in is a file, or may not be written into.
+        ArtefactError: when it, or the folder that it would be in, is a file or may not be written into.
     """
-    folder = _nearest_folder(path)
+    folder = path if path.is_dir() else _nearest_folder(path)
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise ArtefactError(f"{path}: cannot be written: {folder} is not a folder that you may write into")
 
