@@ -6,7 +6,7 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,12 +50,12 @@ INTERRUPTED = 130
 class _Commands(TyperGroup):
     """The commands; wrong options are one line, as all errors are, where typer would draw a box and break a path in it."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **options: Any) -> Any:
+    def main(self, *arguments: Any, **options: Any) -> Any:
         """Run a command; click's own errors have an `exit_code` and say in `format_message` what was wrong."""
-        if not options.get("standalone_mode", True):
-            return super().main(args, prog_name, **options)
+        if not options.pop("standalone_mode", True):
+            return super().main(*arguments, standalone_mode=False, **options)
         try:
-            code = super().main(args, prog_name, **{**options, "standalone_mode": False})
+            code = super().main(*arguments, standalone_mode=False, **options)
         except typer.Abort:
             code = INTERRUPTED
         except Exception as error:
