@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from veridical.artefacts import Manifest, ScoreTable, check_file_name, check_folder, read_json
+from veridical.artefacts import Manifest, ScoreTable, check_folder, read_json
 from veridical.clips import ClipStore, content_facts
 from veridical.corpora import Statistics, statistics
 from veridical.errors import UsageError, unknown_name
@@ -75,22 +75,22 @@ def judge(
         UsageError: before anything is scored: when the folder cannot be written or holds other things, when there is nothing
             to score, or when settings, manifest, stores and detector do not fit together.
     """
-    path = Path(detector_or_scores) if isinstance(detector_or_scores, str | Path) else None
-    run = path if path is not None and path.is_dir() else None
-    folder = _output_folder(output, run)
-    subject = _subject(detector_or_scores, folder)
+    run = _run_of(detector_or_scores)
+    folder = evaluation_folder(detector_or_scores, output)
+    check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
+    subject = _subject(run or detector_or_scores, folder)
     _refuse_another_subject(folder, subject)
     opened = [store if isinstance(store, ClipStore) else ClipStore.open(Path(store)) for store in stores]
     if manifest is None and opened:
         manifest = Manifest.concat(store.manifest() for store in opened)
-    settings = _fitted(settings or evaluation_settings(run), opened, manifest)
+    settings = _fitted(settings or evaluation_settings(detector_or_scores), opened, manifest)
     scored = _scores(detector_or_scores, opened, manifest, columns, interventions, device, folder)
     probabilistic = settings.probabilistic and scored.kind != "ranking"
     evaluation = evaluate(
         scored.scores,
         manifest=manifest,
         settings=settings.model_copy(update={"probabilistic": probabilistic}),
-        title=title or _name(detector_or_scores),
+        title=title or _name(run or detector_or_scores),
         looks=(run or folder) / "looks.jsonl",
         remarks=scored.remarks,
         content=measure_clips(opened, manifest) if opened and manifest is not None else None,
@@ -122,14 +122,27 @@ def _scores(
     return ExternalScores(scores, "logit", ())
 
 
-def _output_folder(output: str | Path | None, run: Path | None) -> Path:
-    """Return the folder to write, after making sure that it can be written and holds nothing but an earlier evaluation."""
-    if output is None and run is None:
+def evaluation_folder(detector_or_scores: ClipScorer | ScoreTable | str | Path, output: str | Path | None) -> Path:
+    """Return the folder that `judge` writes: the given one, else that of the run.
+
+    Raises:
+        UsageError: when none is given and there is no run.
+    """
+    if output is not None:
+        return Path(output)
+    run = _run_of(detector_or_scores)
+    if run is None:
         raise UsageError("say where to write with -o DIR")
-    folder = Path(output) if output is not None else (run or Path()) / RUN_EVALUATION
-    check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
-    check_file_name(folder / "evaluation.json", ".json")
-    return folder
+    return run / RUN_EVALUATION
+
+
+def _run_of(subject: ClipScorer | ScoreTable | str | Path) -> Path | None:
+    """Return the run that is evaluated, also when its model folder is given; None for anything that is not a folder."""
+    if not isinstance(subject, str | Path) or not Path(subject).is_dir():
+        return None
+    folder = Path(subject)
+    model = folder.resolve()
+    return model.parent if model.name == "model" and (model / "model.json").is_file() else folder
 
 
 def _subject(detector_or_scores: ClipScorer | ScoreTable | str | Path, folder: Path) -> str:
@@ -153,13 +166,16 @@ def _refuse_another_subject(folder: Path, subject: str) -> None:
 
 
 def evaluation_settings(
-    run: Path | None, values: Mapping[str, Any] | None = None, assignments: Sequence[str] = ()
+    detector_or_scores: ClipScorer | ScoreTable | str | Path,
+    values: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
 ) -> EvaluationSettings:
     """Return how to evaluate: as the recipe of a run says, with other values, and with `a.b=c` changes on top.
 
     Raises:
         UsageError: naming the setting that is wrong.
     """
+    run = _run_of(detector_or_scores)
     recipe = run / "recipe.yaml" if run is not None else None
     written = (read_yaml(recipe).get("evaluation") or {}) if recipe is not None and recipe.is_file() else {}
     defaults = EvaluationSettings().model_dump(mode="json")

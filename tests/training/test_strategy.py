@@ -57,7 +57,7 @@ def test_decisions_about_the_evaluation_are_set_by_evaluate_and_by_a_recipe() ->
     for name in names:
         default = value_of(EvaluationSettings(), name)
         other = [0.2] if isinstance(default, tuple) else default * 2
-        assert plain(value_of(evaluation_settings(None, {}, [f"{name}={other}"]), name)) == other
+        assert plain(value_of(evaluation_settings("", {}, [f"{name}={other}"]), name)) == other
         assert plain(value_of(read_recipe("contract-v1", [f"evaluation.{name}={other}"]).evaluation, name)) == other
 
 

@@ -1,5 +1,6 @@
 """The seams: the tables and folders that pass between rooms, each with a schema version, a validator and a fingerprint."""
 
+from veridical.artefacts.csv_files import numbered_rows, read_csv
 from veridical.artefacts.files import (
     atomic_folder,
     atomic_path,
@@ -45,7 +46,9 @@ __all__ = [
     "lock_for_reading",
     "lock_for_writing",
     "locked",
+    "numbered_rows",
     "out_of_room",
+    "read_csv",
     "read_json",
     "write_json",
 ]

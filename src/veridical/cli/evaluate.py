@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veridical.cli.options import Controls, Detector, Device
+from veridical.cli.options import DetectorSpec, Device, Interventions
 from veridical.cli.outcome import show_evaluation
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
@@ -61,7 +61,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a setting: thresholds, worst_videos, ece_bins, the limits of the risks, … (docs/decisions.md), for"
+        help="Change a setting: thresholds, worst_videos, ece_bins, the limits of the risks (docs/decisions.md), for"
         " example probability_thresholds=[.5,.9] or thresholds.corpus_gap=.05. A run's recipe may set them too, under"
         " evaluation.",
     ),
@@ -72,8 +72,8 @@ def evaluate(
     run: Run = None,
     on: Stores = None,
     scores: Scores = None,
-    detector: Detector = None,
-    control: Controls = None,
+    detector: DetectorSpec = None,
+    intervention: Interventions = None,
     device: Device = "auto",
     manifest: Manifests = None,
     output: Output = None,
@@ -98,27 +98,27 @@ def evaluate(
     and report.html.
     """
     from veridical.artefacts import Manifest
-    from veridical.evaluation import RUN_EVALUATION
-    from veridical.pipeline import evaluation_settings, judge
+    from veridical.pipeline import evaluation_folder, evaluation_settings, judge
 
     columns = _columns(score_column, higher_is, score_kind, id_column, time_column)
-    _check_use(run, scores, detector, columns, control, device)
+    _check_use(run, scores, detector, columns, intervention, device)
     rule = {"rule": aggregation} if aggregation is not None else None
+    subject = scores or detector or run or ""
     options = {"reference": reference, "aggregation": rule, "prevalence": prevalence, "error_rate": error_rate}
     given = {name: value for name, value in {**options, "replicates": replicates}.items() if value is not None}
-    settings = evaluation_settings(run, given, assignments or ())
+    settings = evaluation_settings(subject, given, assignments or ())
+    folder = evaluation_folder(subject, output)
     evaluation = judge(
-        scores or detector or run or "",
+        subject,
         on or (),
         Manifest.concat(Manifest.read(path) for path in manifest) if manifest else None,
-        output=output,
+        output=folder,
         settings=settings,
         columns=columns if scores is not None else None,
-        interventions=control or (),
+        interventions=intervention or (),
         device=device,
         title=title,
     )
-    folder = output or (run or Path()) / RUN_EVALUATION
     show_evaluation(open_console(), evaluation, folder / "report.html")
     if strict and len(evaluation.flagged):
         raise typer.Exit(1)
@@ -145,14 +145,14 @@ def _check_use(
     scores: Path | None,
     detector: str | None,
     columns: ColumnMeaning,
-    control: list[str] | None,
+    interventions: list[str] | None,
     device: str,
 ) -> None:
     """Refuse options that do not go together."""
     if [run, scores, detector].count(None) != 2:
         raise UsageError("give either a run with --on STORE, --detector with --on STORE, or --scores FILE")
-    if scores is not None and control:
-        raise UsageError("--control goes with a run or --detector; --scores FILE holds its scores already")
+    if scores is not None and interventions:
+        raise UsageError("--intervention goes with a run or --detector; --scores FILE holds its scores already")
     if device != "auto" and run is None:
         raise UsageError("--device goes with a run; a foreign detector chooses its own device")
     if scores is None and columns != type(columns)():
