@@ -61,8 +61,8 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a setting: thresholds, worst_videos, ece_bins, the limits of the risks (docs/decisions.md), for"
-        " example probability_thresholds=[.5,.9] or thresholds.corpus_gap=.05. A run's recipe may set them too, under"
+        help="Change a setting, such as probability_thresholds, worst_videos, ece_bins or a limit of the risks"
+        " (docs/decisions.md), for example worst_videos=20 or thresholds.ece=.1. A run's recipe may set them too, under"
         " evaluation.",
     ),
 ]
