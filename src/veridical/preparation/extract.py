@@ -4,7 +4,8 @@ Faces are detected in frames sampled by time and tracked to the end; then one pe
 keeping are put together. Frames are not kept: the aligned faces are cut and encoded as they are detected (`crops.py`).
 
 Windows begin at multiples of `hop_s` from the start of the video. A window is whole when the video lasts to its end, and is
-kept when not more than `max_missing_faces` of its T frames lack a detected face; a missing face is interpolated.
+kept when not more than `max_missing_faces` of its T frames lack a detected face; a missing face is interpolated. It is dropped
+where the file does not say which sound belongs to which frame.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from veridical.preparation.tools import Tools
 
 MIN_SOUND_SHARE = 0.9
 """Of a window, for the window to have sound; what is missing at its end is silence."""
+MAX_SHORTFALL_S = 1.0
+"""A video that ends this much earlier than declared gets a remark."""
 END_TOLERANCE = 0.5
 """Of a frame's duration: a video that ends this much before a window's end still fills it."""
 
@@ -79,11 +82,15 @@ class Plan:
     starts: tuple[int, ...]
     """Number of the first sampled frame of each window kept."""
     num_dropped_windows: int
-    """Complete windows without enough detected faces."""
+    """Complete windows that were not kept."""
+    num_out_of_step: int
+    """Those of them in which it is not known which sound belongs to which frame."""
     sound: Sound | None
     crops: CropKeeper
     landmarker: faces.DenseLandmarker | None
     """Where the settings ask for dense landmarks."""
+    media_remarks: tuple[str, ...] = ()
+    """What is remarkable about the file."""
 
     @property
     def has_audio(self) -> bool:
@@ -99,9 +106,11 @@ class Extraction:
     clips: list[Clip]
     """In order of time; frames exactly as a store gives them back (they went through JPEG)."""
     num_dropped_windows: int
-    """Complete windows without enough detected faces."""
+    """Complete windows that were not kept."""
     has_audio: bool
     duration_s: float
+    remarks: tuple[str, ...] = ()
+    """What a person should know about the file."""
 
 
 def extract_clips(
@@ -121,7 +130,7 @@ def extract_clips(
     source = source if isinstance(source, Source) else Source(Path(source))
     plan = plan_clips(source, video_id, settings, tools or Tools(settings))
     clips = [clip.decode() for clip in cut_clips(plan)]
-    return Extraction(video_id, clips, plan.num_dropped_windows, plan.has_audio, plan.duration_s)
+    return Extraction(video_id, clips, plan.num_dropped_windows, plan.has_audio, plan.duration_s, tuple(remarks(plan)))
 
 
 def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: Tools) -> Plan:
@@ -141,14 +150,39 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
         duration_s = frames.end_s or 0.0
         whole = _whole_windows(duration_s, 1 / facts.fps, crops.num_frames, settings)
         track = _chosen([crops.track_in_frame(track) for track in tracks], source, facts, settings)
-        starts = _kept_windows(track, whole, settings)
+        in_doubt = media.parts_in_doubt(path) if sound is not None and source.audio_path is None else []
+        in_step = [start for start in whole if not _is_within(start, in_doubt, settings)]
+        starts = _kept_windows(track, in_step, settings)
     except BaseException:
         crops.close()
         raise
-    dropped = len(whole) - len(starts)
     return Plan(
-        source, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops, tools.landmarker
+        source=source,
+        video_id=video_id,
+        settings=settings,
+        duration_s=duration_s,
+        declared_s=facts.duration_s,
+        track=track,
+        starts=starts,
+        num_dropped_windows=len(whole) - len(starts),
+        num_out_of_step=len(whole) - len(in_step),
+        sound=sound,
+        crops=crops,
+        landmarker=tools.landmarker,
+        media_remarks=facts.remarks,
     )
+
+
+def remarks(plan: Plan) -> Iterator[str]:
+    """Yield what a person should know about a video that gives clips."""
+    yield from plan.media_remarks
+    without_face = plan.num_dropped_windows - plan.num_out_of_step
+    if without_face:
+        yield f"{without_face} windows dropped: too few faces detected"
+    if plan.num_out_of_step:
+        yield f"{plan.num_out_of_step} windows dropped: timestamps jump in one stream only, so audio may not belong to video"
+    if plan.declared_s > plan.duration_s + MAX_SHORTFALL_S:
+        yield f"ends after {plan.duration_s:.1f} s of {plan.declared_s:.1f} s declared"
 
 
 def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
@@ -205,7 +239,14 @@ def _chosen(
 
 
 def _kept_windows(track: faces.FaceTrack, whole: list[int], settings: StoreSettings) -> tuple[int, ...]:
-    """Return the windows in which the face was detected often enough."""
+    """Return the windows in which the face was detected often enough.
+
+    Raises:
+        UnusableVideoError: `unreadable` when there is no window; `no_face` when there is none with the face.
+    """
+    if not whole:
+        reason = "its timestamps jump in one stream only: it is not known which sound belongs to which frame"
+        raise UnusableVideoError("unreadable", reason)
     starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
     if not starts:
         least = settings.num_frames - settings.max_missing_faces
@@ -263,6 +304,12 @@ def _whole_windows(end_s: float, frame_s: float, num_frames: int, settings: Stor
     if not starts:
         raise UnusableVideoError("too_short", f"lasts {end_s:.2f} s, a window needs {settings.window_s:g} s")
     return starts
+
+
+def _is_within(start: int, parts: list[tuple[float, float]], settings: StoreSettings) -> bool:
+    """Return whether a window reaches into one of some parts of the video."""
+    start_s = start / settings.fps
+    return any(start_s < until_s and from_s < start_s + settings.window_s for from_s, until_s in parts)
 
 
 def _num_missing(track: faces.FaceTrack, start: int, settings: StoreSettings) -> int:
