@@ -146,7 +146,9 @@ def decoded(packets: Iterator[av.Packet[Any]], kind: type[FrameT]) -> Iterator[F
             frames = packet.decode()
         except (av.error.FFmpegError, OSError):
             continue
-        yield from (frame for frame in frames if isinstance(frame, kind))
+        for frame in frames:
+            if isinstance(frame, kind):
+                yield frame
 
 
 @dataclass
