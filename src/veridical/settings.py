@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -82,17 +82,59 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds one mapping.
 
     Raises:
-        UsageError: when the file is missing, is not YAML, or holds something else than a mapping.
+        UsageError: when the file is missing, is not YAML, holds a key twice, or something else than a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: is not valid YAML ({str(error).splitlines()[0]})") from None
+    values = parse_yaml(text, str(path), name_line=True)
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected a mapping of settings, found {type(values).__name__}")
     return values
+
+
+def parse_yaml(text: str, source: str, *, name_line: bool = False) -> Any:
+    """Return what a YAML text holds.
+
+    Args:
+        text: The text.
+        source: Where it comes from, for the error message.
+        name_line: Say in which line a fault is; for files.
+
+    Raises:
+        UsageError: when it is not YAML, or a key stands twice in one mapping.
+    """
+    try:
+        return yaml.load(text, _UniqueKeyLoader)  # noqa: S506 a safe loader
+    except (yaml.YAMLError, ValueError) as error:
+        line, reason = None, str(error).splitlines()[0]
+        if isinstance(error, yaml.MarkedYAMLError):
+            mark, begin = error.problem_mark or error.context_mark, error.context_mark
+            line, reason = None if mark is None else mark.line + 1, error.problem or error.context or reason
+            if begin is not None and line is not None and begin.line + 1 < line:
+                reason += f", in what begins in line {begin.line + 1}"
+        elif isinstance(error, yaml.reader.ReaderError):
+            line = text.count("\n", 0, error.position) + 1
+        where = f", line {line}" if name_line and line is not None else ""
+        raise UsageError(f"{source}{where}: is not valid YAML ({reason})") from None
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice in one mapping; by default the last one wins without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if isinstance(key, Hashable) and key in lines:
+                problem = f"the key {key!r} stands already in line {lines[key]}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            lines |= {key: line} if isinstance(key, Hashable) else {}
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def with_overrides(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
@@ -111,9 +153,9 @@ def with_overrides(values: Mapping[str, Any], assignments: Sequence[str]) -> dic
         for parent in parents:
             node = node.setdefault(parent, {}) if isinstance(node, dict) else _element(node, parent, assignment)
         if isinstance(node, list):
-            node[_index(node, last, assignment)] = yaml.safe_load(text)
+            node[_index(node, last, assignment)] = parse_yaml(text, f"--set {assignment}")
         elif isinstance(node, dict):
-            node[last] = yaml.safe_load(text)
+            node[last] = parse_yaml(text, f"--set {assignment}")
         else:
             raise UsageError(f"--set {assignment}: {'.'.join(parents)} is a single value and has no {last!r}")
     return result

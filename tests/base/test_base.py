@@ -91,6 +91,38 @@ def test_unusable_yaml(tmp_path: Path, text: str) -> None:
         read_yaml(tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n", r"line 5: is not valid YAML \(the key 'c' stands already in line 3\)"),
+        ("a: 1\na: 1\n", "line 2: .*'a' stands already in line 1"),
+        ("a: 1\nb: [1,\nc: 2\n", "line 4: is not valid YAML .*, in what begins in line 2"),
+        ("a: 1\n\tb: 2\n", "line 2: is not valid YAML"),
+        ("a: 1\nb: *none\n", "line 2: .*alias 'none'"),
+        ("a: !!python/name:os.system\n", "line 1: .*python/name"),
+        ("a: 1\nb: \x00\n", "line 2: is not valid YAML"),
+        ("a: 1\nb: 2024-13-45\n", "is not valid YAML .*month"),
+    ],
+)
+def test_a_fault_in_yaml_is_named_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"recipe\.yaml.*" + problem):
+        read_yaml(path)
+
+
+def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("base: &base {a: 1, b: 2}\nother:\n  <<: *base\n  a: 3\n")
+    assert read_yaml(path)["other"] == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize("assignment", ["a=[1", "a={b: 1, b: 2}", "a=*x"])
+def test_a_value_that_is_no_yaml_is_refused(assignment: str) -> None:
+    with pytest.raises(UsageError, match=r"^--set a=.*: is not valid YAML"):
+        with_overrides({}, [assignment])
+
+
 @given(st.integers(0, 2**40), st.lists(st.text(max_size=5), max_size=3), st.lists(st.text(max_size=5), max_size=3))
 def test_streams_depend_on_seed_and_names_only(seed: int, first: list[str], second: list[str]) -> None:
     assert seed_from(seed, *first) == seed_from(seed, *first)

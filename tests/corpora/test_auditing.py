@@ -3,6 +3,8 @@ references."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,6 +123,96 @@ def test_what_cannot_be_judged_says_why() -> None:
     assert "audit a store" in rows.loc["sharpness", "reason"]
     reals = Manifest(manifest.table.filter(np.array(manifest.table["label"].to_pylist()) == 0))
     assert "12 real and 0 fake" in audit(reals).table["reason"][0]
+
+
+def joined(*manifests: Manifest, names: str = "abcdef") -> Manifest:
+    """Put worlds below each other, each a data set of its own, of people of its own."""
+    videos = []
+    for name, manifest in zip(names, manifests, strict=False):
+        for video in manifest.videos():
+            people = tuple(f"{name}/{person}" for person in video.identities)
+            videos.append(replace(video, dataset=name, video_id=f"{name}/{video.video_id}", identities=people))
+    return Manifest.from_videos(videos)
+
+
+def test_a_leak_of_one_data_set_is_found_beside_others() -> None:
+    leaking = world(plant="has_audio", people=20)[0]
+    others = [world(seed, people=60)[0] for seed in (1, 2, 3)]
+    result = audit(joined(leaking, *others))
+    rows = result.table[result.table["property"] == "has_audio"].set_index("dataset")
+    assert set(rows.index) == {"all", "a", "b", "c", "d"}
+    assert (rows.loc["a", "verdict"], rows.loc["a", "auc"]) == ("leak", 1.0)
+    assert rows.loc["all", "auc"] < 0.65
+    assert (rows.loc[["b", "c", "d"], "verdict"] == "ok").all()
+    assert any(line.startswith("leak: has_audio in a") for line in result.remarks), result.remarks
+    assert "has_audio" in result.leaks
+
+
+def test_clean_data_sets_are_clean_together() -> None:
+    assert audit(joined(*(world(seed)[0] for seed in range(4)))).verdict == "ok"
+
+
+def test_a_data_set_of_one_class_is_judged_with_the_others_only() -> None:
+    manifest = joined(world(people=30)[0], world(1, people=30)[0])
+    reals = Manifest.from_videos(video for video in manifest.videos() if video.dataset == "a" or video.label == 0)
+    table = audit(reals).table
+    assert set(table["dataset"]) == {"all", "a"}
+
+
+@pytest.mark.parametrize("name", ["has_audio", "compression", "bitrate", "codec"])
+def test_what_is_unknown_is_no_class(name: str) -> None:
+    """Most fakes were not probed, the reals were: that says nothing about the fakes."""
+    manifest = world()[0]
+    values = [getattr(video, name) if not video.label or number % 5 == 0 else None
+              for number, video in enumerate(manifest.videos())]  # fmt: skip
+    result = audit(manifest.with_column(name, values))
+    row = result.table.set_index("property").loc[name]
+    assert row["verdict"] == "ok", row
+    assert row["num_fake"] < 30
+    assert result.verdict == "ok", result.table
+    words = manifest.with_column("codec", ["h264" if not video.label else "unknown" for video in manifest.videos()])
+    assert audit(words).table.set_index("property").loc["codec", "verdict"] == "unknown"
+
+
+def test_videos_that_were_not_prepared_say_nothing_about_their_content() -> None:
+    manifest, clips = world()
+    fake = clips["video_id"].str[-1] != "0"
+    result = audit(manifest, clips[~fake | (clips.index % 7 == 0)])
+    rows = result.table.set_index("property")
+    assert rows.loc["prepared", "verdict"] == "warns"
+    assert set(result.table.loc[result.table["verdict"] == "leak", "property"]) == set()
+
+
+def test_a_generator_of_one_clip_is_not_named() -> None:
+    manifest = world(plant="codec")[0]
+    rare = [replace(video, generator=None if video.video_id.endswith("/1") and number % 2 else
+                    "rare" if number == 1 else "g2" if number < 40 else video.generator) if video.label else video
+            for number, video in enumerate(manifest.videos())]  # fmt: skip
+    named = set(audit(Manifest.from_videos(rare)).table["generator"].dropna())
+    assert named <= {"g1", "g2"}
+    assert named
+
+
+@pytest.mark.parametrize("loudness", [-np.inf, np.nan])
+def test_a_class_without_a_finite_value_is_no_crash(loudness: float) -> None:
+    """Digital silence has a loudness of minus infinity."""
+    manifest, clips = world(people=20)
+    fake = clips["video_id"].str[-1] != "0"
+    clips["loudness_dbfs"] = np.where(fake, loudness, -20.0)
+    assert audit(manifest, clips).table.set_index("property").loc["loudness_dbfs", "verdict"] == "unknown"
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), reals=st.integers(1, 14), fakes=st.integers(1, 14), people=st.integers(1, 12))
+def test_few_videos_are_no_crash(seed: int, reals: int, fakes: int, people: int) -> None:
+    """However few there are of a class, and however few people: folds may hold one class, or nothing to train on."""
+    rng = np.random.default_rng(seed)
+    videos = [Video("w", f"w/{number}", "v", int(number >= reals), identities=(f"p{rng.integers(people)}",),
+                    fps=float(rng.choice([25, 30])), codec=str(rng.choice(["a", "b"])), bitrate=int(rng.integers(9)),
+                    has_audio=bool(rng.integers(2))) for number in range(reals + fakes)]  # fmt: skip
+    table = audit(Manifest.from_videos(videos), seed=seed % 7).table
+    assert set(table["verdict"]) <= {"leak", "warns", "ok", "unknown"}
+    assert (table["reason"][table["verdict"] == "unknown"] != "").all()
 
 
 def test_missing_values_separate_too() -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.cli.main import build_app
-from veridical.errors import ArtefactError, UsageError
+from veridical.errors import UsageError
 from veridical.evaluation import ColumnMeaning, EvaluationSettings, evaluate, read_risks, read_scores
 
 
@@ -143,17 +143,28 @@ def test_a_score_table_explains_itself(detector, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "is not a csv"),
+        ("", "is empty, expected a csv file with a header"),
         ("video_id,logit\n", "holds no rows"),
         ("name,logit\na,1\n", "no column 'video_id'"),
         ("video_id,logit\na,1\n", "labels are needed"),
         ("video_id;logit;label\na;1;1\n", "columns must be separated by commas"),
         (
             "video_id,logit,label\na,1,fake\nb,0,real\n",
-            r"column 'label': expected 0 \(real\) or 1 \(fake\), found 'fake'",
+            r"x\.csv, row 2: expected 0 \(real\) or 1 \(fake\) in 'label', found 'fake'",
         ),
         ("video_id,logit,label\na,high,1\n", "'logit' holds no finite number \\(first 'high'\\)"),
         ("video_id,p_fake,label\na,1.5,1\n", "should be a probability but ranges from 1.5"),
+        (
+            "video_id,logit,label,split\na,1,1,tset\n",
+            "row 2: expected train, val, test or nothing in 'split', found 'tset'",
+        ),
+        ("video_id,logit,label\na,1,0\nb,1,2\n", r"row 3: expected 0 \(real\) or 1 \(fake\) in 'label', found '2'"),
+        ("video_id,logit,label\na,1,0\n\n,1,1\n", "row 4: expected a video in 'video_id', found ''"),
+        ("video_id,logit,label,start_s\na,1,0,0\nb,1,1,late\n", "row 3: expected a number in 'start_s', found 'late'"),
+        ("video_id,logit,label,start_s\na,1,0,0\na,1,0,0\n", "row 3: expected one score for each video"),
+        ("video_id,logit,label\na,1,0\nb,1\n", "row 3: has 2 cells, the header has 3"),
+        ("video_id,logit,label,logit\na,1,0,2\n", "the column 'logit' stands twice in the header"),
+        ('video_id,logit,label\na,1,0\n"b,1,1\nc,2,1\n', "row 4: is not valid csv"),
     ],
 )
 def test_unusable_files_say_what_is_wrong(tmp_path: Path, text: str, problem: str) -> None:
@@ -163,13 +174,27 @@ def test_unusable_files_say_what_is_wrong(tmp_path: Path, text: str, problem: st
         read_scores(path)
     with pytest.raises(UsageError, match="not found"):
         read_scores(tmp_path / "none.csv")
-    for text, problem in {
-        "video_id,logit,label,split\na,1,1,tset\n": "split must be one of train, val, test, found 'tset'",
-        "video_id,logit,label\na,1,2\n": r"label must be 0 \(real\), 1 \(fake\) or empty, found 2",
-    }.items():
-        path.write_text(text)
-        with pytest.raises(ArtefactError, match=problem):
-            read_scores(path)
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    """Ids `01` and `1` are two videos, `NA` and `null` are names, of videos as of generators."""
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "video_id,label,logit,generator,group\n01,0,1,,1\n1,1,2,NA,01\nNA,1,3,null,1.0\nnull,0,-1,,nan\n1e3,1,.5,007,1\n"
+    )
+    frame = read_scores(path).scores.frame()
+    assert frame["video_id"].tolist() == ["01", "1", "NA", "null", "1e3"]
+    assert frame["generator"].fillna("").tolist() == ["", "NA", "null", "", "007"]
+    assert frame["group"].tolist() == ["1", "01", "1.0", "nan", "1"]
+
+
+def test_numbers_may_be_missing_in_any_spelling(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("video_id,label,logit\na,1,1\nb,NA,2\nc,,NaN\nd,null,-1\ne,0,-2\n")
+    scores = read_scores(path)
+    assert scores.scores.frame()["label"].isna().tolist() == [False, True, True, True, False]
+    assert any("1 of 5 rows hold no finite score and count as not scored (first: row 4, 'NaN')" in line
+               for line in scores.remarks)  # fmt: skip
 
 
 def test_rankings_have_no_probability(tmp_path: Path) -> None:

@@ -83,6 +83,11 @@ def test_variance_over_clusters_of_one_row_is_that_of_delong() -> None:
 def test_expected_variance_without_information_is_that_of_mann_and_whitney() -> None:
     assert expected_auc_variance(0.5, 20, 30) == pytest.approx((20 + 30 + 1) / (12 * 20 * 30))
     assert expected_auc_variance(1.0, 20, 30) == 0.0
+    for num_fake, num_real in ((0, 5), (5, 0)):
+        with pytest.raises(NotEvaluableError, match="rows of both classes"):
+            expected_auc_variance(0.5, num_fake, num_real)
+        with pytest.raises(NotEvaluableError, match="rows of both classes"):
+            placements(np.repeat([1, 0], [num_fake, num_real]), np.arange(5.0))
 
 
 def test_holm_by_hand() -> None:

@@ -1,5 +1,6 @@
 """The seams: the tables and folders that pass between rooms, each with a schema version, a validator and a fingerprint."""
 
+from veridical.artefacts.csv_files import numbered_rows, read_csv
 from veridical.artefacts.files import (
     atomic_folder,
     atomic_path,
@@ -32,6 +33,8 @@ __all__ = [
     "fingerprint",
     "lock_for_reading",
     "lock_for_writing",
+    "numbered_rows",
+    "read_csv",
     "read_json",
     "write_json",
 ]

@@ -39,7 +39,8 @@ def audit(
     """Try every property that is not content (codec, silence, loudness, face size, blur …) as a detector of its own.
 
     A property that the model can see and that tells fake from real is a leak: the exit code is then 1. One that only
-    the file shows is a warning. Each property is also tried on each generator alone. Where there are splits, what they
+    the file shows is a warning. Each property is tried within each data set and in all of them together, and on each
+    generator alone. Where there are splits, what they
     share (people, originals, files) is a leak too, and generators that one of them lacks are named.
     """
     import json as json_module
@@ -66,12 +67,15 @@ def audit(
 
 
 def _print_properties(console: Console, result: AuditResult) -> None:
-    shown = Table("property", "label", "verdict", "AUC (95 %)", "worst generator")
+    several = len(set(result.tried["dataset"])) > 1
+    shown = Table("property", "label", *(["data set"] if several else []), "verdict", "AUC (95 %)", "worst generator")
     for column in shown.columns:
         column.overflow = "fold"
     for row in result.tried.to_dict(orient="records"):
         worst = f"{escape(row['generator'])} {row['generator_auc']:.2f}" if isinstance(row["generator"], str) else ""
         area = f"{row['auc']:.3f} ({row['low']:.2f}–{row['high']:.2f})"
-        shown.add_row(row["property"], row["target"], f"[{_STYLES[row['verdict']]}]{row['verdict']}[/]", area, worst)
+        within = [escape(row["dataset"])] if several else []
+        verdict = f"[{_STYLES[row['verdict']]}]{row['verdict']}[/]"
+        shown.add_row(row["property"], row["target"], *within, verdict, area, worst)
     if shown.row_count:
         console.print(shown)

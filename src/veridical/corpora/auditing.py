@@ -16,9 +16,10 @@ import pandas as pd
 import pyarrow as pa
 
 from veridical.artefacts import Manifest
-from veridical.corpora.groups import LINKS, attribute_column
+from veridical.corpora.groups import LINKS, attribute_column, codes
+from veridical.corpora.held_out import HELD_OUT
 from veridical.corpora.people import target_groups
-from veridical.corpora.proof import Categories, generators
+from veridical.corpora.proof import NO_GENERATOR, Categories, generators
 from veridical.corpora.properties import PROPERTIES, Property
 from veridical.corpora.separation import NUM_FOLDS, Separation, bins, folds, out_of_fold_rate, separation
 from veridical.errors import UsageError, unknown_name
@@ -36,23 +37,27 @@ ALPHA = 0.05
 ALPHA_HARMLESS = 0.01
 """Chance that a property whose true area is the threshold is called more than harmless."""
 ALL = "all"
+"""All generators; all data sets."""
 SEEN, UNSEEN = "all that the model sees", "all that only the file shows"
 _JOINT = {SEEN: True, UNSEEN: False}
 _FEWEST_GROUPS = 2 * NUM_FOLDS
+_FEWEST_OF_A_GENERATOR = NUM_FOLDS
+"""A generator is tried by itself when its fakes show at least so many people."""
 _MOST_VIDEOS = 50_000
 _INDEX_COLUMNS = {
     "mean_box_size_px": "box_size_px", "min_detector_score": "detector_score", "num_interpolated": "interpolated",
 }  # fmt: skip
 """Columns of a clip store's index → properties."""
 COLUMNS = (
-    "property", "target", "verdict", "auc", "low", "high", "p_adjusted", "num_real", "num_fake", "generator",
+    "property", "target", "dataset", "verdict", "auc", "low", "high", "p_adjusted", "num_real", "num_fake", "generator",
     "generator_auc", "reason", "advice",
 )  # fmt: skip
+"""`dataset`: the data set that it was tried within, `all` for all of several together."""
 
 
 @dataclass(frozen=True, eq=False)
 class AuditResult:
-    """A row per property and label it was tried on, worst first."""
+    """A row per property, label it was tried on, and data set, worst first."""
 
     table: pd.DataFrame
     """Columns `COLUMNS`. verdict: leak, accepted, warns, ok, or unknown (then `reason` says why)."""
@@ -77,13 +82,17 @@ class AuditResult:
     def remarks(self) -> tuple[str, ...]:
         """What to do about each property that separates the classes, and why others were not judged."""
         lines = []
+        several = ALL in set(self.table["dataset"])
         for name, rows in self.tried[self.tried["advice"] != ""].groupby("property", sort=False):
             worst = rows["generator"].iloc[0]
-            where = f", most in {worst}" if isinstance(worst, str) else ""
+            datasets = [dataset for dataset in dict.fromkeys(rows["dataset"]) if dataset != ALL]
+            where = f" in {', '.join(datasets)}" if several and datasets else ""
+            where += f", most in {worst}" if isinstance(worst, str) else ""
             lines.append(f"{rows['verdict'].iloc[0]}: {name}{where}: {rows['advice'].iloc[0]}")
         unjudged = self.table[self.table["verdict"] == "unknown"]
-        for reason, rows in unjudged.groupby("reason", sort=False):
-            lines.append(f"not judged: {', '.join(dict.fromkeys(rows['property']))} ({reason})")
+        for (dataset, reason), rows in unjudged.groupby(["dataset", "reason"], sort=False):
+            where = f" within {dataset}" if several and dataset != ALL else ""
+            lines.append(f"not judged{where}: {', '.join(dict.fromkeys(rows['property']))} ({reason})")
         return tuple(lines)
 
     @property
@@ -101,10 +110,11 @@ class AuditResult:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One property tried against one label: on all fakes, and on the fakes of each generator."""
+    """One property tried against one label within some videos: on all fakes, and on the fakes of each generator."""
 
     name: str
     target: str
+    dataset: str
     num_real: int
     num_fake: int
     separations: Mapping[str, Separation]
@@ -122,39 +132,69 @@ class _Videos:
     generator: Categories
     labels: Mapping[str, Ints]
     """label, visual_label, audio_label → (N,) 0, 1, or −1 for unknown."""
+    scopes: Mapping[str, Flags]
+    """Data set, or `ALL` for all of several → (N,) the videos within which properties are tried."""
 
 
 def audit(
     manifest: Manifest, clips: pd.DataFrame | None = None, *, accept: Sequence[str] = (), seed: int = 0
 ) -> AuditResult:
-    """Try every known property as a detector.
+    """Try every known property as a detector, within each data set that has both classes and in all of them together.
+
+    Only videos of which a property is known take part: that it is unknown is no property of the video.
 
     Args:
         manifest: The videos; file properties are known after `scan --probe`.
         clips: A row per clip with `video_id` and any of the content properties (see `clips.content_facts`; the index of a
             clip store will do), or None.
         accept: Properties whose leak is known and accepted; they take no part in the joint trials. Links that
-            splits share (`LINKS`) may be among them; these are for `prove`.
+            splits share (`LINKS`) and held-out corpora (`HELD_OUT`) may be among them; the audit does not look at these.
         seed: Seed of the cross-validation folds.
 
     Raises:
         UsageError: when an accepted property is not known.
     """
     for name in accept:
-        if name not in PROPERTIES and name not in _JOINT and name not in LINKS:
-            raise unknown_name("property", name, [*PROPERTIES, *_JOINT, *LINKS])
+        if name not in (*PROPERTIES, *_JOINT, *LINKS, *HELD_OUT):
+            raise unknown_name("property", name, [*PROPERTIES, *_JOINT, *LINKS, *HELD_OUT])
     table, rng = property_table(manifest, clips), stream(seed, "audit")
     cluster = target_groups(manifest)
     labels = {name: _label(manifest, name) for name in ("label", "visual_label", "audio_label")}
-    videos = _Videos(cluster, folds(cluster, rng), generators(manifest), labels)
+    videos = _Videos(cluster, folds(cluster, rng), generators(manifest), labels, _scopes(manifest, labels, cluster))
+    measured = _measured(manifest, table, clips)
     trials = []
-    for name, facts in PROPERTIES.items():
-        for target in _targets(facts, labels):
-            trials.append(_try_one(name, facts, table[name], target, videos))
-    for name, reaches in _JOINT.items():
-        columns = [key for key, facts in PROPERTIES.items() if facts.reaches_model == reaches and key not in accept]
-        trials.append(_try_all(name, table[columns], videos, rng))
+    for scope in videos.scopes:
+        for name, facts in PROPERTIES.items():
+            for target in _targets(facts, labels):
+                trials.append(_try_one(name, table[name], measured[facts.about], target, videos, scope))
+        for name, reaches in _JOINT.items():
+            columns = [key for key, facts in PROPERTIES.items() if facts.reaches_model == reaches and key not in accept]
+            trials.append(_try_all(name, table[columns], measured, videos, scope, rng))
     return AuditResult(_judged(trials, set(accept)))
+
+
+def _scopes(manifest: Manifest, labels: Mapping[str, Ints], cluster: Ints) -> dict[str, Flags]:
+    """Return within which videos properties are tried: all, and each data set in which real and fake can be compared."""
+    numbers, names = codes(manifest.table["dataset"])
+    if len(names) == 1:
+        return {names[0]: np.ones(len(manifest), dtype=bool)}
+    scopes = {ALL: np.ones(len(manifest), dtype=bool)}
+    for number, name in enumerate(names):
+        inside = numbers == number
+        if not _why_not(labels["label"], inside & (labels["label"] >= 0), cluster):
+            scopes[name] = inside
+    return scopes
+
+
+def _measured(manifest: Manifest, table: pd.DataFrame, clips: pd.DataFrame | None) -> dict[str, Flags]:
+    """Return what a property is about → (N,) where its absence is a finding, and not merely unknown.
+
+    A video whose clips were measured may have no onset of speech; one that was not prepared, or has no audio track, says
+    nothing about speech.
+    """
+    inside = np.zeros(len(table), dtype=bool) if clips is None else np.asarray(table.index.isin(clips["video_id"]))
+    silent = manifest.table["has_audio"].fill_null(True).to_numpy(zero_copy_only=False)
+    return {"file": np.zeros(len(table), dtype=bool), "video": inside, "audio": inside & silent}
 
 
 def property_table(manifest: Manifest, clips: pd.DataFrame | None) -> pd.DataFrame:
@@ -211,26 +251,41 @@ def _targets(facts: Property, labels: dict[str, Ints]) -> list[str]:
     return ["label", own] if differs else ["label"]
 
 
-def _try_one(name: str, facts: Property, column: pd.Series[Any], target: str, videos: _Videos) -> _Trial:
-    label, known = videos.labels[target], column.notna().to_numpy()
-    used = label >= 0
-    reason = _why_not(label, used & known, videos.cluster)
+def _try_one(name: str, column: pd.Series[Any], measured: Flags, target: str, videos: _Videos, scope: str) -> _Trial:
+    facts, label, known = PROPERTIES[name], videos.labels[target], _known(column)
+    inside = (label >= 0) & videos.scopes[scope]
+    reason = _why_not(label, inside & known, videos.cluster)
+    used = inside & (known | measured)
     parts = {}
     if not reason:
         parts[ALL] = _separated(facts, column, label, used, videos)
         for generator, rows in _by_generator(label, used, videos):
             if not _why_not(label, rows & known, videos.cluster):
                 parts[generator] = _separated(facts, column, label, rows, videos)
-    return _Trial(name, target, int((used & (label == 0)).sum()), int((used & (label == 1)).sum()), parts, reason)
+    return _Trial(
+        name, target, scope, int((used & (label == 0)).sum()), int((used & (label == 1)).sum()), parts, reason
+    )
+
+
+def _known(column: pd.Series[Any]) -> Flags:
+    """Return (N,) where a property has a value that can be compared."""
+    if column.dtype.kind == "f":
+        return np.isfinite(column.to_numpy(dtype=float))
+    known: Flags = column.notna().to_numpy() & ~column.isin(["", "unknown"]).to_numpy()
+    return known
 
 
 def _by_generator(label: Ints, used: Flags, videos: _Videos) -> Iterator[tuple[str, Flags]]:
-    """Yield (generator, its fakes and all reals) when there are several generators."""
-    fakes = videos.generator[used & (label == 1)]
-    names = [name for name in videos.generator.categories if (fakes == name).any()]
-    if len(names) > 1:
-        for name in names:
-            yield str(name), used & ((label == 0) | np.asarray(videos.generator == name))
+    """Yield (generator, its fakes and all reals) when there are several generators.
+
+    Fakes that do not say what made them, or that show few people, are no generator by which anything could be judged.
+    """
+    fakes = used & (label == 1)
+    names = [name for name in videos.generator.categories if (videos.generator[fakes] == name).any()]
+    for name in names if len(names) > 1 else []:
+        own = fakes & np.asarray(videos.generator == name)
+        if name not in NO_GENERATOR and len(np.unique(videos.cluster[own])) >= _FEWEST_OF_A_GENERATOR:
+            yield str(name), own | (used & (label == 0))
 
 
 def _separated(facts: Property, column: pd.Series[Any], label: Ints, used: Flags, videos: _Videos) -> Separation:
@@ -241,7 +296,7 @@ def _separated(facts: Property, column: pd.Series[Any], label: Ints, used: Flags
     best = separation(score, label[used], videos.cluster[used], THRESHOLD, either_direction=False)
     if facts.kind == "category":
         return best
-    plain = used & np.isfinite(values.astype(float))
+    plain = used & _known(column)
     direct = separation(values[plain], label[plain], videos.cluster[plain], THRESHOLD, either_direction=True)
     # Bins catch relations that are not monotone, and missing values; the plain value is sharper where it is monotone.
     if direct.p_chance <= best.p_chance or (best.p_chance > ALPHA and direct.auc >= best.auc):
@@ -260,23 +315,39 @@ def _why_not(label: Ints, used: Flags, cluster: Ints) -> str:
     return f"only {groups} groups of people, at least {_FEWEST_GROUPS} are needed" if groups < _FEWEST_GROUPS else ""
 
 
-def _try_all(name: str, table: pd.DataFrame, videos: _Videos, rng: np.random.Generator) -> _Trial:
+def _try_all(
+    name: str, table: pd.DataFrame, measured: Mapping[str, Flags], videos: _Videos, scope: str, rng: np.random.Generator
+) -> _Trial:
     """Try all properties together: a classifier trained on four fifths of the groups and tested on the remaining fifth."""
     label = videos.labels["label"]
-    columns = [key for key in table if len(table[key].unique()) > 1]
-    used = label >= 0
+    used = (label >= 0) & videos.scopes[scope]
+    columns = [key for key in table if len(table[key][used].unique()) > 1]
     counts = int((used & (label == 0)).sum()), int((used & (label == 1)).sum())
     reason = _why_not(label, used, videos.cluster) or ("" if columns else "none of its properties varies")
     if reason:
-        return _Trial(name, "label", *counts, {}, reason)
+        return _Trial(name, "label", scope, *counts, {}, reason)
     if used.sum() > _MOST_VIDEOS:
         used &= rng.random(len(used)) < _MOST_VIDEOS / used.sum()
-    numbers = [table[key] if table[key].dtype.kind == "f" else pd.factorize(table[key])[0] for key in columns]
-    features = np.column_stack([np.asarray(column, dtype=float) for column in numbers])
+    features = np.column_stack([_feature(table[key], used, measured[PROPERTIES[key].about], rng) for key in columns])
     score = _out_of_fold_scores(features, label, used, videos.fold)
     scored = np.isfinite(score)
+    if _why_not(label, scored, videos.cluster):
+        return _Trial(
+            name, "label", scope, *counts, {}, "too few people of one class to train on some and test on others"
+        )
     joint = separation(score[scored], label[scored], videos.cluster[scored], THRESHOLD, either_direction=False)
-    return _Trial(name, "label", *counts, {ALL: joint})
+    return _Trial(name, "label", scope, *counts, {ALL: joint})
+
+
+def _feature(column: pd.Series[Any], used: Flags, measured: Flags, rng: np.random.Generator) -> Floats:
+    """Return (N,) a property as numbers; where it is unknown, that of some other video, so that this tells nothing."""
+    known = _known(column)
+    values = np.asarray(column if column.dtype.kind == "f" else pd.factorize(column)[0], dtype=float)
+    unknown = used & ~known & ~measured
+    if unknown.any() and (used & known).any():
+        values = values.copy()
+        values[unknown] = rng.choice(values[used & known], int(unknown.sum()))
+    return np.where(known | unknown, values, np.nan)
 
 
 def _out_of_fold_scores(features: Floats, label: Ints, used: Flags, fold: Ints) -> Floats:
@@ -310,7 +381,8 @@ def _judged(trials: list[_Trial], accept: set[str]) -> pd.DataFrame:
 
 def _row(trial: _Trial, adjusted: Mapping[str, float], accept: set[str]) -> dict[str, object]:
     row = dict.fromkeys(COLUMNS) | {
-        "property": trial.name, "target": trial.target, "num_real": trial.num_real, "num_fake": trial.num_fake,
+        "property": trial.name, "target": trial.target, "dataset": trial.dataset,
+        "num_real": trial.num_real, "num_fake": trial.num_fake,
         "reason": trial.reason, "advice": "", "verdict": "unknown" if trial.reason else "ok",
     }  # fmt: skip
     if trial.reason:

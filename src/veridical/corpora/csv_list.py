@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from veridical.artefacts import FakeSegment, Video
-from veridical.corpora.adapter import Adapter, Notes
-from veridical.corpora.listing import open_csv
+from veridical.artefacts import FakeSegment, Video, numbered_rows, read_csv
+from veridical.corpora.adapter import Adapter, Notes, of_corpus
 from veridical.errors import ArtefactError, UsageError, unknown_name
 from veridical.settings import Settings
 
@@ -79,21 +77,20 @@ def read(root: Path, options: TableOptions, notes: Notes) -> Iterator[Video]:
     path = _csv_file(root)
     dataset = options.dataset or path.stem
     seen: dict[str, int] = {}
-    with open_csv(path) as stream:
-        reader = csv.DictReader(stream)
-        _check_header(path, list(reader.fieldnames or ()))
-        for row in reader:
-            video = _video(path, reader.line_num, row, dataset)
-            if video.video_id in seen:
-                raise UsageError(
-                    f"{path}, row {reader.line_num}: video_id {video.video_id!r} is already in row "
-                    f"{seen[video.video_id]}; give each row its own video_id"
-                )
-            seen[video.video_id] = reader.line_num
-            if not Path(video.path).is_file():
-                notes.warn("listed but missing, left out", f"row {reader.line_num}: {video.path}")
-                continue
-            yield video
+    table = read_csv(path, ("path", "label"))
+    _check_columns(path, list(table.columns))
+    for line, row in numbered_rows(table):
+        video = _video(path, line, row, dataset)
+        if video.video_id in seen:
+            raise UsageError(
+                f"{path}, row {line}: video_id {video.video_id!r} is already in row {seen[video.video_id]}; "
+                "give each row its own video_id"
+            )
+        seen[video.video_id] = line
+        if not Path(video.path).is_file():
+            notes.warn("listed but missing, left out", f"row {line}: {video.path}")
+            continue
+        yield video
     if not seen:
         raise UsageError(f"{path}: has a header and no rows")
 
@@ -107,23 +104,17 @@ def _csv_file(root: Path) -> Path:
     return lists[0]
 
 
-def _check_header(path: Path, names: list[str]) -> None:
-    missing = [name for name in ("path", "label") if name not in names]
-    if missing:
-        raise UsageError(f"{path}: columns missing: {', '.join(missing)}; found {', '.join(names) or 'an empty file'}")
+def _check_columns(path: Path, names: list[str]) -> None:
     for name in names:
         if name not in _COLUMNS and not name.startswith("attribute."):
             raise UsageError(f"{path}: {unknown_name('column', name, [*_COLUMNS, 'attribute.<name>'])}")
 
 
-def _video(path: Path, line: int, row: Mapping[str | None, Any], dataset: str) -> Video:
-    if None in row or None in row.values():
-        raise UsageError(f"{path}, row {line}: has {'more' if None in row else 'fewer'} cells than the header")
+def _video(path: Path, line: int, row: Mapping[str, str], dataset: str) -> Video:
     values: dict[str, Any] = {}
     attributes: dict[str, str] = {}
-    for name, cell in row.items():
-        text = str(cell).strip()
-        if name is None or not text:
+    for name, text in row.items():
+        if not text:
             continue
         if name.startswith("attribute."):
             attributes[name.removeprefix("attribute.")] = text
@@ -145,6 +136,11 @@ def _build(path: Path, line: int, values: dict[str, Any], attributes: dict[str, 
     if values.get("label") == 0:
         values.setdefault("visual_label", 0)
         values.setdefault("audio_label", 0)
+    if "identities" in values:
+        values["identities"] = tuple(of_corpus(name, values["dataset"]) for name in values["identities"])
+    for role in ("target", "donor"):
+        if role in attributes:
+            attributes[role] = of_corpus(attributes[role], values["dataset"])
     _check_labels(path, line, values)
     if "split" in values:
         attributes["official_split"] = values["split"]

@@ -6,14 +6,12 @@ file name; a common copy names them `filename` and `path`. Two rows may name the
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from veridical.artefacts import Video
+from veridical.artefacts import Video, numbered_rows, read_csv
 from veridical.corpora.adapter import Adapter, Notes
-from veridical.corpora.listing import open_csv
 from veridical.corpora.tree import absolute, find_list, list_files
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -46,7 +44,7 @@ def read(root: Path, options: FakeAVCelebOptions, notes: Notes) -> Iterator[Vide
     path = find_list(options.lists or root, [LIST_FILE], ("", "FakeAVCeleb_v1.2", "FakeAVCeleb"))
     if path is None:
         raise UsageError(f"{options.lists or root}: no {LIST_FILE}; expected {LAYOUT}")
-    files = list_files(root)
+    files = list_files(root, notes=notes)
     on_disk = {key: file for file in files if (key := _from_category(file)) is not None}
     if not on_disk:
         raise UsageError(f"{root}: no folder RealVideo-RealAudio with videos; expected {LAYOUT}")
@@ -65,35 +63,28 @@ def _rows_by_file(path: Path) -> tuple[dict[str, list[str]], dict[str, Row]]:
     """Return the distinct methods and the first row of each file."""
     methods: dict[str, list[str]] = {}
     first: dict[str, Row] = {}
-    with open_csv(path) as stream:
-        reader = csv.reader(stream)
-        header = _header(path, next(reader, []))
-        for cells in reader:
-            if len(cells) != len(header):
-                raise UsageError(f"{path}, row {reader.line_num}: {len(cells)} cells, the header has {len(header)}")
-            row = dict(zip(header, cells, strict=True))
-            if row["type"] not in LABELS:
-                valid = ", ".join(LABELS)
-                raise UsageError(f"{path}, row {reader.line_num}: type is {row['type']!r}, expected one of {valid}")
-            key = _from_category(f"{row['folder']}/{row['file']}")
-            if key is None or not key.startswith(row["type"] + "/"):
-                raise UsageError(f"{path}, row {reader.line_num}: folder {row['folder']!r} is not below {row['type']}")
-            first.setdefault(key, row)
-            known = methods.setdefault(key, [])
-            if row["method"] not in known:
-                known.append(row["method"])
+    table = read_csv(path, _NEEDED)
+    table = table.rename(columns=_file_and_folder(path, list(table.columns)))
+    for line, row in numbered_rows(table):
+        if row["type"] not in LABELS:
+            raise UsageError(f"{path}, row {line}: type is {row['type']!r}, expected one of {', '.join(LABELS)}")
+        key = _from_category(f"{row['folder']}/{row['file']}")
+        if key is None or not key.startswith(row["type"] + "/"):
+            raise UsageError(f"{path}, row {line}: folder {row['folder']!r} is not below {row['type']}")
+        first.setdefault(key, row)
+        known = methods.setdefault(key, [])
+        if row["method"] not in known:
+            known.append(row["method"])
     return methods, first
 
 
-def _header(path: Path, names: list[str]) -> list[str]:
-    """Return the column names with the file and the folder column called `file` and `folder`."""
-    missing = [name for name in _NEEDED if name not in names]
-    if missing or (("" in names) == ("filename" in names)):
+def _file_and_folder(path: Path, names: list[str]) -> dict[str, str]:
+    """Return how the columns of file and folder are called → `file` and `folder`."""
+    if ("" in names) == ("filename" in names):
         raise UsageError(
             f"{path}: expected the columns {','.join(_NEEDED)}, and filename or one without a name; found {names}"
         )
-    renamed = {"": "folder", "path": "file"} if "" in names else {"filename": "file", "path": "folder"}
-    return [renamed.get(name, name) for name in names]
+    return {"": "folder", "path": "file"} if "" in names else {"filename": "file", "path": "folder"}
 
 
 def _from_category(path: str) -> str | None:

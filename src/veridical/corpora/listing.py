@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from veridical.artefacts import FakeSegment, read_json
+from veridical.artefacts import FakeSegment, numbered_rows, read_csv, read_json
 from veridical.corpora.adapter import Notes
 from veridical.errors import ArtefactError, UsageError
 
@@ -32,33 +30,8 @@ def json_rows(path: Path, needed: Sequence[str]) -> list[Row]:
 
 
 def csv_rows(path: Path, needed: Sequence[str]) -> list[Row]:
-    """Return the rows of a csv file with a header, cells stripped; a column without a name (an index) is left out.
-
-    Raises:
-        UsageError: when a needed column is missing, or the file is not text.
-    """
-    with open_csv(path) as stream:
-        reader = csv.DictReader(stream)
-        names = list(reader.fieldnames or ())
-        missing = [name for name in needed if name not in names]
-        if missing:
-            header = ", ".join(names) or "an empty file"
-            raise UsageError(f"{path}: columns missing: {', '.join(missing)}; found {header}")
-        return [{name: str(value or "").strip() for name, value in row.items() if name} for row in reader]
-
-
-@contextmanager
-def open_csv(path: Path) -> Iterator[TextIO]:
-    """Open a csv file for reading; a file that is not text becomes an error that names it.
-
-    Raises:
-        UsageError: while reading, when the file is not UTF-8 or its quotes are broken.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            yield stream
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: is not a csv file in UTF-8 ({error})") from None
+    """Return the rows of a csv file with a header (see `read_csv`); a column without a name (an index) is left out."""
+    return [row for _, row in numbered_rows(read_csv(path, needed).drop(columns="", errors="ignore"))]
 
 
 def distinct(path: Path, rows: Sequence[Row], key: str, notes: Notes) -> list[tuple[int, Row]]:

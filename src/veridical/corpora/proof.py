@@ -17,6 +17,8 @@ from veridical.corpora.groups import LINKS, codes, key_edges
 
 _MAX_EXAMPLES = 10
 
+NO_GENERATOR = ("real", "unknown", "unlabelled")
+"""What `generators` calls videos that no known generator made."""
 Categories: TypeAlias = "pd.Categorical[Any]"
 
 
@@ -174,7 +176,7 @@ def generators(manifest: Manifest) -> Categories:
     numbers, names = codes(manifest.table["generator"])
     label = manifest.table["label"].to_pandas().fillna(-1).to_numpy()
     # A generator that is itself called "real" or "unknown" would merge with these; the adapters make none.
-    known = list(dict.fromkeys([*names, "real", "unknown", "unlabelled"]))
+    known = list(dict.fromkeys([*names, *NO_GENERATOR]))
     filled = np.where(numbers < 0, known.index("unknown"), numbers)
     filled = np.where(label == 0, known.index("real"), filled)
     filled = np.where((label == -1) & (numbers < 0), known.index("unlabelled"), filled)

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from veridical.artefacts import Manifest, ScoreTable
+from veridical.artefacts import SPLITS, Manifest, ScoreTable, read_csv
 from veridical.errors import UsageError, unknown_name
 from veridical.metrics import logit_of
 
@@ -75,16 +75,19 @@ def read_scores(path: Path, meaning: ColumnMeaning | None = None, manifest: Mani
 
 
 def _from_csv(path: Path, meaning: ColumnMeaning, manifest: Manifest | None) -> ExternalScores:
-    frame = _read_csv(path)
+    frame = read_csv(path)
+    if frame.empty:
+        raise UsageError(f"{path}: holds no rows")
     if meaning.video_id not in frame:
         separated = "; columns must be separated by commas" if frame.shape[1] == 1 else "; name it with --id-column"
         raise UsageError(f"{path}: no column {meaning.video_id!r}; found: {', '.join(frame.columns)}{separated}")
     column, higher_is, kind = _explained(path, frame, meaning)
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
+    values = _finite_or_nan(frame[column])
     if not np.isfinite(values).any():
-        raise UsageError(f"{path}: {column!r} holds no finite number (first {str(frame[column].iloc[0])!r})")
-    remarks = [f"{path.name}: {column!r} is a {kind}, higher means {higher_is}", *_odd_values(column, values, kind)]
-    table, more = _score_frame(frame, meaning, _logits(path, column, values, kind, higher_is), manifest)
+        raise UsageError(f"{path}: {column!r} holds no finite number (first {frame[column].iloc[0]!r})")
+    odd = _odd_values(frame[column], values, kind)
+    remarks = [f"{path.name}: {column!r} is a {kind}, higher means {higher_is}", *odd]
+    table, more = _score_frame(path, frame, meaning, _logits(path, column, values, kind, higher_is), manifest)
     if manifest is None and "label" not in table:
         raise UsageError(
             f"{path}: labels are needed: give the manifest with --manifest, or a column `label` (0 real, 1 fake)"
@@ -92,35 +95,34 @@ def _from_csv(path: Path, meaning: ColumnMeaning, manifest: Manifest | None) -> 
     return ExternalScores(ScoreTable.from_frame(table), kind, (*remarks, *more))
 
 
-def _odd_values(column: str, values: np.ndarray, kind: ScoreKind) -> list[str]:
+def _finite_or_nan(column: pd.Series) -> np.ndarray:
+    """Return text as numbers, NaN where it is none."""
+    values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+    return values
+
+
+def _odd_values(column: pd.Series, values: np.ndarray, kind: ScoreKind) -> list[str]:
     """Return remarks on missing scores, and on logits that look like probabilities."""
-    remarks, unreadable = [], int((~np.isfinite(values)).sum())
-    if unreadable:
-        remarks.append(f"{unreadable} of {len(values)} rows hold no finite score and count as not scored")
+    remarks, unreadable = [], np.flatnonzero(~np.isfinite(values))
+    if len(unreadable):
+        first = int(unreadable[0])
+        remarks.append(
+            f"{len(unreadable)} of {len(values)} rows hold no finite score and count as not scored"
+            f" (first: row {column.index[first]}, {column.iloc[first]!r})"
+        )
     if kind == "logit" and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
         remarks.append(
-            f"all values of {column!r} lie between 0 and 1: if they are probabilities, give --score-kind probability"
+            f"all values of {column.name!r} lie between 0 and 1: if they are probabilities, give --score-kind probability"
         )
     return remarks
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(path)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: not found") from None
-    except (ValueError, OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: is not a csv with a header ({str(error).splitlines()[0]})") from None
-    if frame.empty:
-        raise UsageError(f"{path}: holds no rows")
-    return frame
-
-
 def _explained(path: Path, frame: pd.DataFrame, meaning: ColumnMeaning) -> tuple[str, HigherIs, ScoreKind]:
     """Return the score column, its direction and its kind; what is not known by name must be stated."""
-    numeric = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name]) and name not in _FACTS]
     column = meaning.score or next((name for name in KNOWN_MEANING if name in frame), None)
     if column is None:
+        others = [name for name in frame.columns if name not in (*_FACTS, meaning.video_id)]
+        numeric = [name for name in others if np.isfinite(_finite_or_nan(frame[name])).any()]
         raise UsageError(
             f"{path}: which column is the score? Name it with --score-column; numeric columns: {', '.join(numeric) or 'none'}"
         )
@@ -152,18 +154,24 @@ def _logits(path: Path, column: str, values: np.ndarray, kind: ScoreKind, higher
 
 
 def _score_frame(
-    frame: pd.DataFrame, meaning: ColumnMeaning, logits: np.ndarray, manifest: Manifest | None
+    path: Path, frame: pd.DataFrame, meaning: ColumnMeaning, logits: np.ndarray, manifest: Manifest | None
 ) -> tuple[pd.DataFrame, list[str]]:
-    table = pd.DataFrame({"video_id": frame[meaning.video_id].astype(str), "logit": logits})
+    table = pd.DataFrame({"video_id": frame[meaning.video_id], "logit": logits})
+    _refuse(path, table["video_id"], table["video_id"] == "", f"a video in {meaning.video_id!r}")
     for fact in _FACTS:
         if fact in frame:
-            table[fact] = frame[fact].astype(str).where(frame[fact].notna()) if fact in _TEXT else _numbers(frame, fact)
+            known = frame[fact] != ""
+            table[fact] = frame[fact].where(known, None) if fact in _TEXT else _numbers(path, frame, fact)
+    if "split" in table:
+        _refuse(path, frame["split"], ~frame["split"].isin([*SPLITS, ""]), f"{', '.join(SPLITS)} or nothing in 'split'")
     if meaning.time is not None:
         if meaning.time not in frame:
             raise unknown_name("column", meaning.time, map(str, frame.columns))
-        table["start_s"] = pd.to_numeric(frame[meaning.time], errors="coerce")
+        table["start_s"] = _numbers(path, frame, meaning.time)
     table["condition"] = table.get("condition", "joint")
     remarks = _numbered(table) if "start_s" not in table else []
+    twice = table.duplicated([name for name in ("video_id", "start_s", "condition") if name in table])
+    _refuse(path, table["video_id"], twice, "one score for each video, time and condition")
     if manifest is not None:
         remarks += _joined(table, manifest)
     elif "dataset" not in table:
@@ -171,18 +179,29 @@ def _score_frame(
     return table, remarks
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
-    """Return a column as numbers.
+_NO_NUMBER = ("", "na", "n/a", "nan", "null", "none")
+"""How programs write a number that is missing. A name or a category may well be `NA`."""
+
+
+def _numbers(path: Path, frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column as numbers, NaN where one is missing.
 
     Raises:
-        UsageError: when it holds anything else.
+        UsageError: naming the first row that holds anything else.
     """
     values = pd.to_numeric(frame[name], errors="coerce")
-    odd = frame[name][values.isna() & frame[name].notna()]
-    if len(odd):
-        expected = "0 (real) or 1 (fake)" if name.endswith("label") else "a number"
-        raise UsageError(f"column {name!r}: expected {expected}, found {odd.iloc[0]!r}")
+    wrong = values.isna() & ~frame[name].str.lower().isin(_NO_NUMBER)
+    if name.endswith("label"):
+        _refuse(path, frame[name], wrong | (values.notna() & ~values.isin([0, 1])), f"0 (real) or 1 (fake) in {name!r}")
+    _refuse(path, frame[name], wrong | np.isinf(values), f"a number in {name!r}")
     return values
+
+
+def _refuse(path: Path, column: pd.Series, wrong: pd.Series, expected: str) -> None:
+    """Raise an error that names the first row where `wrong` is true."""
+    if wrong.any():
+        line = column.index[wrong.to_numpy(dtype=bool)][0]
+        raise UsageError(f"{path}, row {line}: expected {expected}, found {column.loc[line]!r}")
 
 
 def _numbered(table: pd.DataFrame) -> list[str]:

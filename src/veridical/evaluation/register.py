@@ -187,7 +187,7 @@ def ignored_cues(measured: Measurements) -> Iterator[Risk]:
             name = f"{risk}: {key.condition.removeprefix('control:')} ({key.dataset})"
             yield verdict(name, figure, limit, mitigation, below=True, note="loss of AUC when the cue is destroyed")
         if not destroyed:
-            needed = f"no scores under {' or '.join(f'control:{name}' for name in controls)}: score with --control"
+            needed = f"no scores under {' or '.join(f'control:{name}' for name in controls)}: score with --intervention"
             yield unmeasured(risk, limit, needed, mitigation)
 
 

@@ -128,6 +128,7 @@ def clip_sample(evidence: Evidence, cell: Cell, settings: EvaluationSettings, co
 
 BOOKKEEPING = frozenset(
     {
+        "corpus",
         "target",
         "donor",
         "original",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from veridical.artefacts import atomic_path
+from veridical.artefacts import atomic_path, read_csv
 from veridical.errors import ArtefactError
 
 METRIC_COLUMNS = (
@@ -92,7 +92,7 @@ def _write(path: Path, frame: pd.DataFrame) -> None:
 def _read(path: Path) -> pd.DataFrame:
     if not Path(path).is_file():
         raise ArtefactError(f"{path}: not found")
-    frame = pd.read_csv(path, keep_default_na=False, dtype=str)
+    frame = read_csv(Path(path)).reset_index(drop=True)
     for column in _NUMBERS & set(frame.columns):
         frame[column] = pd.to_numeric(frame[column].replace("", None))
     return frame

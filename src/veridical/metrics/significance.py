@@ -34,8 +34,12 @@ def placements(labels: IntArray, scores: FloatArray) -> tuple[FloatArray, FloatA
     """Return, for each fake, the share of reals below it and, for each real, the share of fakes above it (ties half).
 
     The mean of either is the AUC; their spread is what its variance is made of.
+
+    Raises:
+        NotEvaluableError: when a class is missing.
     """
     fake, real = scores[labels == 1], scores[labels == 0]
+    _need_both(len(fake), len(real))
     together = _mid_ranks(np.concatenate([fake, real]))
     below = (together[: len(fake)] - _mid_ranks(fake)) / len(real)
     above = 1 - (together[len(fake) :] - _mid_ranks(real)) / len(fake)
@@ -68,10 +72,20 @@ def clustered_auc_variance(
 
 
 def expected_auc_variance(auc: float, num_fake: int, num_real: int) -> float:
-    """Return the variance of an AUC that is truly `auc`, from independent rows (Hanley and McNeil, 1982)."""
+    """Return the variance of an AUC that is truly `auc`, from independent rows (Hanley and McNeil, 1982).
+
+    Raises:
+        NotEvaluableError: when a class is missing.
+    """
+    _need_both(num_fake, num_real)
     two_fakes, two_reals = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     spread = auc * (1 - auc) + (num_fake - 1) * (two_fakes - auc**2) + (num_real - 1) * (two_reals - auc**2)
     return spread / (num_fake * num_real)
+
+
+def _need_both(num_fake: int, num_real: int) -> None:
+    if not num_fake or not num_real:
+        raise NotEvaluableError(f"an AUC needs rows of both classes, found {num_real} real and {num_fake} fake")
 
 
 def delong_covariance(labels: ArrayLike, *scores: ArrayLike) -> tuple[FloatArray, FloatArray]:

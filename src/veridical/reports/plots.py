@@ -241,7 +241,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[tuple[float, str
     first = np.ceil(low / step) * step
     return [
         (float(value), f"{value:.6g}".replace("-", "−"))
-        for value in np.arange(first, high + step * 1e-6, step).round(10)
+        for value in np.arange(first, high + step * 1e-6, step).round(10) + 0.0  # no −0
     ]
 
 

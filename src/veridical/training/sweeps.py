@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from veridical import progress
 from veridical.artefacts import claim_folder, read_json, write_json
 from veridical.errors import DivergedError, StageStoppedError, UsageError, VeridicalError
 from veridical.inference import Detector, load_detector, save_detector, score_store
 from veridical.randomness import seed_from
+from veridical.settings import parse_yaml
 from veridical.training.calibration import calibrate
 from veridical.training.data import load_data
 from veridical.training.distributed import is_first_process
@@ -85,7 +84,7 @@ def parse_choice(text: str) -> Choice:
             f"--vary {text!r}: expected KEY=a,b,c or KEY=low..high, for example losses.temporal=.01,.05,.1"
         )
     if ".." not in right:
-        items = yaml.safe_load(f"[{right}]")
+        items = parse_yaml(f"[{right}]", f"--vary {text!r}")
         values = tuple(json.dumps(value) if isinstance(value, list) else value for value in items)
         if len({json.dumps(value, sort_keys=True, default=str) for value in values}) < len(values):
             raise UsageError(f"--vary {text!r}: a value is given twice, and would be trained twice")
