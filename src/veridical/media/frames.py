@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -74,17 +74,27 @@ class _Shown:
 class VideoFrames(Iterator[VideoFrame]):
     """The frames of a video in order of presentation; made by `video_frames`."""
 
-    def __init__(self, read: Callable[[VideoFrames], Iterator[VideoFrame]]) -> None:
+    def __init__(self, read: Callable[[VideoFrames], Iterator[VideoFrame]], quarter_turns: int = 0) -> None:
         self.end_s: float | None = None
         """Until when the last frame is shown, seconds from the start; None before everything was read."""
         self._frames = read(self)
+        self._quarter_turns = quarter_turns % 4
 
     def __next__(self) -> VideoFrame:
-        return next(self._frames)
+        frame = next(self._frames)
+        if not self._quarter_turns:
+            return frame
+        return replace(frame, image=np.ascontiguousarray(np.rot90(frame.image, self._quarter_turns)))
 
 
 def video_frames(
-    path: Path, *, fps: float | None = None, start_s: float = 0.0, stop_s: float | None = None, threads: int = 1
+    path: Path,
+    *,
+    fps: float | None = None,
+    start_s: float = 0.0,
+    stop_s: float | None = None,
+    threads: int = 1,
+    quarter_turns: int = 0,
 ) -> VideoFrames:
     """Return the frames of a video in order of presentation.
 
@@ -95,6 +105,7 @@ def video_frames(
         start_s: First time wanted, seconds from the start of the video.
         stop_s: First time not wanted; None for the end, which is the last frame's start plus its duration.
         threads: Decoder threads.
+        quarter_turns: By how many quarter turns, anticlockwise, to turn what a player shows: of a film lying on its side.
 
     Raises:
         UsageError: when fps is not above 0 or start_s is negative.
@@ -109,8 +120,10 @@ def video_frames(
         raise UsageError(f"start_s: expected 0 or more seconds, got {start_s}")
     path, stop = Path(path), math.inf if stop_s is None else stop_s
     if fps is None:
-        return VideoFrames(lambda frames: _between(_shown(path, threads, start_s, _all), start_s, stop, frames))
-    return VideoFrames(lambda frames: _sampled(path, threads, fps, start_s, stop, frames))
+        return VideoFrames(
+            lambda frames: _between(_shown(path, threads, start_s, _all), start_s, stop, frames), quarter_turns
+        )
+    return VideoFrames(lambda frames: _sampled(path, threads, fps, start_s, stop, frames), quarter_turns)
 
 
 def video_origin_s(path: Path) -> float:
