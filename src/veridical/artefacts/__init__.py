@@ -22,10 +22,11 @@ from veridical.artefacts.folders import (
     lock_for_writing,
     locked,
 )
-from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
+from veridical.artefacts.manifest import LABELS, MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
 __all__ = [
+    "LABELS",
     "MANIFEST_SCHEMA",
     "SPLITS",
     "FakeSegment",

@@ -2,6 +2,7 @@
 
 from veridical.corpora.adapter import Adapter, Notes, Notice, OfficialCount, ScanResult
 from veridical.corpora.auditing import AuditResult, audit
+from veridical.corpora.demographics import DEMOGRAPHICS, demographic
 from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.held_out import HELD_OUT, held_out_corpora
@@ -17,6 +18,7 @@ from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
 
 __all__ = [
     "CORPORA",
+    "DEMOGRAPHICS",
     "EXPECTED",
     "GROUP_BY",
     "HELD_OUT",
@@ -40,6 +42,7 @@ __all__ = [
     "TextTable",
     "attribute_column",
     "audit",
+    "demographic",
     "held_out_corpora",
     "leak_groups",
     "list_files",

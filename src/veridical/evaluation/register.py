@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
+from veridical.corpora import DEMOGRAPHICS, demographic
 from veridical.evaluation.data_risks import (
     duplicates_across_splits,
     leaks_across_splits,
@@ -20,6 +21,7 @@ from veridical.evaluation.data_risks import (
     shortcuts,
 )  # fmt: skip
 from veridical.evaluation.figures import Figure, Key, difference
+from veridical.evaluation.slices import Cell, choose_test_splits
 from veridical.evaluation.tables import RISK_COLUMNS
 from veridical.evaluation.verdicts import Measurements, Risk, unmeasured, verdict
 from veridical.interventions import INTERVENTIONS, find_intervention
@@ -29,7 +31,7 @@ COMPRESSION_ORDER = ("c0", "raw", "c23", "c40")
 
 def risk_register(measured: Measurements) -> pd.DataFrame:
     """Return risks.csv: every risk, evaluable or not."""
-    rows = [vars(risk) for assess in RISKS.values() for risk in assess(measured)]
+    rows = [vars(risk) for assess in RISKS for risk in assess(measured)]
     return pd.DataFrame(rows, columns=list(RISK_COLUMNS))
 
 
@@ -79,7 +81,7 @@ def compression_shortcut(measured: Measurements) -> Iterator[Risk]:
 
 
 def audio_leakage(measured: Measurements) -> Iterator[Risk]:
-    """Audio alone on fakes with genuine audio; audio alone against video and audio; presence of audio."""
+    """Audio alone on fakes with genuine audio; video alone beside video and audio; audio alone against both; its presence."""
     limit = measured.settings.thresholds.shortcut_auc
     fix = "look for traces of production in the audio (leading silence, codec, loudness); trim and re-encode both classes alike"
     for cell in measured.test_sets:
@@ -91,11 +93,28 @@ def audio_leakage(measured: Measurements) -> Iterator[Risk]:
         note = "AUC of audio alone on fakes with genuine audio; .5 is expected" if genuine.evaluable else ""
         yield verdict(f"audio-only leakage {where}", genuine, limit, fix, note=note)
         joint = measured.get(cell, "auc")
+        yield _video_only(measured, cell, fix)
         gain = difference(audio, joint)
         note = f"AUC of audio alone {audio.value:.3f} minus video and audio {joint.value:.3f}" if gain.evaluable else ""
         fix_dominance = "increase the modality dropout of audio; balance the forged modalities"
         yield verdict(f"audio dominates {where}", gain, 0.0, fix_dominance, note=note)
         yield presence_of_audio(measured, cell)
+
+
+def _video_only(measured: Measurements, cell: Cell, mitigation: str) -> Risk:
+    """Return the row of the video-only ablation: on fakes whose audio is genuine, audio must add nothing to video."""
+    limit = measured.settings.thresholds.audio_gain
+    beside = []
+    for what, part in (("all fakes", ""), ("fakes with genuine audio", "forged=video")):
+        joint = measured.get(cell, "auc", slice=part)
+        video = measured.get(cell, "auc", condition="audio_masked", slice=part)
+        gain = difference(joint, video)
+        if gain.evaluable:
+            beside.append(f"{what}: AUC of video only {video.value:.3f} beside video and audio {joint.value:.3f}")
+    if beside and not gain.evaluable:
+        gain = Figure(reason=f"{beside[0]}; which fakes have genuine audio is not known")
+    name = f"audio-only leakage, video-only ablation ({cell.dataset})"
+    return verdict(name, gain, limit, mitigation, note="; ".join(beside) if gain.evaluable else "")
 
 
 def temporal_shortcut(measured: Measurements) -> Iterator[Risk]:
@@ -109,14 +128,11 @@ def temporal_shortcut(measured: Measurements) -> Iterator[Risk]:
         yield unmeasured("temporal shortcut", limit, "scores of one corpus only; a second one is needed", mitigation)
 
 
-DEMOGRAPHICS = ("gender", "race", "ethnicity", "skin", "age", "accent", "language")
-
-
 def group_bias(measured: Measurements) -> Iterator[Risk]:
     """Spread of the AUC over the values of each demographic attribute."""
     limit = measured.settings.thresholds.group_gap
     mitigation = "collect more videos of the weaker group; weight it in training; report figures by group"
-    spreads = [(key, figure) for key, figure in measured.named("auc_spread") if key.slice in DEMOGRAPHICS]
+    spreads = [(key, figure) for key, figure in measured.named("auc_spread") if demographic(key.slice) is not None]
     for key, figure in spreads:
         parts = measured.table.slices(Key(**{**vars(key), "metric": "auc", "slice": ""}), key.slice)
         note = ", ".join(f"{value} {part.value:.3f}" for value, part in parts.items())
@@ -145,8 +161,9 @@ def unequal_coverage(measured: Measurements) -> Iterator[Risk]:
     """Difference between the shares of reals and fakes that have a score."""
     limit = measured.settings.thresholds.coverage_difference
     mitigation = "find the cause (face detection, decoding); count the missing videos as errors"
+    tested = choose_test_splits((item.dataset, item.split) for item in measured.coverage).items()
     for item in measured.coverage:
-        if item.split not in ("test", ""):
+        if (item.dataset, item.split) not in tested:
             continue
         name = f"unequal coverage ({item.dataset})"
         if not item.known_from_manifest or not item.num_real or not item.num_fake:
@@ -230,20 +247,20 @@ def selection_on_test(measured: Measurements) -> Iterator[Risk]:
     yield verdict(name, figure, limit, mitigation, note="looks at the test set, this one included")
 
 
-RISKS: dict[str, Callable[[Measurements], Iterator[Risk]]] = {
-    "generator overfitting": generator_overfitting,
-    "compression shortcut": compression_shortcut,
-    "audio": audio_leakage,
-    "temporal shortcut": temporal_shortcut,
-    "bias": group_bias,
-    "overconfidence": overconfidence,
-    "leaks": leaks_across_splits,
-    "duplicates": duplicates_across_splits,
-    "near duplicates": near_duplicates_across_splits,
-    "coverage": unequal_coverage,
-    "shortcuts": shortcuts,
-    "cues": ignored_cues,
-    "composites": only_composites,
-    "degradations": fragile,
-    "test set": selection_on_test,
-}
+RISKS: tuple[Callable[[Measurements], Iterator[Risk]], ...] = (
+    generator_overfitting,
+    compression_shortcut,
+    audio_leakage,
+    temporal_shortcut,
+    group_bias,
+    overconfidence,
+    leaks_across_splits,
+    duplicates_across_splits,
+    near_duplicates_across_splits,
+    unequal_coverage,
+    shortcuts,
+    ignored_cues,
+    only_composites,
+    fragile,
+    selection_on_test,
+)
