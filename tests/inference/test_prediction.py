@@ -93,6 +93,7 @@ def test_json_holds_the_scores_of_every_window() -> None:
         "clips",
         "num_dropped_windows",
         "people",
+        "remarks",
     }
     assert [(person["person"], person["num_clips"]) for person in row["people"]] == [(1, 4)]
 

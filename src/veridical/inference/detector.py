@@ -66,7 +66,9 @@ class Prediction:
     audio_logit: float | None
     clips: tuple[ClipScore, ...]
     num_dropped_windows: int
-    """Windows without a score because nobody's face was seen throughout."""
+    """Windows without a score; the remarks say why."""
+    remarks: tuple[str, ...] = ()
+    """What is remarkable about the file: windows dropped, a choice between audio tracks, a file cut short."""
     people: tuple[PersonScore, ...] = ()
     """The people whom the video shows for a window or more, each with a score of their own."""
 
@@ -162,6 +164,7 @@ class Detector:
             audio_logit=self._video_logit(heard) if heard else None,
             clips=tuple(scores),
             num_dropped_windows=extraction.num_dropped_windows,
+            remarks=extraction.remarks,
             people=tuple(people),
         )
 
