@@ -50,9 +50,10 @@ _INDEX_COLUMNS = {
 """Columns of a clip store's index → properties."""
 COLUMNS = (
     "property", "target", "dataset", "verdict", "auc", "low", "high", "p_adjusted", "num_real", "num_fake", "generator",
-    "generator_auc", "reason", "advice",
+    "generator_auc", "by_generator", "reason", "advice",
 )  # fmt: skip
-"""`dataset`: the data set that it was tried within, `all` for all of several together."""
+"""`dataset`: the data set that it was tried within, `all` for all of several together. `by_generator`: AUC on the fakes of
+each generator that was tried by itself, a mapping."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -388,6 +389,7 @@ def _row(trial: _Trial, adjusted: Mapping[str, float], accept: set[str]) -> dict
     if trial.reason:
         return row
     parts, overall = trial.separations, trial.separations[ALL]
+    row["by_generator"] = {name: round(part.auc, 4) for name, part in parts.items() if name != ALL}
     row |= {"auc": overall.auc, "low": overall.low, "high": overall.high, "p_adjusted": min(adjusted.values())}
     generator = max((name for name in parts if name != ALL), key=lambda name: parts[name].auc, default=None)
     if generator is not None:
