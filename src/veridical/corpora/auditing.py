@@ -270,9 +270,11 @@ def _try_one(name: str, column: pd.Series[Any], measured: Flags, target: str, vi
 
 def _known(column: pd.Series[Any]) -> Flags:
     """Return (N,) where a property has a value that can be compared."""
+    known: Flags
     if column.dtype.kind == "f":
-        return np.isfinite(column.to_numpy(dtype=float))
-    known: Flags = column.notna().to_numpy() & ~column.isin(["", "unknown"]).to_numpy()
+        known = np.isfinite(column.to_numpy(dtype=float))
+    else:
+        known = column.notna().to_numpy() & ~column.isin(["", "unknown"]).to_numpy()
     return known
 
 
@@ -329,7 +331,9 @@ def _try_all(
         return _Trial(name, "label", scope, *counts, {}, reason)
     if used.sum() > _MOST_VIDEOS:
         used &= rng.random(len(used)) < _MOST_VIDEOS / used.sum()
-    features = np.column_stack([_feature(table[key], used, measured[PROPERTIES[key].about], rng) for key in columns])
+    features = np.column_stack(
+        [_feature(table[key], used, measured[PROPERTIES[str(key)].about], rng) for key in columns]
+    )
     score = _out_of_fold_scores(features, label, used, videos.fold)
     scored = np.isfinite(score)
     if _why_not(label, scored, videos.cluster):
