@@ -10,7 +10,7 @@ import pytest
 from tests.preparation.making import FPS, SIDE, SMALL, MarkerDetector, MarkerTools, manifest_of, number_of, write_marked
 
 from veridical import faces, media
-from veridical.clips import ClipStore, StoreSettings, decode_frames
+from veridical.clips import ClipStore, StoreSettings, decode_frames, verify
 from veridical.faces import template
 from veridical.media import UnusableVideoError
 from veridical.preparation import Extraction, crops, extract, extract_clips, prepare
@@ -79,10 +79,29 @@ def test_no_window_with_enough_faces(tmp_path):
 
 def test_face_policy(tmp_path):
     path = write_marked(tmp_path / "v.mp4", 25, faces=lambda _: "two")
-    assert len(run(path).clips) == 1
+    both = run(path).clips
+    assert [(clip.start_s, clip.person, round(float(clip.boxes[0, 0]))) for clip in both] == [(0, 1, 8), (0, 2, 50)]
+    (first,) = run(path, SMALL.model_copy(update={"face_policy": "dominant"})).clips
+    assert first.person == 1
+    np.testing.assert_array_equal(first.frames, both[0].frames)
     with pytest.raises(UnusableVideoError) as info:
         run(path, SMALL.model_copy(update={"face_policy": "single"}))
     assert info.value.status == "multiple_faces"
+
+
+def test_each_person_has_their_own_windows_and_the_reason_says_what_is_lost(tmp_path):
+    """A second person is there in the second and third second; in the fourth there is nobody."""
+    path = write_marked(tmp_path / "v.mp4", 100, faces=lambda t: "one" if t < 1 else "two" if t < 3 else "none")
+    clips = run(path).clips
+    assert [(clip.start_s, clip.person) for clip in clips] == [(0, 1), (1, 1), (1, 2), (2, 1), (2, 2)]
+    prepare(manifest_of(path), tmp_path / "store", SMALL, workers=0, make_tools=MarkerTools)
+    store = ClipStore.open(tmp_path / "store")
+    assert store.index()[["start_s", "person"]].to_numpy().tolist() == [[c.start_s, c.person] for c in clips]
+    assert [clip.person for clip in store.take(store.index()["row"].to_numpy())] == [1, 1, 2, 1, 2]
+    assert verify(store) == []
+    row = store.ledger().iloc[0]
+    assert (row["num_clips"], row["num_dropped_windows"]) == (5, 1)
+    assert row["reason"] == "2 people told apart; 1 windows dropped: too few faces detected"
 
 
 def test_limits(tmp_path):
@@ -212,3 +231,50 @@ def test_real_people(real_clips):
         np.testing.assert_allclose(eyes_and_mouth, [[128, 155]] * 5, atol=8)
         assert extraction.clips[1].speech.mean() > 0.5
         assert media.probe(path).has_audio
+
+
+def test_windows_whose_sound_may_not_belong_to_their_frames_are_dropped_and_counted(tmp_path, monkeypatch):
+    path = write_marked(tmp_path / "v.mp4", 100, samples=beeps(4))
+    monkeypatch.setattr(media, "parts_in_doubt", lambda _: [(2.5, 4.0)])
+    extraction = run(path)
+    assert [clip.start_s for clip in extraction.clips] == [0, 1]
+    assert extraction.num_dropped_windows == 2
+    assert extraction.remarks == (
+        "2 windows dropped: timestamps jump in one stream only, so audio may not belong to video",
+    )
+    silent = write_marked(tmp_path / "silent.mp4", 100)
+    assert len(run(silent).clips) == 4, "without sound there is nothing to be out of step"
+    monkeypatch.setattr(media, "parts_in_doubt", lambda _: [(0.5, 4.0)])
+    with pytest.raises(UnusableVideoError, match="timestamps jump in one stream only") as info:
+        run(path)
+    assert info.value.status == "unreadable"
+
+
+def test_a_file_cut_short_is_judged_for_what_plays(tmp_path):
+    path = write_marked(tmp_path / "v.mp4", 100, samples=beeps(4))
+    data = path.read_bytes()
+    index = data.index(b"moov") - 4
+    size = int.from_bytes(data[index : index + 4], "big")
+    moved = _with_index_first(data, index, size)
+    path.write_bytes(moved[: len(moved) * 3 // 4])
+    extraction = run(path)
+    assert [clip.start_s for clip in extraction.clips] == [0, 1]
+    for second, clip in enumerate(extraction.clips):
+        np.testing.assert_allclose(
+            [number_of(frame) for frame in clip.frames], 25 * second + 5 * np.arange(5), atol=0.6
+        )
+        assert np.abs(clip.samples[:1600]).max() > 1000
+    assert any(remark.startswith("is cut short") for remark in extraction.remarks)
+
+
+def _with_index_first(data: bytes, index: int, size: int) -> bytes:
+    """Move the index of an MP4 before its data, as players on the web want it; its chunk offsets grow by its size."""
+    moov = bytearray(data[index : index + size])
+    start = data.index(b"mdat") - 4
+    place = moov.find(b"stco")
+    while place >= 0:
+        for entry in range(int.from_bytes(moov[place + 8 : place + 12], "big")):
+            at = place + 12 + 4 * entry
+            moov[at : at + 4] = (int.from_bytes(moov[at : at + 4], "big") + size).to_bytes(4, "big")
+        place = moov.find(b"stco", place + 4)
+    return data[:start] + bytes(moov) + data[start:index] + data[index + size :]
