@@ -14,6 +14,7 @@ from veridical.corpora.scanning import CORPORA, scan, scan_to_file
 from veridical.corpora.splitting import GROUP_BY, SCHEMES, SplitResult, split
 from veridical.corpora.statistics import Statistics, statistics
 from veridical.corpora.tables import TextTable, videos_table
+from veridical.corpora.trainable import training_obstacles
 from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
 
 __all__ = [
@@ -55,5 +56,6 @@ __all__ = [
     "split_counts",
     "statistics",
     "target_groups",
+    "training_obstacles",
     "videos_table",
 ]
