@@ -14,13 +14,19 @@ from veridical.artefacts.files import (
 from veridical.artefacts.folders import check_folder, check_settings, claim_folder, lock_for_reading, lock_for_writing
 from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
+from veridical.artefacts.seen import LEARNED, NEW, PEOPLE, SELECTED, Seen
 
 __all__ = [
+    "LEARNED",
     "MANIFEST_SCHEMA",
+    "NEW",
+    "PEOPLE",
+    "SELECTED",
     "SPLITS",
     "FakeSegment",
     "Manifest",
     "ScoreTable",
+    "Seen",
     "Video",
     "atomic_folder",
     "atomic_path",
