@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from veridical.artefacts import Manifest, Video
 from veridical.cli.main import build_app
-from veridical.corpora import split, training_obstacles
+from veridical.corpora import resampling_units, split, training_obstacles
 
 
 def reals(people: int, videos: int = 2) -> Manifest:
@@ -57,6 +58,23 @@ def test_enough_people_and_corpora_to_test_on_are_no_obstacle() -> None:
 def test_both_classes_are_needed_where_there_are_fakes() -> None:
     (line,) = training_obstacles(with_labels({"train": [0, 1], "val": [0]}))
     assert line.startswith("val has no fake video, so training will refuse")
+
+
+def test_people_are_resampled_where_donors_tie_all_groups() -> None:
+    videos = [
+        Video(
+            "a", f"{person}-{label}", "x", label, group="all", attributes={"target": f"p{person}"},
+            identities=(f"p{person}", *([f"p{(person + 1) % 12}"] if label else [])),
+        )
+        for person in range(12) for label in (0, 1)
+    ]  # fmt: skip
+    tied = Manifest.from_videos(videos)
+    names = tied.table["video_id"].to_pylist()
+    units = resampling_units(tied, names)
+    assert len(set(units)) == 12
+    assert [units[0], units[2]] == [units[1], units[3]]
+    apart = Manifest.from_videos(replace(video, group=video.attributes["target"]) for video in videos)
+    assert resampling_units(apart, names[:4]) == ["p0", "p0", "p1", "p1"]
 
 
 def test_split_says_so(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veridical.cli.options import DetectorSpec, Device, Interventions
+from veridical.cli.options import AcceptSeen, DetectorSpec, Device, Interventions
 from veridical.cli.outcome import show_evaluation
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
@@ -73,6 +73,7 @@ def evaluate(
     error_rate: ErrorRate = 0.1,
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "",
+    accept_seen: AcceptSeen = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a risk is flagged.")] = False,
 ) -> None:
     """Evaluate a detector: figures with intervals, a risk register, a sign-off, and a report.
@@ -102,6 +103,7 @@ def evaluate(
         interventions=intervention or (),
         device=device,
         title=title,
+        accept_seen=accept_seen,
     )
     show_evaluation(open_console(), evaluation, folder / "report.html")
     if strict and len(evaluation.flagged):

@@ -100,17 +100,30 @@ def _voice_lines(result: SpeechPrediction | Unpredicted, threshold: float) -> li
 
 
 def _lines(result: Prediction | Unpredicted) -> list[str]:
+    from veridical.artefacts import LEARNED, SELECTED
     from veridical.inference import Unpredicted
 
     if isinstance(result, Unpredicted):
         return [str(result.path), f"  not evaluable: {result.reason}"]
+    seen = [f"  this file was in the {result.seen} data of the model: nothing follows from its score"]
     audio = "no usable speech" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
     dropped = f", {result.num_dropped_windows} windows without a face" if result.num_dropped_windows else ""
+    seconds = " ".join(_probability(clip.p_fake) for clip in result.clips)
     return [
         str(result.path),
-        f"  p(fake) {_probability(result.p_fake)}; video head {result.video_logit:+.2f}, audio head {audio}{dropped}",
-        f"  second by second: {' '.join(_probability(clip.p_fake) for clip in result.clips)}",
+        f"  {_verdict(result)}; video head {result.video_logit:+.2f}, audio head {audio}{dropped}",
+        *([] if result.p_fake is None else [f"  second by second: {seconds}"]),
+        *(seen if result.seen in (LEARNED, SELECTED) else []),
     ]
+
+
+def _verdict(result: Prediction) -> str:
+    """Return the probability and what it is worth, or that there is none."""
+    if result.worth is None:
+        return f"p(fake) {_probability(result.p_fake)}"
+    if not result.worth.above_chance:
+        return f"no verdict: no better than chance, {result.worth}"
+    return f"p(fake) {_probability(result.p_fake)}, {result.worth}"
 
 
 def _probability(value: float | None) -> str:

@@ -6,7 +6,7 @@ from veridical.corpora.demographics import DEMOGRAPHICS, demographic
 from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.held_out import HELD_OUT, held_out_corpora
-from veridical.corpora.people import target_groups
+from veridical.corpora.people import resampling_units, target_groups
 from veridical.corpora.probing import ProbeResult, Probing, probe_media
 from veridical.corpora.proof import Absence, Leak, Proof, prove, split_counts
 from veridical.corpora.properties import PROPERTIES
@@ -50,6 +50,7 @@ __all__ = [
     "official_counts",
     "probe_media",
     "prove",
+    "resampling_units",
     "scan",
     "scan_to_file",
     "split",

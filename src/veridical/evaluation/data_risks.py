@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from veridical.artefacts import LEARNED, PEOPLE, SELECTED
 from veridical.corpora import PROPERTIES, attribute_column, leak_groups
 from veridical.evaluation.figures import Figure, rank_figures
 from veridical.evaluation.slices import Cell, video_sample
@@ -68,6 +69,26 @@ def _shared(measured: Measurements, fact: str, name: str, noun: str, needed: str
         return unmeasured(name, 0.0, needed, mitigation)
     shared = float(len(before & test))
     return verdict(name, Figure(shared, shared, shared), 0.0, mitigation, note=f"{shared:.0f} of {len(test)} {noun}")
+
+
+def seen_in_training(measured: Measurements) -> Iterator[Risk]:
+    """Test videos that the detector was trained on, or that show people of its training."""
+    mitigation = "judge on other videos, with people that training did not see"
+    for cell in measured.test_sets:
+        name = f"seen in training ({cell.dataset})"
+        videos = measured.evidence.videos.iloc[cell.videos]
+        known = videos.loc[videos["seen"] != "", "seen"]
+        if not len(known):
+            needed = "what the detector was trained on is not known: score it with its run, or trust its makers"
+            yield unmeasured(name, 0.0, needed, mitigation)
+            continue
+        counts = {word: int((known == word).sum()) for word in (LEARNED, SELECTED, PEOPLE)}
+        share = sum(counts.values()) / len(known)
+        note = (
+            f"of {len(known)} test videos the detector learned from {counts[LEARNED]}, was selected on {counts[SELECTED]}, and"
+            f" knows people of {counts[PEOPLE]} more"
+        )
+        yield verdict(name, Figure(share, share, share), 0.0, mitigation, note=note)
 
 
 def presence_of_audio(measured: Measurements, cell: Cell) -> Risk:

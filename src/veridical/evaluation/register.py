@@ -18,6 +18,7 @@ from veridical.evaluation.data_risks import (
     leaks_across_splits,
     near_duplicates_across_splits,
     presence_of_audio,
+    seen_in_training,
     shortcuts,
 )  # fmt: skip
 from veridical.evaluation.figures import Figure, Key, difference
@@ -255,6 +256,7 @@ RISKS: dict[str, Callable[[Measurements], Iterator[Risk]]] = {
     "overconfidence": overconfidence,
     "leaks": leaks_across_splits,
     "duplicates": duplicates_across_splits,
+    "seen in training": seen_in_training,
     "near duplicates": near_duplicates_across_splits,
     "coverage": unequal_coverage,
     "shortcuts": shortcuts,

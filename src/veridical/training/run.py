@@ -123,8 +123,9 @@ class Run:
 
 
 def comparable(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings that must agree when a run is resumed: all but the paths of the data and how it runs."""
+    """Return the settings that must agree when a run is resumed: all but the paths of the data, how it runs, what is accepted."""
     values = recipe.model_dump(mode="json")
     for name in ("data", "runtime"):
         values.pop(name)
+    values["early_stopping"].pop("accept_chance")
     return values
