@@ -25,6 +25,7 @@ from veridical.evaluation import (
     EvaluationSettings,
     ExternalScores,
     Failure,
+    choose_test_splits,
     evaluate,
     read_scores,
 )
@@ -202,11 +203,12 @@ def splits_to_score(store: ClipStore, manifest: Manifest) -> tuple[str, ...]:
     return ("val", "test") if videos.loc[inside, "split"].notna().any() else ()
 
 
-def measure_clips(stores: Sequence[ClipStore], manifest: Manifest, clips_per_video: int = 2) -> pd.DataFrame:
-    """Return the content properties of the first clips of the test videos (test split, or without a split)."""
-    facts = manifest.frame(["video_id", "split"])
-    tested = set(facts.loc[facts["split"].isna() | (facts["split"] == "test"), "video_id"])
-    return pd.concat([content_facts(store, tested, clips_per_video) for store in stores], ignore_index=True)
+def measure_clips(stores: Sequence[ClipStore], manifest: Manifest) -> pd.DataFrame:
+    """Return the content properties of the first clips of the test videos."""
+    facts = manifest.frame(["video_id", "dataset", "split"]).fillna({"split": ""})
+    splits = choose_test_splits(zip(facts["dataset"], facts["split"], strict=True))
+    tested = set(facts.loc[facts["split"] == facts["dataset"].map(splits), "video_id"])
+    return pd.concat([content_facts(store, tested) for store in stores], ignore_index=True)
 
 
 def _attachments(evaluation: Evaluation, stores: list[ClipStore], manifest: Manifest | None) -> Attachments:

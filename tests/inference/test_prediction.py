@@ -101,6 +101,7 @@ def test_json_holds_the_scores_of_every_window() -> None:
         "num_dropped_windows",
         "worth",
         "seen",
+        "remarks",
     }
 
 

@@ -12,11 +12,12 @@ from veridical.artefacts.files import (
     write_json,
 )
 from veridical.artefacts.folders import check_folder, check_settings, claim_folder, lock_for_reading, lock_for_writing
-from veridical.artefacts.manifest import MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
+from veridical.artefacts.manifest import LABELS, MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 from veridical.artefacts.seen import LEARNED, NEW, PEOPLE, SELECTED, Seen
 
 __all__ = [
+    "LABELS",
     "LEARNED",
     "MANIFEST_SCHEMA",
     "NEW",

@@ -59,12 +59,8 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     for name, panel in COMMANDS.items():
         function = getattr(importlib.import_module(f"veridical.cli.{name}"), name)
-        app.command(name, rich_help_panel=panel, no_args_is_help=_needs_arguments(name))(_guarded(function))
+        app.command(name, rich_help_panel=panel, no_args_is_help=name != "demo")(_guarded(function))
     return app
-
-
-def _needs_arguments(name: str) -> bool:
-    return name != "demo"
 
 
 def _print_version(wanted: bool) -> None:

@@ -107,13 +107,13 @@ def _lines(result: Prediction | Unpredicted) -> list[str]:
         return [str(result.path), f"  not evaluable: {result.reason}"]
     seen = [f"  this file was in the {result.seen} data of the model: nothing follows from its score"]
     audio = "no usable speech" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
-    dropped = f", {result.num_dropped_windows} windows without a face" if result.num_dropped_windows else ""
     seconds = " ".join(_probability(clip.p_fake) for clip in result.clips)
     return [
         str(result.path),
-        f"  {_verdict(result)}; video head {result.video_logit:+.2f}, audio head {audio}{dropped}",
+        f"  {_verdict(result)}; video head {result.video_logit:+.2f}, audio head {audio}",
         *([] if result.p_fake is None else [f"  second by second: {seconds}"]),
         *(seen if result.seen in (LEARNED, SELECTED) else []),
+        *(f"  remark: {remark}" for remark in result.remarks),
     ]
 
 

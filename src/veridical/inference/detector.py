@@ -53,7 +53,9 @@ class Prediction:
     audio_logit: float | None
     clips: tuple[ClipScore, ...]
     num_dropped_windows: int
-    """Windows without a score because no face was found in them."""
+    """Windows without a score; the remarks say why."""
+    remarks: tuple[str, ...] = ()
+    """What is remarkable about the file: windows dropped, a choice between audio tracks, a file cut short."""
     worth: Worth | None = None
     """What the detector is worth on validation; None when that is not known."""
     seen: str | None = None
@@ -159,6 +161,7 @@ class Detector:
             num_dropped_windows=extraction.num_dropped_windows,
             worth=self.facts.worth,
             seen=self._seen(path),
+            remarks=extraction.remarks,
         )
 
     def _seen(self, path: Path) -> str | None:

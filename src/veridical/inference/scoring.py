@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from veridical import progress
-from veridical.artefacts import LEARNED, SELECTED, Manifest, ScoreTable, Seen
-from veridical.clips import LABELS, Clip, ClipStore, Content, first_clip_hashes, label_clips
+from veridical.artefacts import LABELS, LEARNED, SELECTED, Manifest, ScoreTable, Seen
+from veridical.clips import Clip, ClipStore, Content, first_clip_hashes, label_clips
 from veridical.devices import map_ahead
 from veridical.errors import SeenError, UsageError
 from veridical.inference.conditions import Logits
