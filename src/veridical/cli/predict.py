@@ -107,14 +107,23 @@ def _lines(result: Prediction | Unpredicted) -> list[str]:
         return [str(result.path), f"  not evaluable: {result.reason}"]
     seen = [f"  this file was in the {result.seen} data of the model: nothing follows from its score"]
     audio = "no usable speech" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
-    seconds = " ".join(_probability(clip.p_fake) for clip in result.clips)
-    return [
+    several = len(result.people) > 1
+    people = f"; highest of {len(result.people)} people" if several else ""
+    lines = [
         str(result.path),
-        f"  {_verdict(result)}; video head {result.video_logit:+.2f}, audio head {audio}",
-        *([] if result.p_fake is None else [f"  second by second: {seconds}"]),
-        *(seen if result.seen in (LEARNED, SELECTED) else []),
-        *(f"  remark: {remark}" for remark in result.remarks),
+        f"  {_verdict(result)}{people}; video head {result.video_logit:+.2f}, audio head {audio}",
     ]
+    for person in result.people if result.p_fake is not None else ():
+        clips = [clip for clip in result.clips if clip.person == person.person]
+        name = (
+            f"person {person.person} from {clips[0].start_s:g} s: p(fake) {_probability(person.p_fake)}; "
+            if several
+            else ""
+        )
+        lines.append(f"  {name}second by second: {' '.join(_probability(clip.p_fake) for clip in clips)}")
+    lines += seen if result.seen in (LEARNED, SELECTED) else []
+    lines += [f"  remark: {remark}" for remark in result.remarks]
+    return lines
 
 
 def _verdict(result: Prediction) -> str:

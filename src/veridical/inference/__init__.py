@@ -1,7 +1,7 @@
 """Inference: the only way from clips or a file to a score, by a detector of this project or a foreign one."""
 
 from veridical.inference.conditions import CONDITIONS, condition_logits, encode
-from veridical.inference.detector import ClipScore, Detector, Prediction, load_detector, save_detector
+from veridical.inference.detector import ClipScore, Detector, PersonScore, Prediction, load_detector, save_detector
 from veridical.inference.model_folder import (
     WEIGHTS_FILE,
     ModelFacts,
@@ -21,6 +21,7 @@ __all__ = [
     "ClipScorer",
     "Detector",
     "ModelFacts",
+    "PersonScore",
     "Prediction",
     "Unpredicted",
     "Worth",

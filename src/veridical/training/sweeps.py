@@ -310,7 +310,8 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
     data = load_data(base.data, base.inputs)
     scores = score_store(whole, data.store, data.manifest, splits=["val"], conditions=("joint",)).frame()
     clips = data.for_objective("joint", "val", base.uses_audio)
-    scored = clips.merge(scores[["video_id", "start_s", "logit"]], on=["video_id", "start_s"]).dropna(subset=["logit"])
+    keys = ["video_id", "start_s", "person"]
+    scored = clips.merge(scores[[*keys, "logit"]], on=keys).dropna(subset=["logit"])
     videos = video_table(scored, base.aggregation)
     videos = videos.assign(group=resampling_units(data.manifest, videos["video_id"].tolist()))
     calibration, points, worth = calibrate(videos, base.aggregation)
