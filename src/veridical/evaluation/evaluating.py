@@ -28,7 +28,7 @@ from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
 from veridical.evaluation.slices import Cell, cells
 from veridical.evaluation.verdicts import Measurements
-from veridical.metrics import Aggregation, fewest_groups
+from veridical.metrics import Aggregation
 
 
 def evaluate(
@@ -106,7 +106,7 @@ def _facts(
         failures=tuple(worst),
         failures_in_common=tuple(common),
         remarks=tuple(remarks),
-        warnings=(*_below_chance(measured), *_too_few_groups(measured), *_warnings(measured)),
+        warnings=(*_below_chance(measured), *_too_few_people(measured), *_warnings(measured)),
         settings=measured.settings,
         fingerprints=fingerprints,
         versions=_versions(),
@@ -178,18 +178,17 @@ def _videos(evidence: Evidence, selection: Selection, settings: EvaluationSettin
     return videos.assign(logit=logits[scored], p_fake=p_fake, p_fake_in_use=np.nan if p_in_use is None else p_in_use)
 
 
-def _too_few_groups(measured: Measurements) -> list[str]:
-    """Warn of test sets with too few leak groups for their intervals to be reliable."""
-    warnings = []
-    for cell in (cell for cell in measured.parts if cell.is_test):
-        groups = measured.get(cell, "auc").groups
-        if 0 < groups < fewest_groups():
-            where = f"{cell.dataset} {cell.split}".strip()
-            warnings.append(
-                f"{where} has only {groups} leak {'groups' if groups > 1 else 'group'} of the smaller class: its intervals are"
-                f" too narrow and nothing about it is certain; at least {fewest_groups()} are needed, tens are good"
-            )
-    return warnings
+def _too_few_people(measured: Measurements) -> list[str]:
+    """Name the slices of the test sets whose figures are withheld, with the number of people behind them."""
+    withheld: dict[str, dict[str, str]] = {}
+    for key, figure in measured.named("auc"):
+        if key.condition == measured.evidence.primary and figure.reason.startswith("too few to say"):
+            where = f"{key.dataset} {key.split}".strip()
+            withheld.setdefault(where, {})[key.slice or "all videos"] = figure.reason.removeprefix("too few to say ")
+    return [
+        f"too few people to say anything about {', '.join(f'{name} {why}' for name, why in slices.items())} of {where}"
+        for where, slices in withheld.items()
+    ]
 
 
 def _below_chance(measured: Measurements) -> list[str]:
@@ -197,7 +196,7 @@ def _below_chance(measured: Measurements) -> list[str]:
     warnings = []
     for cell in measured.parts:
         figure = measured.get(cell, "auc")
-        if figure.groups >= fewest_groups() and figure.high < 0.5:
+        if figure.evaluable and figure.high < 0.5:
             where = f"{cell.dataset} {cell.split}".strip()
             warnings.append(
                 f"the AUC on {where} is {figure.value:.3f}, certainly below chance: are real and fake swapped in the labels,"

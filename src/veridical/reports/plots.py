@@ -164,7 +164,9 @@ def breakdown_plot(evaluation: Evaluation, prefix: str) -> str:
         whole = evaluation.figure(dataset, split, "auc")
         if whole is not None:
             rows.append(_dot("all videos", whole, "muted"))
-        rows += [_dot(row["slice"].partition("=")[2], row, tone(number)) for _, row in table.iterrows()]
+        few = table["value"].isna() & table["reason"].str.startswith("too few to say")
+        rows += [_dot(row["slice"].partition("=")[2], row, tone(number)) for _, row in table[~few].iterrows()]
+        rows += [_dot(row["slice"].partition("=")[2], row, tone(number)) for _, row in table[few].iterrows()]
     return dot_plot(f"AUC by {prefix}", rows, _auc_axis(rows), reference=0.5) if rows else ""
 
 
