@@ -1,16 +1,21 @@
 """Measures the loss from detecting faces in every n-th frame only and interpolating in between, on real people and puppets.
 
-    python benchmarks/tracking.py --videos FOLDER … [--limit 12] [--puppets 8]
+    python benchmarks/tracking.py --videos FOLDER … [--limit 12] [--puppets 8] [--people FOLDER …] [--genuine FOLDER …]
 
 Real videos have no ground truth: every frame is compared with the track from detecting in all frames at 25 fps, smoothed over
 some 50 ms. Puppets are compared with the renderer's ground truth. Errors are distances relative to the eye distance; `jitter` is
 the deviation of detecting in every frame from its own smoothed track. `mouth` is the distance of the mouth crops of a 5 fps store
 (interpolated, smoothed over .1 s) from those of detecting in every frame, relative to the mouth's width. The last line is JSON.
+
+`--people` cuts from the last frame of each video of a person to the first of each video of another one, and from one video of a
+person to another, and counts those that become one track. `--genuine` prepares videos that show one person each, and counts the
+windows kept and dropped.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -19,9 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.faces import CenterFaceDetector, Face, FaceTrack, appearance, overlap, select_track, track_faces
-from veridical.faces.track import MIN_LIKENESS_ELSEWHERE
-from veridical.media import video_frames
+from veridical.clips import StoreSettings
+from veridical.faces import CenterFaceDetector, Face, FaceTrack, overlap, select_track, track_faces
+from veridical.media import UnusableVideoError, video_frames
+from veridical.preparation import Tools, extract_clips
 from veridical.preparation.motion import MOUTH_FPS, mouth_places
 from veridical.puppets import FAMILIES, FPS, Renderer, Scene, render_puppet, sample_person
 
@@ -109,18 +115,38 @@ def mouth_errors(whole: FaceTrack, sparse: FaceTrack) -> np.ndarray:
     return np.linalg.norm((one - other)[:, 3:].mean(axis=1), axis=1) / width
 
 
-def likeness(folders: list[Path], limit: float = MIN_LIKENESS_ELSEWHERE) -> dict[str, float]:
-    """Return how many pairs of one person (two videos of one folder) and of two people look as much alike as `limit`."""
-    detector, looks, people = CenterFaceDetector(), [], []
+def cuts(folders: list[Path], limit: int) -> dict[str, float]:
+    """Return how many cuts between two people, and between two videos of one person (a folder), become one track."""
+    detector, ends = Remembering(), []
     for path in (file for folder in folders for file in sorted(folder.rglob("*.mp[g4]"))):
-        image = next(video_frames(path, fps=1, start_s=1.0)).image
-        for face in sorted(detector.detect(image), key=lambda face: -face.area)[:1]:
-            looks.append(appearance(image, face))
-            people.append(path.parent)
-    alike, pairs = np.stack(looks) @ np.stack(looks).T, np.triu_indices(len(looks), 1)
-    same = np.array([[one == other for other in people] for one in people])[pairs]
-    reached = alike[pairs] >= limit
-    return {"one_person": float(reached[same].mean()), "two_people": float(reached[~same].mean()), "pairs": len(same)}
+        images = [frame.image for frame in video_frames(path, fps=5)]
+        if all(len(detector.detect(image)) == 1 for image in (images[0], images[-1])):
+            ends.append((path.parent, images[0], images[-1]))
+    pairs = list(itertools.permutations(range(len(ends)), 2))
+    one_track: dict[bool, list[bool]] = {True: [], False: []}
+    for number in np.random.default_rng(0).permutation(len(pairs))[:limit]:
+        (person, _, last), (other, first, _) = (ends[place] for place in pairs[number])
+        tracks = track_faces([(0.0, last), (0.2, first)], detector)
+        one_track[person == other].append(len(tracks) == 1)
+    same, apart = one_track[True], one_track[False]
+    return {"two_people": len(apart), "false_merges": sum(apart), "one_person": len(same), "merged": sum(same)}
+
+
+def windows(folders: list[Path]) -> dict[str, float]:
+    """Return the windows that preparation keeps and drops of videos that show one person each."""
+    settings = StoreSettings()
+    tools, counts = Tools(settings), {"videos": 0, "kept": 0, "dropped": 0, "refused": 0}
+    for path in (file for folder in folders for file in sorted(folder.iterdir())):
+        try:
+            found = extract_clips(path, path.name, settings, tools)
+        except UnusableVideoError as error:
+            print(f"{path.name}: {error.status}: {error.reason}")
+            counts["refused"] += 1
+            continue
+        starts = {clip.start_s for clip in found.clips}
+        for name, count in (("videos", 1), ("kept", len(starts)), ("dropped", found.num_dropped_windows)):
+            counts[name] += count
+    return counts
 
 
 def main() -> None:
@@ -129,6 +155,8 @@ def main() -> None:
     parser.add_argument(
         "--people", type=Path, nargs="*", default=[], help="folders with a folder of videos for each person"
     )
+    parser.add_argument("--genuine", type=Path, nargs="*", default=[], help="folders of videos of one person each")
+    parser.add_argument("--cuts", type=int, default=10_000, help="cuts to try at most, of all pairs of videos")
     parser.add_argument("--limit", type=int, default=12, help="videos")
     parser.add_argument("--puppets", type=int, default=8, help="synthetic clips of 3 s")
     arguments = parser.parse_args()
@@ -150,7 +178,8 @@ def main() -> None:
         mouths.setdefault(kind, []).extend(mouth_errors(whole, followed(images, detector, 5, 1)).tolist())
         seconds, frames_seen = seconds + detector.seconds, frames_seen + len(detector.memory)
     rows = []
-    print(f"{1e3 * seconds / frames_seen:.1f} ms of one core to detect faces in a frame")
+    cost = 1e3 * seconds / max(frames_seen, 1)
+    print(f"{cost:.1f} ms of one core to detect faces in a frame")
     for (kind, rate, every), errors in sorted(results.items()):
         mean, most = float(np.mean(errors.error)), float(np.quantile(errors.error, 0.95))
         recall = float(np.mean(errors.seen))
@@ -160,11 +189,13 @@ def main() -> None:
     mouth = {kind: [float(np.mean(values)), float(np.quantile(values, 0.95))] for kind, values in mouths.items()}
     for kind in steady:
         print(f"{kind:>24}: jitter {steady[kind]:.4f}; mouth mean {mouth[kind][0]:.4f}, 95 % {mouth[kind][1]:.4f}")
-    alike = likeness(arguments.people) if arguments.people else {}
-    for name in ("one_person", "two_people") if alike else ():
-        print(f"{name}: {alike[name]:.4f} of the pairs look alike by {MIN_LIKENESS_ELSEWHERE} or more")
-    cost = 1e3 * seconds / frames_seen
-    print(json.dumps({"rows": rows, "jitter": steady, "mouth": mouth, "alike": alike, "milliseconds": cost}))
+    joined = cuts(arguments.people, arguments.cuts) if arguments.people else {}
+    kept = windows(arguments.genuine) if arguments.genuine else {}
+    for title, counts in (("cuts", joined), ("windows", kept)):
+        if counts:
+            print(f"{title}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
+    measured = {"rows": rows, "jitter": steady, "mouth": mouth, "cuts": joined, "windows": kept, "milliseconds": cost}
+    print(json.dumps(measured))
 
 
 if __name__ == "__main__":

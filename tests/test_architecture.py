@@ -15,6 +15,7 @@ ROWS = (
     ("pipeline",),
     ("reports",),
     ("evaluation", "training"),
+    ("speech",),
     ("inference",),
     ("preparation", "inputs", "interventions"),
     ("clips",),

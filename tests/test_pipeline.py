@@ -20,7 +20,7 @@ from veridical.cli.main import build_app
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.errors import VeridicalError
 from veridical.evaluation import Evaluation, EvaluationSettings
-from veridical.pipeline import splits_to_score
+from veridical.pipeline import evaluation_folder, splits_to_score
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "wrap_python.py"
 SIZE = 64
@@ -94,9 +94,9 @@ def test_scores_with_their_store_have_thumbnails_too(store: Path, tmp_path: Path
     result = CliRunner().invoke(build_app(), [*arguments, "--replicates", "50"])
     assert result.exit_code == 0, result.output
     assert len(json.loads((tmp_path / "v" / "thumbnails.json").read_text())) >= 9
-    result = CliRunner().invoke(build_app(), [*arguments, "--control", "shuffle"])
+    result = CliRunner().invoke(build_app(), [*arguments, "--intervention", "shuffle"])
     assert result.exit_code == 2
-    assert "--control goes with a run or --detector" in result.output
+    assert "--intervention goes with a run or --detector" in result.output
 
 
 def test_a_corpus_without_splits_beside_one_with_splits_is_scored_whole() -> None:
@@ -122,6 +122,17 @@ def test_the_whole_job_from_python(tmp_path: Path) -> None:
         "report.html", "model_card.md",
     }  # fmt: skip
     assert "from Python" in (tmp_path / "e" / "report.html").read_text()
+
+
+def test_the_model_folder_of_a_run_is_evaluated_into_the_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "model").mkdir(parents=True)
+    (run / "model" / "model.json").touch()
+    assert evaluation_folder(run, None) == run / "evaluation" / "default"
+    assert evaluation_folder(run / "model", None) == run / "evaluation" / "default"
+    assert evaluation_folder(run / "model", tmp_path / "e") == tmp_path / "e"
+    alone = (run / "model").rename(tmp_path / "copied")
+    assert evaluation_folder(alone, None) == alone / "evaluation" / "default"
 
 
 @pytest.mark.parametrize(

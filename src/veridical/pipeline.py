@@ -73,9 +73,10 @@ def judge(
         UsageError: before anything is scored: when the folder cannot be written or holds other things, when there is nothing
             to score, or when settings, manifest, stores and detector do not fit together.
     """
-    path = Path(detector_or_scores) if isinstance(detector_or_scores, str | Path) else None
-    run = path if path is not None and path.is_dir() else None
-    folder = _output_folder(output, run)
+    run = _run_of(detector_or_scores)
+    folder = evaluation_folder(detector_or_scores, output)
+    check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
+    check_file_name(folder / "evaluation.json", ".json")
     opened = [store if isinstance(store, ClipStore) else ClipStore.open(Path(store)) for store in stores]
     if manifest is None and opened:
         manifest = Manifest.concat(store.manifest() for store in opened)
@@ -86,7 +87,7 @@ def judge(
         scored.scores,
         manifest=manifest,
         settings=settings.model_copy(update={"probabilistic": probabilistic}),
-        title=title or _name(detector_or_scores),
+        title=title or _name(run or detector_or_scores),
         looks=(run or folder) / "looks.jsonl",
         remarks=scored.remarks,
         content=measure_clips(opened, manifest) if opened and manifest is not None else None,
@@ -117,14 +118,27 @@ def _scores(
     return ExternalScores(scores, "logit", ())
 
 
-def _output_folder(output: str | Path | None, run: Path | None) -> Path:
-    """Return the folder to write, after making sure that it can be written and holds nothing but an earlier evaluation."""
-    if output is None and run is None:
+def evaluation_folder(detector_or_scores: ClipScorer | ScoreTable | str | Path, output: str | Path | None) -> Path:
+    """Return the folder that `judge` writes: the given one, else that of the run.
+
+    Raises:
+        UsageError: when none is given and there is no run.
+    """
+    if output is not None:
+        return Path(output)
+    run = _run_of(detector_or_scores)
+    if run is None:
         raise UsageError("say where to write with -o DIR")
-    folder = Path(output) if output is not None else (run or Path()) / RUN_EVALUATION
-    check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
-    check_file_name(folder / "evaluation.json", ".json")
-    return folder
+    return run / RUN_EVALUATION
+
+
+def _run_of(subject: ClipScorer | ScoreTable | str | Path) -> Path | None:
+    """Return the run that is evaluated, also when its model folder is given; None for anything that is not a folder."""
+    if not isinstance(subject, str | Path) or not Path(subject).is_dir():
+        return None
+    folder = Path(subject)
+    model = folder.resolve()
+    return model.parent if model.name == "model" and (model / "model.json").is_file() else folder
 
 
 def _fitted(settings: EvaluationSettings, stores: list[ClipStore], manifest: Manifest | None) -> EvaluationSettings:

@@ -200,12 +200,17 @@ def test_unknown_corpora_and_options_are_errors(tmp_path: Path) -> None:
         scan("celebdf", tmp_path, version="v3")
 
 
-def test_a_name_that_is_no_text_is_said(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8, as old archives leave them, cannot be written into a manifest."""
+def test_a_name_that_is_no_text_is_left_out_and_counted(tmp_path: Path, touch: Touch) -> None:
+    """Bytes that are not UTF-8, as old archives leave them, cannot be written into a manifest; the other files can."""
     name = os.fsencode(tmp_path) + b"/caf\xe9.mp4"
     try:
         Path(os.fsdecode(name)).touch()
     except OSError:
         pytest.skip("this file system takes names in UTF-8 only")
-    with pytest.raises(UsageError, match=r"caf.*is not UTF-8 text; rename the file"):
+    with pytest.raises(UsageError, match=r"no video files .*1 × file name is not UTF-8 text.*caf"):
         scan("folder", tmp_path, all_real=True)
+    touch(tmp_path, ["good.mp4", "sub/better.mp4"])
+    result = scan("folder", tmp_path, all_real=True)
+    assert len(result.manifest) == 2
+    (notice,) = (notice for notice in result.notices if "UTF-8" in notice.reason)
+    assert notice.line.startswith("1 × file name is not UTF-8 text, left out; rename the file (for example 'caf")

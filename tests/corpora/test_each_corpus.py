@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from tests.corpora.miniature import (
     scanned,
 )
 
-from veridical.corpora import scan
+from veridical.artefacts import Manifest
+from veridical.corpora import CORPORA, held_out_corpora, prove, scan
 from veridical.errors import ArtefactError, UsageError
 
 
@@ -221,7 +223,9 @@ def test_folder(tmp_path: Path, touch: Touch) -> None:
     )
     assert set(videos) == {"mine/real/s1/a", "mine/real/s2/b", "mine/fake/swap/s1_s2", "mine/fake/c"}
     swap = videos["mine/fake/swap/s1_s2"]
-    assert (swap.generator, swap.visual_label, swap.audio_label, swap.identities) == ("swap", 1, 0, ("s1", "s2"))
+    assert (swap.generator, swap.visual_label, swap.audio_label, swap.identities) == (
+        "swap", 1, 0, ("mine/s1", "mine/s2"))  # fmt: skip
+    assert (swap.attributes["target"], swap.attributes["donor"]) == ("mine/s1", "mine/s2")
     assert (videos["mine/fake/c"].generator, videos["mine/fake/c"].identities) == ("fake", ())
     assert reasons(result) == {
         "outside real/ and fake/, left out": 1, "identity pattern not found in the path, identity unknown": 1}  # fmt: skip
@@ -231,8 +235,9 @@ def test_a_tree_that_is_all_real(tmp_path: Path, touch: Touch) -> None:
     touch(tmp_path, ["grid/s1/a.mpg", "grid/x2/b.mpg", "grid/s1/a.align", "grid/s1/._a.mpg"])
     with pytest.raises(UsageError, match="--all-real"):
         scan("folder", tmp_path)
-    manifest = scan("folder", tmp_path, all_real=True, identity_pattern=r"(?P<identity>s\d+|x\d)/").manifest
-    assert manifest.table["identities"].to_pylist() == [["s1"], ["x2"]]
+    options = {"all_real": True, "identity_pattern": r"(?P<identity>s\d+|x\d)/"}
+    manifest = scan("folder", tmp_path, dataset="one", **options).manifest
+    assert manifest.table["identities"].to_pylist() == [["one/s1"], ["one/x2"]]
     assert set(manifest.table["label"].to_pylist()) == {0}
 
 
@@ -241,6 +246,51 @@ def test_bad_identity_patterns(pattern: str, tmp_path: Path, touch: Touch) -> No
     touch(tmp_path, ["real/s1.mp4"])
     with pytest.raises(UsageError, match="identity pattern"):
         scan("folder", tmp_path, identity_pattern=pattern)
+
+
+def test_people_of_one_name_in_two_corpora_are_two_people(tmp_path: Path, touch: Touch) -> None:
+    """Two folders number their people: split each by itself, nothing is shared. A corpus in two parts keeps its people."""
+    touch(tmp_path, [f"{corpus}/real/{person}.mp4" for corpus in "ab" for person in ("01", "02")])
+
+    def scanned_as(corpus: str, dataset: str, split: str) -> Manifest:
+        options = {"dataset": dataset, "identity_pattern": r"(?P<identity>\d+)\.mp4"}
+        manifest = scan("folder", tmp_path / corpus, **options).manifest
+        return manifest.with_column("split", [split] * len(manifest))
+
+    apart = Manifest.concat([scanned_as("a", "a", "train"), scanned_as("b", "b", "test")])
+    assert prove(apart).clean
+    touch(tmp_path, ["c/fake/x/01.mp4"])
+    together = Manifest.concat([scanned_as("a", "mine", "train"), scanned_as("c", "mine", "test")])
+    assert not prove(together).clean
+    (tmp_path / "list.csv").write_text("path,label,identities\na/real/01.mp4,0,01;voxceleb2/id00076\n")
+    (video,) = scan("csv", tmp_path / "list.csv").manifest.videos()
+    assert video.identities == ("list/01", "voxceleb2/id00076"), "a name with a slash says its corpus itself"
+
+
+CELEBDF_FILES = ["Celeb-real/id0_0000.mp4", "YouTube-real/00000.mp4", "Celeb-synthesis/id0_id1_0000.mp4"]
+
+
+def test_celebdf_is_held_out_whatever_it_is_called(tmp_path: Path, touch: Touch) -> None:
+    _, videos = scanned("celebdf", tmp_path, touch, dataset="mine")
+    manifest = Manifest.from_videos(videos.values())
+    assert held_out_corpora(manifest) == {"celebdf": {"mine": 5}}
+    before = Manifest.from_videos(  # a manifest of a release that did not record the corpus: the people say it
+        replace(v, attributes={k: x for k, x in v.attributes.items() if k != "corpus"}) for v in videos.values())  # fmt: skip
+    assert held_out_corpora(before) == {"celebdf": {"mine": 4}}
+    copies = scan("folder", tmp_path, all_real=True, dataset="copies")
+    assert held_out_corpora(copies.manifest)["celebdf"]["copies"] >= 5
+    assert any("a file of celebdf by its name, which is held out" in reason for reason in reasons(copies))
+    (tmp_path / "list.csv").write_text("path,label\nCeleb-real/id0_0000.mp4,0\n")
+    assert held_out_corpora(scan("csv", tmp_path / "list.csv").manifest) == {"celebdf": {"list": 1}}
+    touch(tmp_path, ["flat/fake/id3_id12_0004.mp4", "flat/real/me_0001.mp4", "flat/real/id00076_id00166_0001.mp4"])
+    assert held_out_corpora(scan("folder", tmp_path / "flat").manifest) == {"celebdf": {"flat": 1}}
+
+
+@pytest.mark.parametrize("corpus", [name for name in CORPORA if name != "celebdf"])
+def test_other_corpora_are_not_held_out(corpus: str, tmp_path: Path, touch: Touch) -> None:
+    for dataset in (None, "mycelebs") if corpus not in ("faceforensics",) else (None,):
+        result, _ = scanned(corpus, tmp_path, touch, dataset=dataset)
+        assert held_out_corpora(result.manifest) == {}
 
 
 def test_csv_with_every_column(tmp_path: Path, touch: Touch) -> None:
@@ -256,7 +306,7 @@ def test_csv_with_every_column(tmp_path: Path, touch: Touch) -> None:
         0,
         {"gender": "f", "official_split": "train"},
     )
-    assert (second.identities, second.has_audio, second.split) == (("anna", "ben"), False, "test")
+    assert (second.identities, second.has_audio, second.split) == (("list/anna", "list/ben"), False, "test")
     assert [segment.end_s for segment in second.fake_segments] == [1.5, 3.0]
 
 

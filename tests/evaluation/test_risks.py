@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.evaluation.worlds import World, together
 
-from veridical.evaluation import EvaluationSettings, evaluate
+from veridical.artefacts import ScoreTable
+from veridical.corpora import DEMOGRAPHICS, demographic
+from veridical.evaluation import EvaluationSettings, evaluate, read_scores
 
 FAST = EvaluationSettings(replicates=100)
 CLEAN = World(
@@ -150,3 +154,68 @@ def test_equal_files_in_validation_and_test_are_flagged() -> None:
     doubled = evaluate(scores, manifest=manifest.with_column("sha256", hashes), settings=FAST).risks.set_index("risk")
     row = doubled.loc["duplicates across splits"]
     assert (row["verdict"], row["figure"], row["certain"]) == ("FLAG", 1.0, True)
+
+
+USUAL = ("Sex", "subject_gender", "race", "ethnicity", "Skin tone", "skinTone", "age-group", "fitzpatrick_skin_type")
+
+
+def test_attributes_about_people_are_recognised_by_their_usual_names() -> None:
+    assert {demographic(name) for name in USUAL} <= set(DEMOGRAPHICS)
+    assert demographic("attribute.race") == "race"
+    scores, manifest = World(weak_group_loss=0.4, splits={"val": 10, "test": 100}).build(0)
+    renamed = [[(name, dict(row)["gender"]) for name in USUAL] for row in manifest.table["attributes"].to_pylist()]
+    bare = ScoreTable(scores.table.drop_columns(["attributes"]))
+    risks = evaluate(bare, manifest=manifest.with_column("attributes", renamed), settings=FAST).risks
+    rows = risks[risks["risk"].str.startswith("speaker / demographic bias")].set_index("risk")["verdict"].to_dict()
+    assert rows == {f"speaker / demographic bias: {name} (A)": "FLAG" for name in USUAL}
+
+
+@pytest.mark.parametrize("name", ["severity", "usage", "language_model", "sexagesimal", "target", "racetrack", "image"])
+def test_other_attributes_are_not_about_people(name: str) -> None:
+    assert demographic(name) is None
+
+
+def test_a_column_about_people_beside_the_scores_is_enough(tmp_path: Path) -> None:
+    """Reals and fakes of women are told apart the wrong way round, of men the right way: AUC 0 and 1."""
+    videos = [(sex, label) for sex in ("female", "male") for label in (0, 1)] * 20
+    rows = [(f"v{number}", sex, label, (1 if sex == "male" else -1) * (2 * label - 1) + number / 1000)
+            for number, (sex, label) in enumerate(videos)]  # fmt: skip
+    for column in ("sex", "attribute.sex"):
+        path = tmp_path / "scores.csv"
+        text = f"video_id,{column},label,logit\n" + "\n".join(",".join(map(str, row)) for row in rows)
+        path.write_text(text)
+        risks = evaluate(read_scores(path).scores, settings=FAST).risks.set_index("risk")
+        row = risks.loc["speaker / demographic bias: sex (scores)"]
+        assert (row["verdict"], row["certain"]) == ("FLAG", True)
+        assert "female 0.000, male 1.000" in row["reason"]
+
+
+def test_ages_in_years_are_grouped() -> None:
+    scores, manifest = World(splits={"val": 10, "test": 200}).build(0)
+    rng = np.random.default_rng(0)
+    ages = {group: str(rng.integers(15, 80)) for group in manifest.table["group"].to_pylist()}
+    manifest = manifest.with_column("attributes", [[("age", ages[g])] for g in manifest.table["group"].to_pylist()])
+    metrics = evaluate(scores, manifest=manifest, settings=FAST).metrics
+    slices = {name for name in metrics["slice"].astype(str) if name.startswith("age=")}
+    assert slices == {"age=under 18", "age=18 to 29", "age=30 to 44", "age=45 to 59", "age=from 60"}
+
+
+def test_video_only_stands_beside_the_joint_figure() -> None:
+    """Audio that adds to video on fakes whose audio is genuine leaks."""
+    name = "audio-only leakage, video-only ablation (A)"
+    world = World(splits={"val": 20, "test": 150}, auc={"Swap": 0.9, "Mouth": 0.9})
+    scores, manifest = world.build(0)
+    clean = evaluate(scores, manifest=manifest, settings=FAST).risks.set_index("risk").loc[name]
+    assert clean["verdict"] == "PASS"
+    frame = scores.frame()
+    shown = frame["condition"] == "audio_masked"
+    frame.loc[shown, "logit"] = np.random.default_rng(0).normal(size=shown.sum())
+    leaking = evaluate(ScoreTable.from_frame(frame), manifest=manifest, settings=FAST).risks.set_index("risk").loc[name]
+    assert (leaking["verdict"], leaking["certain"]) == ("FLAG", True)
+    assert "fakes with genuine audio: AUC of video only 0." in leaking["reason"]
+    assert "beside video and audio 0." in leaking["reason"]
+    unknown = manifest.with_column("audio_label", [None] * len(manifest))
+    frame = frame.drop(columns=["audio_label"], errors="ignore")
+    row = evaluate(ScoreTable.from_frame(frame), manifest=unknown, settings=FAST).risks.set_index("risk").loc[name]
+    assert row["verdict"] == "NOT EVALUABLE"
+    assert "all fakes: AUC of video only 0." in row["reason"]

@@ -50,7 +50,7 @@ def test_the_onnx_example(store: ClipStore, tmp_path: Path) -> None:
 
 
 DECLARED = {
-    "kind": "onnx", "file": "m.onnx", "takes": "frame", "picture_input": "x", "size": 32, "output": "y",
+    "kind": "onnx", "file": "m.onnx", "takes": "frame", "frames_input": "x", "size": 32, "output": "y",
     "output_kind": "class_logits", "fake_index": 0,
 }  # fmt: skip
 
@@ -86,9 +86,10 @@ def test_declared_meaning_is_taken_at_its_word(store: ClipStore, tmp_path: Path)
         ({"fake_index": None}, "needs fake_index"),
         ({"fake_index": None, "output_kind": "logit"}, r"needs higher_is \(fake or real\)"),
         ({"output": "z"}, "no output 'z'; its outputs are y"),
-        ({"picture_input": "pixels"}, r"its inputs are x; the settings feed pixels"),
+        ({"frames_input": "pixels"}, r"its inputs are x; the settings feed pixels"),
         ({"layout": "NTCHW"}, "layout NTCHW does not go with takes: frame"),
         ({"sizes": 3}, "unknown setting 'sizes'"),
+        ({"picture_input": "x"}, "unknown setting 'picture_input'.*frames_input"),
         ({"kind": "tensorflow"}, "unknown kind .* Valid: huggingface, onnx"),
         ({"file": "other.onnx"}, "other.onnx: no such ONNX file"),
         ({"file": "m.yaml"}, "cannot be loaded as ONNX"),
@@ -146,7 +147,7 @@ def test_the_hugging_face_example(store: ClipStore, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="fake-or-reel: no such folder; a model on the hub is named OWNER/NAME"):
         load_scorer(str(tmp_path / "w.yaml"))
     (tmp_path / "fake-or-real" / "model.safetensors").unlink()
-    with pytest.raises(UsageError, match="cannot be loaded as a ImageClassification model"):
+    with pytest.raises(UsageError, match="cannot be loaded as an image classification model"):
         load_scorer(str(tmp_path / "wrap_huggingface.yaml"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,21 @@ from veridical.inference import Detector, Prediction, Unpredicted, describe_cali
 from veridical.media import write_video
 from veridical.metrics import Aggregation
 from veridical.preparation import Extraction
+
+
+def test_a_file_name_that_is_no_text_is_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("veridical.progress.say", said.append)
+    (tmp_path / "good.mp4").touch()
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")).touch()
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    assert find_videos([tmp_path]) == [tmp_path / "good.mp4"]
+    assert len(said) == 1
+    assert "1 × file name is not UTF-8 text" in said[0]
 
 
 def test_folders_are_searched_and_each_video_is_listed_once(tmp_path: Path) -> None:

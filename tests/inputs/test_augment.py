@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 from torchvision.transforms.v2 import functional as TF
 
+from veridical.clips import FLOW_STATISTICS, Clip
 from veridical.errors import UsageError
 from veridical.inputs.augment import (
     AudioAugmentation,
@@ -23,6 +24,7 @@ from veridical.inputs.augment import (
     bent_voice,
     compressed,
     emphasised,
+    mirrored,
     noise_facts,
     other_hue,
 )
@@ -218,3 +220,30 @@ def test_what_destroys_the_visual_cue_is_refused(changes: dict[str, Any]) -> Non
 def test_what_destroys_the_audible_cue_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         AudioAugmentation(**changes)
+
+
+def test_a_mirror_exchanges_left_and_right_alone() -> None:
+    stream_ = stream()
+    frames = stream_.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    clip = Clip(
+        "a",
+        0.0,
+        frames,
+        np.zeros((2, 4), np.float32),
+        np.zeros((2, 5, 2), np.float32),
+        np.ones(2, np.float32),
+        None,
+        None,
+        mouths=stream_.integers(0, 256, (10, 96, 96), dtype=np.uint8),
+        flow=np.ones((2, len(FLOW_STATISTICS)), np.float32),
+    )
+    mirror = mirrored(clip)
+    assert mirror.mouths is not None
+    assert mirror.flow is not None
+    assert clip.mouths is not None
+    np.testing.assert_array_equal(mirror.frames[:, 3, 0], frames[:, 3, -1])
+    np.testing.assert_array_equal(mirror.frames[:, 0, 2], frames[:, 0, -3])
+    np.testing.assert_array_equal(mirror.mouths[:, 7, 1], clip.mouths[:, 7, -2])
+    sideways = np.array(["mean_x" in name for name in FLOW_STATISTICS])
+    assert sideways.any()
+    np.testing.assert_array_equal(mirror.flow[0] < 0, sideways)

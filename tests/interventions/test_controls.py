@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from tests.inference.making import make_clip, make_store
 
+from veridical.cli.options import Interventions
 from veridical.clips import Clip, ClipStore
 from veridical.errors import UsageError
 from veridical.inference import load_scorer, score_store
 from veridical.interventions import INTERVENTIONS, find_intervention, parse_intervention, parse_interventions
-from veridical.media import probe, write_video
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +90,16 @@ def test_names_conditions_and_cues() -> None:
     assert find_intervention("control:h264:40") is None, "it is no control"
     for foreign in ("joint", "video_head", "attack:fgsm:2"):
         assert find_intervention(foreign) is None
+    assert all(name == item.name for name, item in INTERVENTIONS.items())
     cues = {item.cue for item in INTERVENTIONS.values() if item.kind == "control"}
     assert cues == {"frame order", "audio", "synchrony"}
+
+
+def test_the_command_line_names_all_that_act_on_clips() -> None:
+    (help_text,) = [item.help for item in get_args(Interventions) if hasattr(item, "help")]
+    named = [item.usage for item in INTERVENTIONS.values() if item.on_clip is not None]
+    assert len(named) > 7
+    assert all(usage in help_text for usage in named)
 
 
 def test_mouths_and_flow_follow_the_frames() -> None:
@@ -110,7 +119,7 @@ def test_mouths_and_flow_follow_the_frames() -> None:
     assert sorted(times("shuffle")[1]) == list(range(25)) != times("shuffle")[1]
 
 
-def test_h264_of_clips_and_of_files_loses_more_at_a_higher_crf(tmp_path: Path) -> None:
+def test_h264_loses_more_at_a_higher_crf() -> None:
     y, x = np.mgrid[:96, :96]
     frames = np.stack([np.stack([x + y + 4 * t, 2 * x, 255 - y], 2) % 256 for t in range(5)]).astype(np.uint8)
     clip = make_clip("a", 0, "speech")
@@ -124,9 +133,3 @@ def test_h264_of_clips_and_of_files_loses_more_at_a_higher_crf(tmp_path: Path) -
         assert changed.samples is clip.samples
         errors[crf] = float(np.abs(changed.frames.astype(int) - frames).mean())
     assert 0 < errors[10] < errors[23] < errors[40]
-    write_video(tmp_path / "v.mp4", np.repeat(frames, 5, axis=0), fps=25, crf=5)
-    change = INTERVENTIONS["h264"].on_file
-    assert change is not None
-    change(tmp_path / "v.mp4", tmp_path / "c40.mp4", 40)
-    assert probe(tmp_path / "c40.mp4").duration_s == pytest.approx(1.0)
-    assert (tmp_path / "c40.mp4").stat().st_size < (tmp_path / "v.mp4").stat().st_size / 2

@@ -127,3 +127,9 @@ def test_swapping_the_classes_mirrors_the_auc(rows) -> None:
     labels, scores = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], dtype=float)
     assert roc_auc(1 - labels, -scores) == pytest.approx(roc_auc(labels, scores), abs=1e-12)
     assert eer(1 - labels, -scores) == pytest.approx(eer(labels, scores), abs=1e-12)
+
+
+def test_a_rate_that_is_reached_exactly_needs_no_further_threshold() -> None:
+    labels, scores = [1, 0, 1, 0], [4.0, 3.0, 2.0, 1.0]
+    assert fpr_at_tpr(labels, scores, 0.5) == 0.0
+    assert fpr_at_tpr(labels, scores, 0.51) == 0.5

@@ -10,7 +10,7 @@ import torch
 from tiny import fabricate_store, tiny_recipe, tiny_values
 
 from veridical.clips import ClipStore
-from veridical.errors import UsageError
+from veridical.errors import LeakError, UsageError
 from veridical.training import preflight, read_recipe, train
 
 DATA_ROWS = {"frames", "faces", "audio", "speech", "splits", "held-out corpora", "statistics", "shortcuts"}
@@ -77,10 +77,26 @@ def test_people_on_two_sides_fail(store: ClipStore, tmp_path: Path) -> None:
 
 
 def test_a_held_out_corpus_in_training_fails(store: ClipStore, tmp_path: Path) -> None:
+    """Whatever it is called: the corpus of its videos counts, and one whose name contains that of another is not held out."""
     manifest = store.manifest()
-    manifest.with_column("dataset", ["celebdf"] * len(manifest.table)).write(tmp_path / "m.parquet")
-    data = {"store": str(store.path), "manifest": str(tmp_path / "m.parquet")}
-    assert verdicts(store.path, data=data)["held-out corpora"] == "fail"
+    attributes = [[*row, ("corpus", "celebdf")] for row in manifest.table["attributes"].to_pylist()]
+    mine = manifest.with_column("dataset", ["mine"] * len(manifest.table)).with_column("attributes", attributes)
+    val_only = [row if split == "val" else row[:-1]
+                for row, split in zip(attributes, manifest.table["split"].to_pylist(), strict=True)]  # fmt: skip
+    for name, changed in {"mine": mine, "val": manifest.with_column("attributes", val_only)}.items():
+        changed.write(tmp_path / f"{name}.parquet")
+        data = {"store": str(store.path), "manifest": str(tmp_path / f"{name}.parquet")}
+        assert verdicts(store.path, data=data)["held-out corpora"] == "fail"
+        with pytest.raises(LeakError, match=r"videos of celebdf in .* held out for tests.*--accept-leak celebdf"):
+            train(tiny_recipe(store.path, data=data), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+        told = {**data, "accept_leaks": ["celebdf"]}
+        assert verdicts(store.path, data=told)["held-out corpora"] == "pass"
+    short = {"stages": [{**tiny_values(store.path)["stages"][2], "epochs": 1}], "batches": {"videos": 2}}
+    assert train(tiny_recipe(store.path, data=told, **short), tmp_path / "run").stages
+    manifest.with_column("dataset", ["fakeavceleb"] * len(manifest.table)).write(tmp_path / "other.parquet")
+    data = {"store": str(store.path), "manifest": str(tmp_path / "other.parquet")}
+    assert verdicts(store.path, data=data)["held-out corpora"] == "pass"
 
 
 def test_parameters_of_the_contract_model_are_as_expected() -> None:

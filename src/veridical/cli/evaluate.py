@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veridical.cli.options import Controls, Detector, Device
+from veridical.cli.options import DetectorSpec, Device, Interventions
 from veridical.cli.outcome import show_evaluation
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
@@ -57,8 +57,8 @@ def evaluate(
     run: Run = None,
     on: Stores = None,
     scores: Scores = None,
-    detector: Detector = None,
-    control: Controls = None,
+    detector: DetectorSpec = None,
+    intervention: Interventions = None,
     device: Device = "auto",
     manifest: Manifests = None,
     output: Output = None,
@@ -82,27 +82,27 @@ def evaluate(
     and report.html.
     """
     from veridical.artefacts import Manifest
-    from veridical.evaluation import RUN_EVALUATION
-    from veridical.pipeline import judge
+    from veridical.pipeline import evaluation_folder, judge
 
     columns = _columns(score_column, higher_is, score_kind, id_column, time_column)
-    _check_use(run, scores, detector, columns, control, device)
+    _check_use(run, scores, detector, columns, intervention, device)
     rule = {"rule": aggregation} if aggregation is not None else None
     settings = _settings(
         reference=reference, aggregation=rule, prevalence=prevalence, error_rate=error_rate, replicates=replicates
     )
+    subject = scores or detector or run or ""
+    folder = evaluation_folder(subject, output)
     evaluation = judge(
-        scores or detector or run or "",
+        subject,
         on or (),
         Manifest.concat(Manifest.read(path) for path in manifest) if manifest else None,
-        output=output,
+        output=folder,
         settings=settings,
         columns=columns if scores is not None else None,
-        interventions=control or (),
+        interventions=intervention or (),
         device=device,
         title=title,
     )
-    folder = output or (run or Path()) / RUN_EVALUATION
     show_evaluation(open_console(), evaluation, folder / "report.html")
     if strict and len(evaluation.flagged):
         raise typer.Exit(1)
@@ -136,14 +136,14 @@ def _check_use(
     scores: Path | None,
     detector: str | None,
     columns: ColumnMeaning,
-    control: list[str] | None,
+    interventions: list[str] | None,
     device: str,
 ) -> None:
     """Refuse options that do not go together."""
     if [run, scores, detector].count(None) != 2:
         raise UsageError("give either a run with --on STORE, --detector with --on STORE, or --scores FILE")
-    if scores is not None and control:
-        raise UsageError("--control goes with a run or --detector; --scores FILE holds its scores already")
+    if scores is not None and interventions:
+        raise UsageError("--intervention goes with a run or --detector; --scores FILE holds its scores already")
     if device != "auto" and run is None:
         raise UsageError("--device goes with a run; a foreign detector chooses its own device")
     if scores is None and columns != type(columns)():

@@ -6,18 +6,20 @@ from typing import Annotated
 
 import typer
 
-Detector = Annotated[
+DetectorSpec = Annotated[
     str | None,
     typer.Option(
         help="Instead of RUN: FILE.py:NAME, MODULE:NAME, or a .yaml file (ONNX, Hugging Face); see examples/."
     ),
 ]
-Controls = Annotated[
+Interventions = Annotated[
     list[str] | None,
     typer.Option(
-        help="Also score changed clips (may be repeated). A cue destroyed: shuffle, reverse, freeze, drop_sound, silence,"
+        "--intervention",
+        "--control",
+        help="Also score changed clips (may be repeated). Controls destroy a cue: shuffle, reverse, freeze, drop_sound, silence,"
         " swap_sound, shift_sound:SECONDS, or `all` of these; a detector that loses nothing does not use the cue."
-        " Quality lowered: h264:CRF."
+        " Degradations lower quality: h264:CRF.",
     ),
 ]
 Device = Annotated[

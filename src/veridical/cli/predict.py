@@ -13,22 +13,36 @@ from veridical.cli.terminal import open_console
 
 if TYPE_CHECKING:
     from veridical.inference import Prediction, Unpredicted
+    from veridical.speech import SpeechPrediction
 
 
 def predict(
-    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders: every video below them.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="A run, or its model folder.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Videos or sound files, or folders: all of them below; with --model videos only."),
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A run, or its model folder. When not given, voices are scored by the packaged detector.",
+        ),
+    ] = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Predict how likely each video is forged, second by second.
+    """Predict how likely each video is forged, second by second; without --model, how likely each voice is synthetic.
 
-    A video that cannot be scored is listed with the reason, and the exit code is 1. If a path does not exist, or a folder holds
-    no video, nothing is scored and the exit code is 2.
+    A file that cannot be scored is listed with the reason, and the exit code is 1. If a path does not exist, or a folder holds
+    nothing to score, nothing is scored and the exit code is 2.
     """
     from veridical.inference import Prediction, describe_calibration, find_videos, load_detector, predict_files
 
-    paths = find_videos(videos)
+    if model is None:
+        _predict_voices(files, as_json)
+        return
+    paths = find_videos(files)
     detector = load_detector(model, device)
     results = predict_files(detector, paths)
     predicted = [isinstance(result, Prediction) for result in results]
@@ -41,6 +55,48 @@ def predict(
             open_console().print(line, highlight=False, markup=False, soft_wrap=True)
     if not all(predicted):
         raise typer.Exit(1)
+
+
+def _predict_voices(files: list[Path], as_json: bool) -> None:
+    """Score voices with the detector that travels with the package."""
+    from veridical.inference import Unpredicted
+    from veridical.speech import find_recordings, load_speech_detector, predict_speech
+
+    detector = load_speech_detector()
+    facts = detector.facts
+    results = predict_speech(detector, find_recordings(files))
+    notes = {"operating_point": facts.operating_point, "worth": facts.worth, "limits": facts.limits}
+    if as_json:
+        shown = [{**result.as_json(), **notes} if _scored(result) else result.as_json() for result in results]
+        typer.echo(json.dumps(shown, indent=2))
+    else:
+        lines = [line for result in results for line in _voice_lines(result, facts.threshold)]
+        lines += [f"{facts.version}: {text}." for text in notes.values()] if any(map(_scored, results)) else []
+        for line in lines:
+            open_console().print(line, highlight=False, markup=False, soft_wrap=True)
+    if any(isinstance(result, Unpredicted) for result in results):
+        raise typer.Exit(1)
+
+
+def _scored(result: object) -> bool:
+    from veridical.speech import SpeechPrediction
+
+    return isinstance(result, SpeechPrediction)
+
+
+def _voice_lines(result: SpeechPrediction | Unpredicted, threshold: float) -> list[str]:
+    from veridical.inference import Unpredicted
+
+    if isinstance(result, Unpredicted):
+        return [str(result.path), f"  not evaluable: {result.reason}"]
+    verdict = "sounds synthetic" if result.is_called_synthetic else "not told from genuine speech, which is no proof"
+    windows = " ".join(f"{window.start_s:.0f} s {window.p_fake:.2f}" for window in result.windows)
+    return [
+        str(result.path),
+        f"  voice: {verdict}; p(synthetic) {result.p_fake:.2f}, called synthetic from {threshold:.2f}",
+        f"  by window of 3 s: {windows}; {result.speech_s:.1f} s of speech in {result.duration_s:.1f} s",
+        "  video: not scored, no detector of video travels with the package; name one with --model",
+    ]
 
 
 def _lines(result: Prediction | Unpredicted) -> list[str]:

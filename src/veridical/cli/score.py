@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from veridical.cli.options import Controls, Detector, Device
+from veridical.cli.options import DetectorSpec, Device, Interventions
 from veridical.cli.terminal import open_console
 
 
@@ -15,11 +15,11 @@ def score(
     on: Annotated[Path, typer.Option("--on", help="Clip store to score.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Score table to write, for example scores.parquet.")],
     run: Annotated[Path | None, typer.Argument(help="A run, or its model folder.")] = None,
-    detector: Detector = None,
+    detector: DetectorSpec = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Labels and splits; the store's own copy when not given.")
     ] = None,
-    control: Controls = None,
+    intervention: Interventions = None,
     device: Device = "auto",
     split: Annotated[
         list[str] | None,
@@ -42,7 +42,7 @@ def score(
     for name in split or ():
         if name not in SPLITS:
             raise unknown_name("split", name, SPLITS)
-    interventions = parse_interventions(control or ())
+    interventions = parse_interventions(intervention or ())
     store = ClipStore.open(on)
     labels = Manifest.read(manifest) if manifest else store.manifest()
     scorer = load_scorer(detector or run or "", device)

@@ -34,7 +34,7 @@ def train(
         list[str] | None,
         typer.Option(
             help="Train although this property separates real from fake, or is shared with another split (a name from"
-            " `veridical audit`, such as identity); may be repeated."
+            " `veridical audit`, such as identity), or although this corpus is held out (celebdf); may be repeated."
         ),
     ] = None,
     summary: Annotated[

@@ -1,9 +1,11 @@
 """Corpora: scanning them into manifests, splitting without leaks, statistics, and the audit of shortcuts."""
 
-from veridical.corpora.adapter import Adapter, Notice, OfficialCount, ScanResult
+from veridical.corpora.adapter import Adapter, Notes, Notice, OfficialCount, ScanResult
 from veridical.corpora.auditing import AuditResult, audit
+from veridical.corpora.demographics import DEMOGRAPHICS, demographic
 from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
+from veridical.corpora.held_out import HELD_OUT, held_out_corpora
 from veridical.corpora.people import target_groups
 from veridical.corpora.probing import ProbeResult, Probing, probe_media
 from veridical.corpora.proof import Absence, Leak, Proof, prove, split_counts
@@ -16,8 +18,10 @@ from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
 
 __all__ = [
     "CORPORA",
+    "DEMOGRAPHICS",
     "EXPECTED",
     "GROUP_BY",
+    "HELD_OUT",
     "LINKS",
     "PROPERTIES",
     "SCHEMES",
@@ -26,6 +30,7 @@ __all__ = [
     "Adapter",
     "AuditResult",
     "Leak",
+    "Notes",
     "Notice",
     "OfficialCount",
     "ProbeResult",
@@ -37,6 +42,8 @@ __all__ = [
     "TextTable",
     "attribute_column",
     "audit",
+    "demographic",
+    "held_out_corpora",
     "leak_groups",
     "list_files",
     "official_counts",

@@ -13,6 +13,11 @@ from veridical.settings import Settings
 _MAX_EXAMPLES = 5
 
 
+def of_corpus(person: str, dataset: str) -> str:
+    """Return the identity of a person: `s1` of two corpora are two people; a name with a slash says its corpus itself."""
+    return person if "/" in person else f"{dataset}/{person}"
+
+
 @dataclass(frozen=True)
 class Notice:
     """Something odd or unknown that a scan reports instead of guessing, counted."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from veridical.artefacts import Manifest
 from veridical.corpora.groups import LINKS, attribute_column, codes
+from veridical.corpora.held_out import HELD_OUT
 from veridical.corpora.people import target_groups
 from veridical.corpora.proof import NO_GENERATOR, Categories, generators
 from veridical.corpora.properties import PROPERTIES, Property
@@ -147,15 +148,15 @@ def audit(
         clips: A row per clip with `video_id` and any of the content properties (see `clips.content_facts`; the index of a
             clip store will do), or None.
         accept: Properties whose leak is known and accepted; they take no part in the joint trials. Links that
-            splits share (`LINKS`) may be among them; these are for `prove`.
+            splits share (`LINKS`) and held-out corpora (`HELD_OUT`) may be among them; the audit does not look at these.
         seed: Seed of the cross-validation folds.
 
     Raises:
         UsageError: when an accepted property is not known.
     """
     for name in accept:
-        if name not in PROPERTIES and name not in _JOINT and name not in LINKS:
-            raise unknown_name("property", name, [*PROPERTIES, *_JOINT, *LINKS])
+        if name not in (*PROPERTIES, *_JOINT, *LINKS, *HELD_OUT):
+            raise unknown_name("property", name, [*PROPERTIES, *_JOINT, *LINKS, *HELD_OUT])
     table, rng = property_table(manifest, clips), stream(seed, "audit")
     cluster = target_groups(manifest)
     labels = {name: _label(manifest, name) for name in ("label", "visual_label", "audio_label")}

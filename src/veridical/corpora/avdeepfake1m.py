@@ -44,7 +44,7 @@ class AVDeepfake1MOptions(Settings):
 
 def read(root: Path, options: AVDeepfake1MOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of an AV-Deepfake1M folder."""
-    base, files = options.lists or root, set(list_files(root))
+    base, files = options.lists or root, set(list_files(root, notes=notes))
     lists = {name: find_list(base, [f"{name}_metadata.json"], ("", "metadata")) for name in ("train", "val", "test")}
     hidden = {name: find_list(base, [f"{name}_files.txt"], ("", "metadata")) for name in _HIDDEN}
     if not any(lists.values()) and not any(hidden.values()):

@@ -40,7 +40,7 @@ class CelebDFOptions(Settings):
 
 def read(root: Path, options: CelebDFOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of a Celeb-DF folder."""
-    files = list_files(root)
+    files = list_files(root, notes=notes)
     mine = [path for path in files if path.split("/")[0] in (*REAL_FOLDERS, FAKE_FOLDER) and "/" in path]
     if not mine:
         raise UsageError(f"{root}: no Celeb-DF videos among {len(files)} video files; expected {LAYOUT}")

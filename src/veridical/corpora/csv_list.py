@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from veridical.artefacts import FakeSegment, Video, numbered_rows, read_csv
-from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.adapter import Adapter, Notes, of_corpus
+from veridical.corpora.demographics import demographic
 from veridical.errors import ArtefactError, UsageError, unknown_name
 from veridical.settings import Settings
 
@@ -69,7 +70,8 @@ _COLUMNS: dict[str, Callable[[str], Any]] = {
     "has_audio": _flag, "duration_s": _number, "fps": _number, "width": int, "height": int, "codec": _text,
     "pixel_format": _text, "bitrate": int, "audio_codec": _text, "audio_rate_hz": int, "sha256": _text,
 }  # fmt: skip
-"""The columns that are read, beside `attribute.<name>`; `split` is kept as the corpus's official split."""
+"""The columns that are read, beside `attribute.<name>` and those about people (see `demographic`); `split`
+is kept as the corpus's official split."""
 
 
 def read(root: Path, options: TableOptions, notes: Notes) -> Iterator[Video]:
@@ -106,7 +108,7 @@ def _csv_file(root: Path) -> Path:
 
 def _check_columns(path: Path, names: list[str]) -> None:
     for name in names:
-        if name not in _COLUMNS and not name.startswith("attribute."):
+        if name not in _COLUMNS and not name.startswith("attribute.") and demographic(name) is None:
             raise UsageError(f"{path}: {unknown_name('column', name, [*_COLUMNS, 'attribute.<name>'])}")
 
 
@@ -116,7 +118,7 @@ def _video(path: Path, line: int, row: Mapping[str, str], dataset: str) -> Video
     for name, text in row.items():
         if not text:
             continue
-        if name.startswith("attribute."):
+        if name not in _COLUMNS:
             attributes[name.removeprefix("attribute.")] = text
             continue
         try:
@@ -136,6 +138,11 @@ def _build(path: Path, line: int, values: dict[str, Any], attributes: dict[str, 
     if values.get("label") == 0:
         values.setdefault("visual_label", 0)
         values.setdefault("audio_label", 0)
+    if "identities" in values:
+        values["identities"] = tuple(of_corpus(name, values["dataset"]) for name in values["identities"])
+    for role in ("target", "donor"):
+        if role in attributes:
+            attributes[role] = of_corpus(attributes[role], values["dataset"])
     _check_labels(path, line, values)
     if "split" in values:
         attributes["official_split"] = values["split"]

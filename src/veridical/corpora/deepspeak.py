@@ -46,7 +46,7 @@ def read(root: Path, options: DeepSpeakOptions, notes: Notes) -> Iterator[Video]
     if both:
         raise UsageError(f"{base}: {len(both)} videos are listed as real and as fake, for example {min(both)}")
     notes.release = "deepspeak_v2" if rows[1] and "audio-config" in rows[1][0] else "deepspeak_v1"
-    files = _by_name(list_files(root), notes)
+    files = _by_name(list_files(root, notes=notes), notes)
     for label, path in lists.items():
         present = 0
         for _, row in distinct(path, rows[label], "video-file", notes):

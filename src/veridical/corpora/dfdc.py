@@ -34,7 +34,7 @@ class DFDCOptions(Settings):
 
 def read(root: Path, options: DFDCOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of a DFDC folder."""
-    files = set(list_files(root))
+    files = set(list_files(root, notes=notes))
     lists = [path for path in list_files(root, frozenset({".json", ".csv"})) if path.count("/") <= 2]
     lists = [path for path in lists if PurePosixPath(path).name in _READERS]
     if not lists:

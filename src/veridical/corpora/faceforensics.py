@@ -64,7 +64,7 @@ def read(root: Path, options: FaceForensicsOptions, notes: Notes) -> Iterator[Vi
     """Yield the videos of a FaceForensics++ folder."""
     if options.compression not in (None, *COMPRESSIONS):
         raise unknown_name("compression", str(options.compression), COMPRESSIONS)
-    files = list_files(root)
+    files = list_files(root, notes=notes)
     places = _tree_places(files, options, notes) or _flat_places(files, options, notes)
     if not places:
         level = f" of compression {options.compression}" if options.compression else ""

@@ -44,7 +44,7 @@ def read(root: Path, options: FakeAVCelebOptions, notes: Notes) -> Iterator[Vide
     path = find_list(options.lists or root, [LIST_FILE], ("", "FakeAVCeleb_v1.2", "FakeAVCeleb"))
     if path is None:
         raise UsageError(f"{options.lists or root}: no {LIST_FILE}; expected {LAYOUT}")
-    files = list_files(root)
+    files = list_files(root, notes=notes)
     on_disk = {key: file for file in files if (key := _from_category(file)) is not None}
     if not on_disk:
         raise UsageError(f"{root}: no folder RealVideo-RealAudio with videos; expected {LAYOUT}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from veridical.artefacts import Video
-from veridical.corpora.adapter import Adapter, Notes
+from veridical.corpora.adapter import Adapter, Notes, of_corpus
 from veridical.corpora.tree import absolute, list_files, without_suffix
 from veridical.errors import UsageError
 from veridical.settings import Settings
@@ -24,7 +24,8 @@ class FolderOptions(Settings):
     all_real: bool = False
     """Take every video below the root as real, whatever its folder is called."""
     identity_pattern: str | None = None
-    """Regular expression searched in each path relative to the root; its named group `identity` is the person shown.
+    """Regular expression searched in each path relative to the root; its named group `identity` is the person shown,
+    one of this data set: people of one name in another data set are others.
     The groups `donor` (whose face or voice was put in) and `original` (relative path, without suffix, of the real
     video) are optional."""
     fakes: Literal["visual", "audio", "both", "unknown"] = "unknown"
@@ -35,9 +36,10 @@ class FolderOptions(Settings):
 
 def read(root: Path, options: FolderOptions, notes: Notes) -> Iterator[Video]:
     """Yield the videos of a plain folder."""
-    files = list_files(root)
+    files = list_files(root, notes=notes)
     if not files:
-        raise UsageError(f"{root}: no video files below this folder")
+        odd = "; ".join(notice.line for notice in notes.notices)
+        raise UsageError(f"{root}: no video files below this folder{'; ' if odd else ''}{odd}")
     dataset = options.dataset or root.resolve().name
     pattern = _compiled(options.identity_pattern)
     placed = [(path, *_place(path, options.all_real)) for path in files]
@@ -105,10 +107,11 @@ def _people(
         notes.warn("identity pattern not found in the path, identity unknown", path)
         return (), {}
     groups = {name: value for name, value in match.groupdict().items() if value}
-    people = [groups[name] for name in ("identity", "donor") if name in groups]
+    named = {name: of_corpus(groups[name], dataset) for name in ("identity", "donor") if name in groups}
+    people = list(named.values())
     attributes = {"target": people[0]} if people else {}
     if "donor" in groups:
-        attributes["donor"] = groups["donor"]
+        attributes["donor"] = named["donor"]
     if "original" in groups:
         attributes["original"] = f"{dataset}/{groups['original']}"
     return tuple(dict.fromkeys(people)), attributes

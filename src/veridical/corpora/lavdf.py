@@ -34,7 +34,7 @@ def read(root: Path, options: LavDFOptions, notes: Notes) -> Iterator[Video]:
     path = find_list(options.lists or root, ["metadata.json", "metadata.min.json"])
     if path is None:
         raise UsageError(f"{options.lists or root}: no metadata.json; expected {LAYOUT}")
-    files = set(list_files(root))
+    files = set(list_files(root, notes=notes))
     rows = json_rows(path, _NEEDED)
     for number, row in distinct(path, rows, "file", notes):
         if row["file"] not in files:

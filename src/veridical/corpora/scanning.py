@@ -23,6 +23,7 @@ from veridical.corpora import (
 )
 from veridical.corpora.adapter import Adapter, Notes, ScanResult
 from veridical.corpora.expected import official_counts
+from veridical.corpora.held_out import named_by_corpus
 from veridical.corpora.probing import Probing, probe_media
 from veridical.errors import UsageError, unknown_name
 from veridical.settings import parse_settings
@@ -71,9 +72,9 @@ def scan(corpus: str, root: Path, **options: object) -> ScanResult:
     notes, root = Notes(), Path(root)
     if not root.is_dir() and not (adapter.reads_file and root.is_file()):
         raise UsageError(f"{root}: {'is a file, expected a folder' if root.exists() else 'no such folder or file'}")
-    tables = [
-        pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA) for rows in _batches(adapter.read(root, settings, notes))
-    ]
+    published = None if corpus in ("folder", "csv") else corpus
+    videos = iter(named_by_corpus(adapter.read(root, settings, notes), published, notes))
+    tables = [pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA) for rows in _batches(videos)]
     if not tables:
         reasons = "; ".join(notice.line for notice in notes.notices)
         raise UsageError(

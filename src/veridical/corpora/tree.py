@@ -6,20 +6,18 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from veridical.errors import UsageError
+from veridical.corpora.adapter import Notes
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
 )
 
 
-def list_files(root: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[str]:
+def list_files(root: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES, notes: Notes | None = None) -> list[str]:
     """Return the sorted POSIX paths, relative to `root`, of all files with these (lower-case) suffixes.
 
-    Links to folders are followed, each real folder once. Names that begin with a dot are left out (`._x.mp4` of macOS).
-
-    Raises:
-        UsageError: when a name is not text that a manifest can hold.
+    Links to folders are followed, each real folder once. Names that begin with a dot are left out (`._x.mp4` of macOS), and
+    those that are not text that a manifest can hold, counted in `notes`.
     """
     paths: list[str] = []
     seen: set[tuple[int, int]] = set()
@@ -33,11 +31,16 @@ def list_files(root: Path, suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[st
         prefix = os.path.relpath(folder, root).replace(os.sep, "/")
         prefix = "" if prefix == "." else prefix + "/"
         paths += [prefix + name for name in names if os.path.splitext(name)[1].lower() in suffixes and name[0] != "."]
-    for path in paths:
-        # Python decodes bytes that are not UTF-8 to surrogates.
-        if any("\ud800" <= character <= "\udfff" for character in path):
-            raise UsageError(f"{root}: the name of {path!a} is not UTF-8 text; rename the file")
-    return sorted(paths)
+    text = [path for path in paths if _is_text(path)]
+    if notes is not None and len(text) < len(paths):
+        odd = min(path for path in paths if not _is_text(path))
+        notes.warn("file name is not UTF-8 text, left out; rename the file", ascii(odd), len(paths) - len(text))
+    return sorted(text)
+
+
+def _is_text(path: str) -> bool:
+    """Say whether a name is text: Python decodes bytes that are not UTF-8 to surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def absolute(root: Path, relative: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from veridical.corpora import DEMOGRAPHICS, demographic
 from veridical.evaluation.combined import difference
 from veridical.evaluation.data_risks import (
     duplicates_across_splits,
@@ -20,6 +21,7 @@ from veridical.evaluation.data_risks import (
     shortcuts,
 )  # fmt: skip
 from veridical.evaluation.figures import Figure, Key
+from veridical.evaluation.slices import Cell
 from veridical.evaluation.tables import RISK_COLUMNS
 from veridical.evaluation.verdicts import Measurements, Risk, among_many, unmeasured, verdict
 from veridical.interventions import INTERVENTIONS, find_intervention
@@ -85,7 +87,7 @@ def compression_shortcut(measured: Measurements) -> Iterator[Risk]:
 
 
 def audio_leakage(measured: Measurements) -> Iterator[Risk]:
-    """Audio alone on fakes with genuine audio; audio alone against video and audio; presence of audio."""
+    """Audio alone on fakes with genuine audio; video alone beside video and audio; audio alone against both; its presence."""
     limit = measured.settings.thresholds.shortcut_auc
     fix = "look for traces of production in the audio (leading silence, codec, loudness); trim and re-encode both classes alike"
     for cell in measured.test_sets:
@@ -100,11 +102,28 @@ def audio_leakage(measured: Measurements) -> Iterator[Risk]:
         note = "AUC of audio alone on fakes with genuine audio; .5 is expected" if genuine.evaluable else ""
         yield verdict(f"audio-only leakage {where}", genuine, limit, fix, note=note, no_fault=0.5)
         joint = measured.get(cell, "auc")
+        yield _video_only(measured, cell, fix)
         gain = difference(audio, joint)
         note = f"AUC of audio alone {audio.value:.3f} minus video and audio {joint.value:.3f}" if gain.evaluable else ""
         fix_dominance = "increase the modality dropout of audio; balance the forged modalities"
         yield verdict(f"audio dominates {where}", gain, 0.0, fix_dominance, note=note)
         yield presence_of_audio(measured, cell)
+
+
+def _video_only(measured: Measurements, cell: Cell, mitigation: str) -> Risk:
+    """Return the row of the video-only ablation: on fakes whose audio is genuine, audio must add nothing to video."""
+    limit = measured.settings.thresholds.audio_gain
+    beside = []
+    for what, part in (("all fakes", ""), ("fakes with genuine audio", "forged=video")):
+        joint = measured.get(cell, "auc", slice=part)
+        video = measured.get(cell, "auc", condition="audio_masked", slice=part)
+        gain = difference(joint, video)
+        if gain.evaluable:
+            beside.append(f"{what}: AUC of video only {video.value:.3f} beside video and audio {joint.value:.3f}")
+    if beside and not gain.evaluable:
+        gain = Figure(reason=f"{beside[0]}; which fakes have genuine audio is not known")
+    name = f"audio-only leakage, video-only ablation ({cell.dataset})"
+    return verdict(name, gain, limit, mitigation, note="; ".join(beside) if gain.evaluable else "")
 
 
 def temporal_shortcut(measured: Measurements) -> Iterator[Risk]:
@@ -118,14 +137,11 @@ def temporal_shortcut(measured: Measurements) -> Iterator[Risk]:
         yield unmeasured("temporal shortcut", limit, "scores of one corpus only; a second one is needed", mitigation)
 
 
-DEMOGRAPHICS = ("gender", "race", "ethnicity", "skin", "age", "accent", "language")
-
-
 def group_bias(measured: Measurements) -> Iterator[Risk]:
     """Spread of the AUC over the values of each demographic attribute."""
     limit = measured.settings.thresholds.group_gap
     mitigation = "collect more videos of the weaker group; weight it in training; report figures by group"
-    spreads = [(key, figure) for key, figure in measured.named("auc_spread") if key.slice in DEMOGRAPHICS]
+    spreads = [(key, figure) for key, figure in measured.named("auc_spread") if demographic(key.slice) is not None]
     raised = among_many([figure.p_chance for _, figure in spreads])
     for (key, figure), p_chance in zip(spreads, raised, strict=True):
         parts = measured.table.slices(Key(**{**vars(key), "metric": "auc", "slice": ""}), key.slice)
@@ -206,7 +222,7 @@ def ignored_cues(measured: Measurements) -> Iterator[Risk]:
             name = f"{risk}: {key.condition.removeprefix('control:')} ({key.dataset})"
             yield verdict(name, figure, limit, mitigation, below=True, note="loss of AUC when the cue is destroyed")
         if not destroyed:
-            needed = f"no scores under {' or '.join(f'control:{name}' for name in controls)}: score with --control"
+            needed = f"no scores under {' or '.join(f'control:{name}' for name in controls)}: score with --intervention"
             yield unmeasured(risk, limit, needed, mitigation)
 
 

@@ -28,6 +28,8 @@ class RiskThresholds(Settings):
     """Expected calibration error, 10 bins."""
     shortcut_auc: float = 0.65
     """AUC of a cue that is not content (presence of audio, frame rate), or of audio alone where no audio is forged."""
+    audio_gain: float = 0.05
+    """AUC of video and audio minus AUC of video alone on fakes whose audio is genuine."""
     coverage_difference: float = 0.05
     """Difference between the shares of reals and of fakes that have a score."""
     control_drop: float = 0.01

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from veridical.corpora import demographic
 from veridical.evaluation.evidence import Evidence, describe_condition
 from veridical.evaluation.figures import Sample
 from veridical.evaluation.settings import EvaluationSettings
@@ -128,6 +129,7 @@ def clip_sample(evidence: Evidence, cell: Cell, settings: EvaluationSettings, co
 
 BOOKKEEPING = frozenset(
     {
+        "corpus",
         "target",
         "donor",
         "original",
@@ -155,6 +157,7 @@ def slices(evidence: Evidence, cell: Cell, settings: EvaluationSettings) -> dict
     names = sorted({name for attributes in facts["attributes"] for name in attributes} - BOOKKEEPING)
     for name in names:
         values = np.array([attributes.get(name, "") for attributes in facts["attributes"]], dtype=object)
+        values = _age_groups(values) if demographic(name) == "age group" else values
         masks = _by_value(name, values, settings.max_slice_values)
         # An attribute known for one class only (how a fake was made) gives no AUC.
         named |= masks if any(len(set(label[mask]) - {-1}) == 2 for mask in masks.values()) else {}
@@ -197,6 +200,20 @@ def fake_slices(facts: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
         if part.any():
             named[f"forged={name}"] = real | part
     return named
+
+
+AGES = (18, 30, 45, 60)
+"""Edges of age groups, where ages are stated in years."""
+
+
+def _age_groups(values: np.ndarray) -> np.ndarray:
+    """Return (n,) ages in years as groups; values that are groups already stay."""
+    years = pd.to_numeric(pd.Series(values).replace("", None), errors="coerce").to_numpy(dtype=float)
+    if np.isnan(years[values != ""]).any() or len(set(years[values != ""])) <= len(AGES) + 1:
+        return values
+    names = [f"under {AGES[0]}", *(f"{low} to {high - 1}" for low, high in pairwise(AGES)), f"from {AGES[-1]}"]
+    groups = np.array(names, dtype=object)[np.digitize(np.nan_to_num(years), AGES)]
+    return np.where(values != "", groups, "")
 
 
 def _by_value(name: str, values: np.ndarray, limit: int) -> dict[str, NDArray[np.bool_]]:

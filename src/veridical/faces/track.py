@@ -1,7 +1,8 @@
 """Face tracking: detections linked by position and appearance, gaps interpolated, jitter smoothed; and the choice of a track.
 
-Only detections are kept, never frames. A detection continues a track if their boxes overlap and the aligned faces look
-alike; after a cut or a gap both thresholds are stricter, so that another person in the same place starts a new track.
+Only detections are kept, never frames. A detection continues a track if their boxes overlap and the aligned faces look alike, or,
+where no other face is near, the movement from frame to frame explains how the face changed. After a short gap it must look more
+alike; after a cut or a long gap it may be anywhere, and looks alone decide, so strictly that two people are not joined.
 """
 
 from __future__ import annotations
@@ -18,30 +19,35 @@ from scipy.optimize import linear_sum_assignment
 
 from veridical.errors import UsageError, unknown_name
 from veridical.faces.align import Floats, Image, align_face
-from veridical.faces.detect import Face, FaceDetector, overlap, shrink
+from veridical.faces.detect import Face, FaceDetector, overlap
+from veridical.faces.shots import Between, SeenFrame, colours, shared_colours, shot_goes_on
 from veridical.media import UnusableVideoError
 
 Seconds = npt.NDArray[np.float64]
 Policy = Literal["dominant", "single", "largest"]
 
 MIN_OVERLAP = 0.15
-MIN_OVERLAP_AFTER_CUT = 0.3
+MIN_OVERLAP_AFTER_GAP = 0.3
+NEAR = 0.05
+"""Overlap from which another face is so near that a face that looks different may be the other's."""
 MIN_LIKENESS = 0.4
-MIN_LIKENESS_AFTER_CUT = 0.85
-"""Correlation of aligned faces. On GRID: never below .94 at .2 s apart, .56 (median) and .81 (95 %) between two people."""
-MIN_LIKENESS_ELSEWHERE = 0.93
-"""After a cut, a face this similar is the same person wherever it is. On GRID, .2 % of the pairs of frames of two people reach
-it, and half of the pairs from two clips of one person."""
+"""Correlation of aligned faces. On GRID: never below .87 at .2 s apart, .57 (median) and .85 (95 %) between two people."""
+AFTER_GAP = (0.85, 0.85)
+"""Correlation and shared colours of a face that was missing for a short time; 16 of 33 878 pairs of GRID speakers reach both."""
+ELSEWHERE = ((0.9, 0.86), (0.96, 0.0))
+"""Correlation and shared colours, one pair of which makes a face the same person's, wherever it is. On GRID, none of 33 878 pairs
+of frames of two people reaches either, and half of the pairs from two clips of one person do."""
 MIN_STEADY_OVERLAP = 0.5
 """Boxes of one track that overlap less from frame to frame are a jump, across which nothing is smoothed."""
-CUT_DIFFERENCE = 0.04
-"""Mean absolute difference of 32 x 32 grey thumbnails (0 to 1) above which there may be a cut between two frames. On GRID:
-at most .013 within a clip, at least .042 between two people in the same studio."""
 SMOOTHING_S = 0.05
 """Standard deviation of the temporal smoothing of landmarks."""
 MINOR_SHARE = 0.1
 """A track with fewer detections than this share of the dominant track's is noise, not another person."""
+MAX_DOUBTS = 100
+"""Steps of one video whose frames in between are looked at; further steps in doubt count as cuts."""
 LOOKS_SIZE = 32
+COLOURS_SIZE, COLOURS_SCALE = 64, 2.2
+"""Of the view whose colours describe a person: face, hair, and what is around them."""
 MARKED_LEVEL = 32
 """Grey level (0 to 255) from which a mask pixel counts as marked: above the noise that compression leaves in black."""
 
@@ -79,16 +85,36 @@ class FaceTrack:
         return np.asarray(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1), np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class _Looks:
+    """What a face looks like in one frame."""
+
+    pattern: Floats
+    """As `appearance` gives it."""
+    colours: Floats
+    """Histogram of the face and its surroundings, which sums to 1."""
+
+    @staticmethod
+    def of(image: Image, face: Face) -> _Looks:
+        view, _ = align_face(image, face.landmarks, size=COLOURS_SIZE, scale=COLOURS_SCALE)
+        return _Looks(appearance(image, face), colours(view))
+
+    def reach(self, other: _Looks, likeness: float, shared: float) -> bool:
+        """Return whether two faces look alike by these thresholds."""
+        alike = float(self.pattern @ other.pattern) >= likeness
+        return alike and shared_colours(self.colours, other.colours) >= shared
+
+
 @dataclass(eq=False)
 class _Growing:
     """A track while it is being built."""
 
     indices: list[int]
     faces: list[Face]
-    looks: Floats
+    looks: _Looks
     last_s: float
 
-    def add(self, index: int, time_s: float, face: Face, looks: Floats) -> None:
+    def add(self, index: int, time_s: float, face: Face, looks: _Looks) -> None:
         self.indices.append(index)
         self.faces.append(face)
         self.looks, self.last_s = looks, time_s
@@ -101,15 +127,18 @@ def track_faces(
     every: int = 1,
     max_gap_s: float = 2.0,
     smoothing_s: float = SMOOTHING_S,
+    between: Between | None = None,
 ) -> list[FaceTrack]:
-    """Detect the faces of a video and link them into tracks, earliest first.
+    """Detect the faces of a video and link them into tracks, one per person as far as can be told, earliest first.
 
     Args:
         frames: (time in seconds, (H, W, 3) RGB frame), times increasing; consumed one at a time and not kept.
         detector: Finds the faces of one frame.
         every: Detect in every n-th frame and the last one only, and interpolate in between.
-        max_gap_s: A face that was missing for longer starts a new track.
+        max_gap_s: A face that was missing for longer continues its track only if it looks the same, as after a cut.
         smoothing_s: Standard deviation of the Gaussian in time for `smoothed_landmarks`; 0 for none.
+        between: Gives the video's frames, of the same size, between two times: they tell a cut from a quick movement. Without
+            it what is in doubt is a cut.
 
     Raises:
         UsageError: if `every` is below 1 or the times do not increase.
@@ -117,7 +146,7 @@ def track_faces(
     if every < 1:
         raise UsageError(f"every: expected 1 or more, got {every}")
     times: list[float] = []
-    linker = _Linker(max_gap_s)
+    linker = _Linker(max_gap_s, between)
     index, image = -1, None
     for index, (time_s, image) in enumerate(frames):
         if times and time_s <= times[-1]:
@@ -222,50 +251,79 @@ POLICIES: dict[str, Callable[[Sequence[FaceTrack]], FaceTrack]] = {
 class _Linker:
     """Assigns the detections of each frame to the tracks that they continue, or to new ones."""
 
-    def __init__(self, max_gap_s: float) -> None:
+    def __init__(self, max_gap_s: float, between: Between | None) -> None:
         self.tracks: list[_Growing] = []
-        self._max_gap_s = max_gap_s
-        self._thumbnail: Floats | None = None
-        self._looked_s = -np.inf
+        self._max_gap_s, self._between = max_gap_s, between
+        self._seen: SeenFrame | None = None
+        self._looked_s = self._cut_s = -np.inf
+        self._doubts = 0
 
     def look(self, index: int, time_s: float, image: Image, faces: list[Face]) -> None:
-        thumbnail = _thumbnail(image)
-        is_cut = self._thumbnail is not None and float(np.abs(thumbnail - self._thumbnail).mean()) > CUT_DIFFERENCE
-        looks = [appearance(image, face) for face in faces]
-        alive = [track for track in self.tracks if time_s - track.last_s <= self._max_gap_s]
-        strict = [is_cut or track.last_s < self._looked_s for track in alive]
-        continued = _assign(alive, strict, faces, looks, is_cut)
+        seen = SeenFrame.of(image)
+        looks = [_Looks.of(image, face) for face in faces]
+        if self._seen is not None and not self._seen.is_still(seen) and not self._goes_on(seen, time_s, faces):
+            self._cut_s = time_s
+        continued = self._in_place(seen, time_s, faces, looks)
+        continued |= self._elsewhere(faces, looks, continued)
         for column, face in enumerate(faces):
             if column in continued:
                 continued[column].add(index, time_s, face, looks[column])
             else:
                 self.tracks.append(_Growing([index], [face], looks[column], time_s))
-        self._thumbnail, self._looked_s = thumbnail, time_s
+        self._seen, self._looked_s = seen, time_s
+
+    def _in_place(self, seen: SeenFrame, time_s: float, faces: list[Face], looks: list[_Looks]) -> dict[int, _Growing]:
+        """Return the tracks of the shot that faces continue where they are, by the face's index."""
+        tracks = [
+            track for track in self.tracks if self._cut_s <= track.last_s and time_s - track.last_s <= self._max_gap_s
+        ]
+        if not tracks or not faces:
+            return {}
+        boxes = np.array([face.box for face in faces], np.float32)
+        shared = np.stack([overlap(track.faces[-1].box, boxes) for track in tracks])
+        alike = np.stack([track.looks.pattern for track in tracks]) @ np.stack([one.pattern for one in looks]).T
+        same = np.zeros(shared.shape, np.bool_)
+        for row, column in zip(*np.nonzero(shared >= MIN_OVERLAP), strict=True):
+            if tracks[row].last_s < self._looked_s:
+                is_near = shared[row, column] >= MIN_OVERLAP_AFTER_GAP
+                same[row, column] = is_near and tracks[row].looks.reach(looks[column], *AFTER_GAP)
+            elif alike[row, column] >= MIN_LIKENESS:
+                same[row, column] = True
+            else:
+                is_alone = (shared[row] > NEAR).sum() == (shared[:, column] > NEAR).sum() == 1
+                pair = [tracks[row].faces[-1], faces[column]]
+                same[row, column] = is_alone and self._goes_on(seen, time_s, pair)
+        return _assigned(np.where(same, 1 + shared + alike, 0.0), tracks)
+
+    def _elsewhere(self, faces: list[Face], looks: list[_Looks], continued: dict[int, _Growing]) -> dict[int, _Growing]:
+        """Return the tracks that were out of sight, or before a cut, and that further faces continue by their looks alone."""
+        left = [column for column in range(len(faces)) if column not in continued]
+        taken = {id(track) for track in continued.values()}
+        away = max(self._looked_s, self._cut_s)
+        tracks = [track for track in self.tracks if track.last_s < away and id(track) not in taken] if left else []
+        alike = np.zeros((len(tracks), len(left)))
+        for row, track in enumerate(tracks):
+            for place, column in enumerate(left):
+                if any(track.looks.reach(looks[column], *least) for least in ELSEWHERE):
+                    alike[row, place] = track.looks.pattern @ looks[column].pattern
+        return {left[place]: track for place, track in _assigned(alike, tracks).items()}
+
+    def _goes_on(self, seen: SeenFrame, time_s: float, faces: list[Face]) -> bool:
+        """Return whether the shot goes on from the frame before, judged around these faces."""
+        assert self._seen is not None
+        boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+        return shot_goes_on(self._seen, seen, boxes, lambda: self._frames_up_to(time_s))
+
+    def _frames_up_to(self, time_s: float) -> Iterable[Image]:
+        """Return the frames between the one before and this one; none when that was asked too often."""
+        self._doubts += 1
+        return () if self._between is None or self._doubts > MAX_DOUBTS else self._between(self._looked_s, time_s)
 
 
-def _assign(
-    tracks: list[_Growing], strict: list[bool], faces: list[Face], looks: list[Floats], is_cut: bool
-) -> dict[int, _Growing]:
-    """Return the track that each face continues, by the face's index; faces that start a new track are left out."""
-    if not tracks or not faces:
-        return {}
-    boxes = np.array([face.box for face in faces], np.float32)
-    affinity = np.zeros((len(tracks), len(faces)))
-    for row, (track, is_strict) in enumerate(zip(tracks, strict, strict=True)):
-        shared = overlap(track.faces[-1].box, boxes)
-        alike = np.stack(looks) @ track.looks
-        least_shared = MIN_OVERLAP_AFTER_CUT if is_strict else MIN_OVERLAP
-        least_alike = MIN_LIKENESS_AFTER_CUT if is_strict else MIN_LIKENESS
-        same = (shared >= least_shared) & (alike >= least_alike)
-        if is_cut:
-            same |= alike >= MIN_LIKENESS_ELSEWHERE
-        affinity[row] = np.where(same, shared + alike, 0.0)
+def _assigned(affinity: npt.NDArray[np.float64], tracks: Sequence[_Growing]) -> dict[int, _Growing]:
+    """Return the track of each column that has one, from the pairs with the largest sum; 0 is no pair."""
     pairs = zip(*linear_sum_assignment(-affinity), strict=True)
     return {int(column): tracks[row] for row, column in pairs if affinity[row, column] > 0}
-
-
-def _thumbnail(image: Image) -> Floats:
-    return np.asarray(shrink(image, (32, 32)).mean(axis=2) / 255, np.float32)
 
 
 def _finished(track: _Growing, times: Seconds, smoothing_s: float, every: int) -> FaceTrack:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from veridical import progress
-from veridical.corpora import VIDEO_SUFFIXES, list_files
+from veridical.corpora import VIDEO_SUFFIXES, Notes, list_files
 from veridical.errors import UsageError, VeridicalError
 from veridical.inference.detector import Detector, Prediction
 
@@ -38,11 +38,14 @@ def find_videos(paths: Iterable[Path]) -> list[Path]:
     if missing:
         raise UsageError(f"no such video file: {', '.join(missing)}")
     videos: list[Path] = []
+    notes = Notes()
     for path in named:
-        inside = [path / name for name in list_files(path)] if path.is_dir() else [path]
+        inside = [path / name for name in list_files(path, notes=notes)] if path.is_dir() else [path]
         if not inside:
             raise UsageError(f"{path}: is a folder without videos; looked for: {' '.join(sorted(VIDEO_SUFFIXES))}")
         videos += inside
+    for notice in notes.notices:
+        progress.say(f"warning: {notice.line}")
     return list(dict.fromkeys(videos))
 
 

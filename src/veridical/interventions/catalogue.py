@@ -12,39 +12,58 @@ from veridical.interventions.intervention import CONDITION_PREFIX, AppliedInterv
 ALL_CONTROLS = "all"
 """Stands for every control at its usual strengths."""
 
-_ENTRIES = (
-    Intervention("shuffle", "control", "frame order", on_clip=controls.shuffled),
-    Intervention("reverse", "control", "frame order", on_clip=controls.reversed_in_time),
-    Intervention("freeze", "control", "frame order", on_clip=controls.frozen),
-    Intervention("drop_sound", "control", "audio", on_clip=controls.without_audio),
-    Intervention("silence", "control", "audio", on_clip=controls.silenced),
-    Intervention("swap_sound", "control", "audio", on_clip=controls.with_audio_of_partner, needs_partner=True),
-    Intervention(
-        "shift_sound", "control", "synchrony", on_clip=controls.desynchronised, strengths=(0.2, 0.5),
+INTERVENTIONS: dict[str, Intervention] = {
+    "shuffle": Intervention("shuffle", "control", "frame order", on_clip=controls.shuffled),
+    "reverse": Intervention("reverse", "control", "frame order", on_clip=controls.reversed_in_time),
+    "freeze": Intervention("freeze", "control", "frame order", on_clip=controls.frozen),
+    "drop_sound": Intervention("drop_sound", "control", "audio", on_clip=controls.without_audio),
+    "silence": Intervention("silence", "control", "audio", on_clip=controls.silenced),
+    "swap_sound": Intervention(
+        "swap_sound", "control", "audio", on_clip=controls.with_audio_of_partner, needs_partner=True
+    ),
+    "shift_sound": Intervention(
+        "shift_sound",
+        "control",
+        "synchrony",
+        on_clip=controls.desynchronised,
+        strengths=(0.2, 0.5),
         strength_unit="SECONDS",
     ),
-    Intervention(
-        "h264", "degradation", "compression", on_clip=degradations.h264_clip, on_file=degradations.h264_file,
-        strengths=degradations.H264_CRFS, strength_unit="CRF",
+    "h264": Intervention(
+        "h264",
+        "degradation",
+        "compression",
+        on_clip=degradations.h264_clip,
+        strengths=degradations.H264_CRFS,
+        strength_unit="CRF",
     ),
-    Intervention("audio_presence", "shortcut", "presence of audio", on_recording=shortcuts.without_audio),
-    Intervention("leading_silence", "shortcut", "onset of sound", on_recording=shortcuts.with_leading_silence),
-    Intervention("codec", "shortcut", "codec", on_recording=shortcuts.in_another_codec),
-    Intervention("bitrate", "shortcut", "bitrate", on_recording=shortcuts.with_low_bitrate),
-    Intervention("pixel_format", "shortcut", "pixel format", on_recording=shortcuts.in_another_pixel_format),
-    Intervention("frame_rate", "shortcut", "frame rate", on_recording=shortcuts.at_another_rate),
-    Intervention("resolution", "shortcut", "resolution", on_recording=shortcuts.at_another_resolution),
-    Intervention("duration", "shortcut", "duration", on_recording=shortcuts.shorter),
-    Intervention("brightness", "shortcut", "brightness", on_recording=shortcuts.brighter),
-    Intervention("loudness", "shortcut", "loudness", on_recording=shortcuts.quieter),
-    Intervention("watermark", "shortcut", "watermark", on_recording=shortcuts.with_watermark),
-    Intervention("crop_scale", "shortcut", "size of the face", on_recording=shortcuts.nearer),
-    Intervention("lost_faces", "shortcut", "missed faces", on_recording=shortcuts.with_lost_faces),
-    Intervention("duplicates", "shortcut", "videos in two splits", on_manifest=shortcuts.with_duplicates),
-    Intervention("identity_overlap", "shortcut", "identities in two splits", on_manifest=shortcuts.with_shared_identities),
-    Intervention("missing_generator", "shortcut", "absent generator", on_manifest=shortcuts.without_a_generator),
-)  # fmt: skip
-INTERVENTIONS: dict[str, Intervention] = {entry.name: entry for entry in _ENTRIES}
+    "audio_presence": Intervention(
+        "audio_presence", "shortcut", "presence of audio", on_recording=shortcuts.without_audio
+    ),
+    "leading_silence": Intervention(
+        "leading_silence", "shortcut", "onset of sound", on_recording=shortcuts.with_leading_silence
+    ),
+    "codec": Intervention("codec", "shortcut", "codec", on_recording=shortcuts.in_another_codec),
+    "bitrate": Intervention("bitrate", "shortcut", "bitrate", on_recording=shortcuts.with_low_bitrate),
+    "pixel_format": Intervention(
+        "pixel_format", "shortcut", "pixel format", on_recording=shortcuts.in_another_pixel_format
+    ),
+    "frame_rate": Intervention("frame_rate", "shortcut", "frame rate", on_recording=shortcuts.at_another_rate),
+    "resolution": Intervention("resolution", "shortcut", "resolution", on_recording=shortcuts.at_another_resolution),
+    "duration": Intervention("duration", "shortcut", "duration", on_recording=shortcuts.shorter),
+    "brightness": Intervention("brightness", "shortcut", "brightness", on_recording=shortcuts.brighter),
+    "loudness": Intervention("loudness", "shortcut", "loudness", on_recording=shortcuts.quieter),
+    "watermark": Intervention("watermark", "shortcut", "watermark", on_recording=shortcuts.with_watermark),
+    "crop_scale": Intervention("crop_scale", "shortcut", "size of the face", on_recording=shortcuts.nearer),
+    "lost_faces": Intervention("lost_faces", "shortcut", "missed faces", on_recording=shortcuts.with_lost_faces),
+    "duplicates": Intervention("duplicates", "shortcut", "videos in two splits", on_manifest=shortcuts.with_duplicates),
+    "identity_overlap": Intervention(
+        "identity_overlap", "shortcut", "identities in two splits", on_manifest=shortcuts.with_shared_identities
+    ),
+    "missing_generator": Intervention(
+        "missing_generator", "shortcut", "absent generator", on_manifest=shortcuts.without_a_generator
+    ),
+}
 """All interventions by name; the next one is a function and a line here."""
 
 

@@ -1,7 +1,7 @@
 """Degradations: what happens to videos on their way, such as re-encoding; a robust detector keeps its score.
 
-A degradation of whole files runs before preparation and is the faithful one; of stored clips it is quick and reaches the
-aligned face only. The next degradation is a function here and a line in `catalogue.INTERVENTIONS`.
+They act on stored clips, so they reach the aligned face only, not detection and tracking. The next degradation is a function
+here and a line in `catalogue.INTERVENTIONS`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.clips import Clip
-from veridical.media import CRF_OF_LEVEL, transcode, video_frames, write_video
+from veridical.media import CRF_OF_LEVEL, video_frames, write_video
 
 H264_CRFS = tuple(float(crf) for crf in CRF_OF_LEVEL.values())
 """The compression levels c23 and c40 of FaceForensics++."""
@@ -29,11 +29,6 @@ def h264_clip(clip: Clip, partner: Clip | None, crf: float | None) -> Clip:
     if mouths is not None:
         mouths = _reencoded(np.repeat(mouths[..., None], 3, axis=3), crf)[..., 0]
     return replace(clip, frames=_reencoded(clip.frames, crf), mouths=mouths)
-
-
-def h264_file(path: Path, out: Path, crf: float) -> None:
-    """Write a video file again as H.264 at a crf; frame times and audio stay."""
-    transcode(path, out, crf=round(crf))
 
 
 def _reencoded(frames: npt.NDArray[np.uint8], crf: float) -> npt.NDArray[np.uint8]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,8 +19,6 @@ CONDITION_PREFIX: dict[Kind, str] = {"control": "control", "shortcut": "shortcut
 
 ClipChange = Callable[[Clip, Clip | None, float | None], Clip]
 """(clip, partner, strength) → clip; the partner is a clip of another video."""
-FileChange = Callable[[Path, Path, float], None]
-"""(video, output, strength): writes the output."""
 RecordingChange = Callable[[Recording, np.random.Generator], Recording]
 ManifestChange = Callable[[Manifest, np.random.Generator], Manifest]
 
@@ -36,11 +33,10 @@ class Intervention:
     cue: str
     """The cue that it destroys, plants or weakens, for example `frame order`."""
     on_clip: ClipChange | None = None
-    on_file: FileChange | None = None
     on_recording: RecordingChange | None = None
     on_manifest: ManifestChange | None = None
     needs_partner: bool = False
-    """A clip of another video is taken in as well."""
+    """It needs a clip of another video as well."""
     strengths: tuple[float, ...] = ()
     """The usual strengths; empty for a change that has none."""
     strength_unit: str = ""

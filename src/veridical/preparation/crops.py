@@ -82,17 +82,21 @@ class CropKeeper:
 
     def view(self, frame: Frame) -> Frame:
         """Take the next frame, (H, W, 3) RGB, and return it no larger than the detector needs."""
-        height, width = frame.shape[:2]
-        share = self._settings.detection_size / max(height, width)
         self._frame = frame
         self.num_frames += 1
         if self._needs_again:
             self._keep_frame(frame)
+        view = self.smaller(frame)
+        self._scale = np.divide(view.shape[1::-1], frame.shape[1::-1], dtype=np.float32)
+        return view
+
+    def smaller(self, frame: Frame) -> Frame:
+        """Return a frame as `view` does, without taking it."""
+        height, width = frame.shape[:2]
+        share = self._settings.detection_size / max(height, width)
         if share >= 1:
-            self._scale = np.ones(2, np.float32)
             return frame
         size = _halvable(width * share), _halvable(height * share)
-        self._scale = np.array([size[0] / width, size[1] / height], np.float32)
         how = cv2.INTER_LINEAR if share > LITTLE_SMALLER else cv2.INTER_AREA
         return np.asarray(cv2.resize(frame, size, interpolation=how), np.uint8)
 

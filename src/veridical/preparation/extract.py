@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -137,7 +138,8 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
     crops = CropKeeper(tools.detector_for_video(), settings)
     try:
         frames = media.video_frames(path, fps=settings.fps)
-        tracks = faces.track_faces(_views(frames, settings, crops), crops, every=settings.detect_every)
+        views = _views(frames, settings, crops)
+        tracks = faces.track_faces(views, crops, every=settings.detect_every, between=partial(_between, path, crops))
         duration_s = frames.end_s or 0.0
         whole = _whole_windows(duration_s, 1 / facts.fps, crops.num_frames, settings)
         track = _chosen([crops.track_in_frame(track) for track in tracks], source, facts, settings)
@@ -249,6 +251,13 @@ def _views(
                 "over_limit", f"lasts longer than {settings.max_duration_s:.0f} s (max_duration_s)"
             )
         yield frame.time_s, crops.view(frame.image)
+
+
+def _between(path: Path, crops: CropKeeper, after_s: float, before_s: float) -> Iterator[Frame]:
+    """Yield the frames between two times as they are searched for faces."""
+    for frame in media.video_frames(path, start_s=after_s, stop_s=before_s):
+        if frame.time_s > after_s:
+            yield crops.smaller(frame.image)
 
 
 def _whole_windows(end_s: float, frame_s: float, num_frames: int, settings: StoreSettings) -> list[int]:

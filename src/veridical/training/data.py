@@ -37,7 +37,8 @@ class DataSettings(Settings):
     manifest: Path | None = None
     """Labels and splits; by default the copy inside the store."""
     accept_leaks: tuple[str, ...] = ()
-    """Properties that are known to separate the classes and are accepted; see `veridical audit`."""
+    """What is known and accepted: properties that separate the classes, what splits share (see `veridical audit`), and
+    held-out corpora (celebdf)."""
     clips_per_video: int | None = Field(None, ge=1)
     """Use at most this many windows of each training video, evenly spread; None uses all."""
 

@@ -41,6 +41,33 @@ def refuse_leaks(data: TrainingData, accepted: Sequence[str]) -> corpora.AuditRe
     return result
 
 
+def refuse_held_out(data: TrainingData, accepted: Sequence[str]) -> None:
+    """Refuse to train or to select on a corpus that is held out for tests.
+
+    Raises:
+        LeakError: when training or validation has such videos, and the corpus was not accepted by name.
+    """
+    if learned := held_out(data, accepted):
+        options = " ".join(f"--accept-leak {corpus}" for corpus in learned)
+        videos = "; ".join(learned.values())
+        raise LeakError(
+            f"{videos}: this corpus is held out for tests; leave it out of training and validation "
+            f"(`veridical split --scheme all-test`), or accept it: {options}"
+        )
+
+
+def held_out(data: TrainingData, accepted: Sequence[str]) -> dict[str, str]:
+    """Return held-out corpus → what training and validation have of it, in words; without those accepted by name."""
+    used = data.clips.loc[data.clips["split"].isin(["train", "val"]), "video_id"].unique()
+    known = data.manifest.table
+    videos = Manifest(known.filter(pc.is_in(known["video_id"], pa.array(used, pa.string()))))
+    return {
+        corpus: ", ".join(f"{count} videos of {corpus} in {dataset!r}" for dataset, count in datasets.items())
+        for corpus, datasets in corpora.held_out_corpora(videos).items()
+        if corpus not in accepted
+    }
+
+
 def refuse_shared(data: TrainingData, accepted: Sequence[str]) -> None:
     """Refuse a training split that shares people, originals or files with validation or test.
 

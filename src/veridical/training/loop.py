@@ -33,7 +33,7 @@ from veridical.training.distributed import from_all_processes, share_of_batch, s
 from veridical.training.features import FeatureSource, feature_source
 from veridical.training.history import history_row, log_epoch, stage_table
 from veridical.training.interruption import Interruption
-from veridical.training.leaks import refuse_leaks, refuse_shared
+from veridical.training.leaks import refuse_held_out, refuse_leaks, refuse_shared
 from veridical.training.mixing import drop_modalities, mixed
 from veridical.training.objectives import OBJECTIVES
 from veridical.training.optimiser import Learner, start_learner
@@ -111,6 +111,7 @@ def _train(fabric: Fabric, recipe: Recipe, run: Run, resume: bool) -> TrainSumma
     if run.model_folder.exists():
         return _summary(run, recipe)
     if not run.state_folder.exists():
+        refuse_held_out(data, recipe.data.accept_leaks)
         refuse_shared(data, recipe.data.accept_leaks)
         refuse_leaks(data, recipe.data.accept_leaks)
     stage_data = {

@@ -13,14 +13,12 @@ from veridical.devices import pick_device, resolve_precision
 from veridical.errors import LeakError, MissingWeightsError, UsageError, VeridicalError
 from veridical.models import DetectorModel, summarise
 from veridical.training.data import TrainingData, load_data
-from veridical.training.leaks import refuse_leaks, untested_reason
+from veridical.training.leaks import held_out, refuse_leaks, untested_reason
 from veridical.training.recipe import Recipe
 from veridical.training.stages import STRATEGY_STAGES
 
 Verdict = Literal["pass", "fail", "not applicable"]
 STRATEGY_FPS = 5.0
-HELD_OUT = "celeb"
-"""Corpora with this in their name are held out: they must not be trained on."""
 TOLERANCE_SHARE, TOLERANCE_MILLIONS = 0.15, 0.2
 """A part may differ from the strategy's round figure by this share or by so many million parameters."""
 
@@ -65,9 +63,9 @@ def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
     yield _faces(data)
     yield from _audio_rows(data, needs_audio=any(stage.objective == "audio" for stage in recipe.schedule))
     yield _splits(data, recipe.data.accept_leaks)
-    train = data.clips[data.clips["split"] == "train"]
-    learned = sorted(name for name in train["dataset"].unique() if HELD_OUT in str(name).lower())
-    yield _row("held-out corpora", not learned, f"in training: {', '.join(learned)}" if learned else "none in training")
+    learned = held_out(data, recipe.data.accept_leaks)
+    none = "none in training or validation, except those accepted by name"
+    yield _row("held-out corpora", not learned, "; ".join(learned.values()) or none)
     yield _statistics(recipe, data)
     if not quick:
         yield _shortcuts(recipe, data)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from veridical.errors import unknown_name
-from veridical.inference.foreign.base import ForeignScorer
+from veridical.inference.foreign.base import DeclaredSettings, ForeignScorer
+from veridical.inference.foreign.huggingface import HuggingFaceSettings
+from veridical.inference.foreign.onnx import OnnxSettings
 from veridical.inference.foreign.python import load_python
 from veridical.settings import parse_settings, read_yaml
 
-KINDS = ("onnx", "huggingface")
+KINDS: dict[str, type[DeclaredSettings]] = {"onnx": OnnxSettings, "huggingface": HuggingFaceSettings}
+"""Kinds of detector that a YAML file can declare; the next one is a file here, with settings that load it, and a line."""
 
-__all__ = ["KINDS", "ForeignScorer", "load_declared", "load_python"]
+__all__ = ["KINDS", "DeclaredSettings", "ForeignScorer", "load_declared", "load_python"]
 
 
 def load_declared(path: Path) -> ForeignScorer:
@@ -21,16 +24,7 @@ def load_declared(path: Path) -> ForeignScorer:
         UsageError: when the file cannot be read, the model cannot be loaded, or it is not declared in full.
     """
     values = read_yaml(path)
-    kind = values.get("kind")
-    if kind == "onnx":
-        from veridical.inference.foreign.onnx import OnnxScorer, OnnxSettings
-
-        onnx = parse_settings(OnnxSettings, values, str(path))
-        return OnnxScorer(str(path), onnx.model_copy(update={"file": path.parent / onnx.file}))
-    if kind == "huggingface":
-        from veridical.inference.foreign.huggingface import HuggingFaceScorer, HuggingFaceSettings
-
-        hub = parse_settings(HuggingFaceSettings, values, str(path))
-        beside = path.parent / hub.model
-        return HuggingFaceScorer(str(path), hub.model_copy(update={"model": str(beside)}) if beside.is_dir() else hub)
-    raise unknown_name(f"kind in {path}:", str(kind), KINDS)
+    kind = str(values.get("kind"))
+    if kind not in KINDS:
+        raise unknown_name(f"kind in {path}:", kind, KINDS)
+    return parse_settings(KINDS[kind], values, str(path)).load(str(path), path.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -98,6 +99,20 @@ class FrameSettings(Settings):
     def clip_logit(self, logits: Floats) -> float:
         """Return one logit from those of the frames (T,), or of the clip (1,)."""
         return float(_REDUCTIONS[self.frames_to_clip](logits))
+
+
+class DeclaredSettings(FrameSettings):
+    """What a YAML file says of a detector; one class per kind, see `KINDS`."""
+
+    kind: str
+
+    def load(self, name: str, folder: Path) -> ForeignScorer:
+        """Return the detector; relative paths start at the folder.
+
+        Raises:
+            UsageError: when the model cannot be loaded, or is not as declared.
+        """
+        raise NotImplementedError
 
 
 class OutputSettings(Settings):

@@ -13,10 +13,10 @@ import torch
 
 from veridical.clips import Clip
 from veridical.errors import UsageError, unknown_name
-from veridical.inference.foreign.base import ForeignScorer, FrameSettings, OutputSettings
+from veridical.inference.foreign.base import DeclaredSettings, ForeignScorer, OutputSettings
 
 
-class HuggingFaceSettings(FrameSettings):
+class HuggingFaceSettings(DeclaredSettings):
     """Which model, and which of its labels means fake."""
 
     kind: Literal["huggingface"]
@@ -26,6 +26,11 @@ class HuggingFaceSettings(FrameSettings):
     """Commit of the hub's repository; name one, so that figures can be reproduced."""
     fake_label: str
     """The label of the model's configuration that means fake."""
+
+    def load(self, name: str, folder: Path) -> HuggingFaceScorer:
+        """Return the detector; a model that is a folder inside the given one is read from there."""
+        inside = folder / self.model
+        return HuggingFaceScorer(name, self.model_copy(update={"model": str(inside)}) if inside.is_dir() else self)
 
 
 class HuggingFaceScorer(ForeignScorer):
@@ -40,10 +45,11 @@ class HuggingFaceScorer(ForeignScorer):
             raise UsageError(f"{settings.model}: no such folder; a model on the hub is named OWNER/NAME")
         self.settings, self.aggregation = settings, settings.aggregation
         takes_clips = settings.takes == "clip"
-        kind: Any = (
-            transformers.AutoModelForVideoClassification
+        kind: Any
+        kind, described = (
+            (transformers.AutoModelForVideoClassification, "a video classification model")
             if takes_clips
-            else transformers.AutoModelForImageClassification
+            else (transformers.AutoModelForImageClassification, "an image classification model")
         )
         try:
             self._processor: Any = transformers.AutoImageProcessor.from_pretrained(
@@ -54,7 +60,7 @@ class HuggingFaceScorer(ForeignScorer):
             ).eval()
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise UsageError(f"{settings.model}: cannot be loaded as a {kind.__name__[12:]} model ({reason})") from None
+            raise UsageError(f"{settings.model}: cannot be loaded as {described} ({reason})") from None
         self._output = self._output_settings()
 
     def _output_settings(self) -> OutputSettings:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from pydantic import Field
 
 from veridical.clips import Clip
 from veridical.errors import UsageError
-from veridical.inference.foreign.base import ForeignScorer, FrameSettings, OutputSettings, resized
+from veridical.inference.foreign.base import DeclaredSettings, ForeignScorer, OutputSettings, resized
 
 FULL_SCALE = 32768.0
 
 
-class OnnxSettings(FrameSettings, OutputSettings):
+class OnnxSettings(DeclaredSettings, OutputSettings):
     """What the inputs and outputs of an ONNX detector mean."""
+
+    also_called: ClassVar[Mapping[str, str]] = {"picture_input": "frames_input", "sound_input": "audio_input"}
 
     kind: Literal["onnx"]
     file: Path
     """The ONNX file; a relative path starts at the folder of the settings."""
-    picture_input: str | None = None
+    frames_input: str | None = None
     """Name of the tensor that takes frames; None when there is none."""
-    sound_input: str | None = None
+    audio_input: str | None = None
     """Name of the tensor that takes the clip's audio, (1, S) float32 in [-1, 1) at 16 kHz. Clips without audio get no score."""
     layout: Literal["NCHW", "NHWC", "NTCHW", "NCTHW", "NTHWC"] = "NCHW"
     """Order of the frame tensor's dimensions: N frames or clips, T frames of a clip, C colours, H height, W width."""
@@ -42,11 +44,17 @@ class OnnxSettings(FrameSettings, OutputSettings):
     output: str
     """Name of the tensor that holds the score."""
 
+    def load(self, name: str, folder: Path) -> OnnxScorer:
+        """Return the detector; a relative path of the file starts at the folder."""
+        return OnnxScorer(name, self.model_copy(update={"file": folder / self.file}))
+
 
 class OnnxScorer(ForeignScorer):
     """An ONNX file behind the scorer protocol; runs on the CPU."""
 
     def __init__(self, name: str, settings: OnnxSettings) -> None:
+        import onnxruntime
+
         super().__init__(name)
         self.settings, self.aggregation = settings, settings.aggregation
         if not settings.file.is_file():
@@ -65,26 +73,26 @@ class OnnxScorer(ForeignScorer):
         settings = self.settings
         inputs = [item.name for item in self._session.get_inputs()]
         outputs = [item.name for item in self._session.get_outputs()]
-        given = [name for name in (settings.picture_input, settings.sound_input) if name is not None]
+        given = [name for name in (settings.frames_input, settings.audio_input) if name is not None]
         if sorted(given) != sorted(inputs):
             raise UsageError(
                 f"{settings.file}: its inputs are {', '.join(inputs)}; the settings feed {', '.join(given) or 'none'}"
-                " (picture_input, sound_input)"
+                " (frames_input, audio_input)"
             )
         if settings.output not in outputs:
             raise UsageError(f"{settings.file}: no output {settings.output!r}; its outputs are {', '.join(outputs)}")
-        if settings.picture_input is not None and ("T" in settings.layout) != (settings.takes == "clip"):
+        if settings.frames_input is not None and ("T" in settings.layout) != (settings.takes == "clip"):
             raise UsageError(f"{settings.file}: layout {settings.layout} does not go with takes: {settings.takes}")
 
     def score(self, clip: Clip) -> float | None:
         """Return the clip's logit; None for a clip without audio where the network takes audio."""
         settings, feed = self.settings, dict[str, Any]()
-        if settings.sound_input is not None:
+        if settings.audio_input is not None:
             if clip.samples is None:
                 return None
-            feed[settings.sound_input] = (clip.samples.astype(np.float32) / FULL_SCALE)[None]
-        if settings.picture_input is not None:
-            feed[settings.picture_input] = self._frames(clip)
+            feed[settings.audio_input] = (clip.samples.astype(np.float32) / FULL_SCALE)[None]
+        if settings.frames_input is not None:
+            feed[settings.frames_input] = self._frames(clip)
         output = self._session.run([settings.output], feed)[0]
         return settings.clip_logit(settings.logits(np.asarray(output, dtype=np.float64)))
 
