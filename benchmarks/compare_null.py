@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.simulated import second_detector, simulated
 
 from veridical.errors import NotEvaluableError
-from veridical.metrics.significance import clustered_test, delong_test
+from veridical.metrics import clustered_test, delong_test
 
 AREAS = (0.85, 0.97)
 

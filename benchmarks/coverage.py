@@ -32,20 +32,17 @@ from benchmarks.simulated import (
     true_decisions,
 )
 
+from veridical.evaluation.combined import difference, precision_in_use, spread
 from veridical.evaluation.figures import (
     RANK_METRICS,
     Figure,
     Sample,
     calibration_figures,
     decision_figures,
-    difference,
-    precision_in_use,
     rank_figures,
-    spread,
 )
-from veridical.evaluation.localising import _figures as localisation_figures
-from veridical.metrics.bootstrap import draw_groups
-from veridical.metrics.localisation import Segments
+from veridical.evaluation.localisation import _figures as localisation_figures
+from veridical.metrics import Segments, draw_groups, ranked_hits, segment_average_precision
 
 AREAS = (0.6, 0.8, 0.95, 0.98, 1.0)
 PEOPLE = (3, 6, 10, 20, 60, 200)
@@ -183,10 +180,11 @@ def localised(number: int, bootstrap: object, rng: np.random.Generator) -> Figur
 @cache
 def true_localisation() -> float:
     """Return the average precision of very many people."""
-    from veridical.metrics.localisation import average_precision_at_iou
-
     rng = np.random.default_rng(99)
-    return average_precision_at_iou(*partial_fakes(*people(6000, "1:1", rng), rng), 0.5)
+    proposals, forged = partial_fakes(*people(6000, "1:1", rng), rng)
+    correct, _ = ranked_hits(proposals, forged, 0.5)
+    total = np.array([float(sum(map(len, forged.values())))])
+    return float(segment_average_precision(correct, np.ones((len(correct), 1)), total)[0])
 
 
 def measure(runs: int, sizes: tuple[int, ...], layouts: tuple[str, ...], replicates: int) -> list[dict[str, object]]:

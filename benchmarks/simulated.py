@@ -12,10 +12,8 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from veridical.metrics.calibration import bin_index, equal_width_edges
-from veridical.metrics.checks import FloatArray, IntArray
-from veridical.metrics.ranking import RocCurves, curves_from_counts
-from veridical.metrics.threshold import decision_metrics
+from veridical.metrics import FloatArray, IntArray, RocCurves, bin_index, decision_metrics, equal_width_edges
+from veridical.metrics.ranking import curves_from_counts
 
 ICC = 0.4
 """Share of the variance of scores within a class that is the person's."""

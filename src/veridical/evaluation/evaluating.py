@@ -20,6 +20,7 @@ from veridical.evaluation.coverage import coverage
 from veridical.evaluation.curves import curves
 from veridical.evaluation.evidence import Evidence, gather
 from veridical.evaluation.failures import Common, Failure, failures
+from veridical.evaluation.figures import Key
 from veridical.evaluation.protocol import compute_figures
 from veridical.evaluation.register import risk_register
 from veridical.evaluation.result import Evaluation, Facts, Fingerprints, Reference
@@ -28,7 +29,7 @@ from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
 from veridical.evaluation.slices import Cell, cells
 from veridical.evaluation.verdicts import Measurements
-from veridical.metrics import Aggregation
+from veridical.metrics import FEWEST_GROUPS, Aggregation
 
 
 def evaluate(
@@ -179,16 +180,26 @@ def _videos(evidence: Evidence, selection: Selection, settings: EvaluationSettin
 
 
 def _too_few_people(measured: Measurements) -> list[str]:
-    """Name the slices of the test sets whose figures are withheld, with the number of people behind them."""
+    """Name the test sets and slices whose figures are withheld, with the number of people behind them."""
     withheld: dict[str, dict[str, str]] = {}
     for key, figure in measured.named("auc"):
-        if key.condition == measured.evidence.primary and figure.reason.startswith("too few to say"):
-            where = f"{key.dataset} {key.split}".strip()
-            withheld.setdefault(where, {})[key.slice or "all videos"] = figure.reason.removeprefix("too few to say ")
-    return [
-        f"too few people to say anything about {', '.join(f'{name} {why}' for name, why in slices.items())} of {where}"
-        for where, slices in withheld.items()
-    ]
+        if figure.reason.startswith("too few to say") and _is_primary(key, measured):
+            people = figure.reason.partition("(")[2].partition(";")[0]
+            withheld.setdefault(f"{key.dataset} {key.split}".strip(), {})[key.slice] = people
+    warnings = []
+    for where, slices in withheld.items():
+        if "" in slices:
+            warnings.append(f"{where}: too few to say anything: {slices['']}, at least {FEWEST_GROUPS} are needed")
+        else:
+            named = ", ".join(f"{name} ({people.split()[0]})" for name, people in slices.items())
+            warnings.append(f"{where}: too few to say (people; a figure needs {FEWEST_GROUPS} of each class): {named}")
+    return warnings
+
+
+def _is_primary(key: Key, measured: Measurements) -> bool:
+    """Return whether a figure is of videos, by the evaluation's own aggregation, under the primary condition."""
+    own = (measured.evidence.primary, "video", measured.settings.video_rule.rule)
+    return (key.condition, key.level, key.aggregation) == own and "against=" not in key.slice
 
 
 def _below_chance(measured: Measurements) -> list[str]:

@@ -74,9 +74,8 @@ def compression_shortcut(measured: Measurements) -> Iterator[Risk]:
     ordered = [level for level in COMPRESSION_ORDER if level in parts]
     if len(ordered) < 2:
         levels = ", ".join(sorted(set(measured.evidence.videos["compression"]) - {""})) or "none stated"
-        reason = (
-            f"{cell.dataset}: scores at two of the compression levels c0, c23, c40 are needed; levels here: {levels}"
-        )
+        needed = "scores of enough people at two of the compression levels c0, c23, c40 are needed"
+        reason = f"{cell.dataset}: {needed}; levels here: {levels}"
         yield unmeasured(name, limit, reason, mitigation)
         return
     figure = difference(parts[ordered[0]], parts["c23" if "c23" in ordered[1:] else ordered[-1]])
@@ -189,7 +188,9 @@ def unequal_coverage(measured: Measurements) -> Iterator[Risk]:
 
 
 def _distance(first: float, second: float, first_size: int, second_size: int) -> Figure:
-    """Return how far two shares of independent videos lie apart, whichever is the higher."""
+    """Return how far two shares of independent videos lie apart, whichever is the higher; exact where both are 0."""
+    if first == second == 0.0:
+        return Figure(0.0, 0.0, 0.0)
     shares = [
         Estimate(share, share_interval(share, share * (1 - share) / size, trials=size, groups=size))
         for share, size in ((first, first_size), (second, second_size))
