@@ -22,16 +22,27 @@ for _name, _value in (
     os.environ.setdefault(_name, _value)
 
 if TYPE_CHECKING:
-    from veridical.artefacts import Manifest, ScoreTable
-    from veridical.clips import ClipStore
-    from veridical.corpora import scan, split
-    from veridical.evaluation import evaluate
-    from veridical.forgery import forge
-    from veridical.inference import load_detector, load_scorer, score_store
-    from veridical.pipeline import judge
-    from veridical.preparation import prepare
-    from veridical.reports import write_report
-    from veridical.training import read_recipe, train
+    from veridical.artefacts import Manifest as Manifest
+    from veridical.artefacts import ScoreTable as ScoreTable
+    from veridical.clips import ClipStore as ClipStore
+    from veridical.corpora import scan as scan
+    from veridical.corpora import split as split
+    from veridical.evaluation import evaluate as evaluate
+    from veridical.forgery import forge as forge
+    from veridical.inference import (
+        load_detector as load_detector,
+    )
+    from veridical.inference import (
+        load_scorer as load_scorer,
+    )
+    from veridical.inference import (
+        score_store as score_store,
+    )
+    from veridical.pipeline import judge as judge
+    from veridical.preparation import prepare as prepare
+    from veridical.reports import write_report as write_report
+    from veridical.training import read_recipe as read_recipe
+    from veridical.training import train as train
 
 _HOMES = {
     "ClipStore": "clips",
@@ -51,24 +62,7 @@ _HOMES = {
     "write_report": "reports",
 }
 
-__all__ = [
-    "ClipStore",
-    "Manifest",
-    "ScoreTable",
-    "__version__",
-    "evaluate",
-    "forge",
-    "judge",
-    "load_detector",
-    "load_scorer",
-    "prepare",
-    "read_recipe",
-    "scan",
-    "score_store",
-    "split",
-    "train",
-    "write_report",
-]
+__all__ = sorted(["__version__", *_HOMES])
 
 
 def __getattr__(name: str) -> Any:

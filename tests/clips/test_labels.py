@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.artefacts import FakeSegment, Manifest, Video
-from veridical.clips import LABELS, label_clips
+from veridical.artefacts import LABELS, FakeSegment, Manifest, Video
+from veridical.clips import label_clips
 from veridical.clips.labels import MIN_OVERLAP_S
 
 

@@ -12,7 +12,7 @@ from tests.evaluation.worlds import World, together
 
 from veridical.artefacts import Manifest, ScoreTable
 from veridical.errors import ArtefactError, UsageError
-from veridical.evaluation import Evaluation, EvaluationSettings, evaluate
+from veridical.evaluation import Evaluation, EvaluationSettings, choose_test_splits, evaluate
 from veridical.evaluation.evidence import gather
 from veridical.evaluation.selection import ValidationScores
 from veridical.evaluation.tables import check_metrics, check_risks
@@ -283,3 +283,9 @@ def test_abstention_keeps_its_promise_at_home_and_precision_in_use_follows_from_
     recall, fpr = (two_corpora.value(name, "A", **facts) for name in ("recall", "fpr"))
     expected = 0.01 * recall / (0.01 * recall + 0.99 * fpr)
     assert two_corpora.value("precision_at_prevalence", "A", **facts) == pytest.approx(expected)
+
+
+def test_the_test_set_is_the_test_split_else_the_videos_without_a_split() -> None:
+    sets = [("a", "test"), ("a", ""), ("a", "val"), ("b", ""), ("b", "train"), ("c", "val")]
+    for order in (sets, sets[::-1]):
+        assert choose_test_splits(order) == {"a": "test", "b": ""}

@@ -91,6 +91,7 @@ def test_json_holds_the_scores_of_every_window() -> None:
         "audio_logit",
         "clips",
         "num_dropped_windows",
+        "remarks",
     }
 
 

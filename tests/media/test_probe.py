@@ -138,6 +138,23 @@ def test_bad_files_fail_alike_when_read(kind: str, films, tmp_path: Path) -> Non
         assert caught.value.status == status
 
 
+def test_a_cut_file_with_index_is_read_as_far_as_it_goes(films, tmp_path: Path) -> None:
+    path = films.write(
+        tmp_path / "a.mp4", sound=[(0, TONE)], options={"crf": "5", "bf": "0"}, muxer_options={"movflags": "faststart"}
+    )
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    facts = probe(path)
+    assert facts.duration_s == pytest.approx(2, abs=0.05)
+    (remark,) = facts.remarks
+    assert remark.startswith("is cut short: its index names data up to byte ")
+    numbers = [films.number_of(f.image) for f in video_frames(path)][:-1]
+    assert 20 < len(numbers) < 45
+    assert numbers == list(range(len(numbers)))
+    samples = audio_samples(path)
+    assert samples is not None
+    assert len(samples) / 16_000 == pytest.approx(len(numbers) / 25, abs=0.2)
+
+
 def test_a_cut_file_without_index_is_read_as_far_as_it_goes(films, tmp_path: Path) -> None:
     path = films.write(tmp_path / "a.mpg", "mpeg1video")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

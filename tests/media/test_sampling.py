@@ -131,6 +131,9 @@ def test_a_wanted_picture_that_does_not_come_out_is_noticed(films, tmp_path: Pat
             yield (lost if number > 20 and packet.pts * tick_s in (1.2, 1.4) else packet), next_pts
 
     monkeypatch.setattr(sampling, "_with_next", losing_one)
-    with av.open(str(path)) as container, pytest.raises(sampling.UnsafeError):
-        list(sampling.frames_on_display(container, container.streams.video[0], 5.0, 0.0, None))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = sampling.frames_on_display(container.demux(stream), stream, 5.0, 0.0, None)
+        with pytest.raises(sampling.UnsafeError):
+            list(frames)
     assert_same_as_whole(path, 5.0)

@@ -212,3 +212,50 @@ def test_real_people(real_clips):
         np.testing.assert_allclose(eyes_and_mouth, [[128, 155]] * 5, atol=8)
         assert extraction.clips[1].speech.mean() > 0.5
         assert media.probe(path).has_audio
+
+
+def test_windows_whose_sound_may_not_belong_to_their_frames_are_dropped_and_counted(tmp_path, monkeypatch):
+    path = write_marked(tmp_path / "v.mp4", 100, samples=beeps(4))
+    monkeypatch.setattr(media, "parts_in_doubt", lambda _: [(2.5, 4.0)])
+    extraction = run(path)
+    assert [clip.start_s for clip in extraction.clips] == [0, 1]
+    assert extraction.num_dropped_windows == 2
+    assert extraction.remarks == (
+        "2 windows dropped: timestamps jump in one stream only, so audio may not belong to video",
+    )
+    silent = write_marked(tmp_path / "silent.mp4", 100)
+    assert len(run(silent).clips) == 4, "without sound there is nothing to be out of step"
+    monkeypatch.setattr(media, "parts_in_doubt", lambda _: [(0.5, 4.0)])
+    with pytest.raises(UnusableVideoError, match="timestamps jump in one stream only") as info:
+        run(path)
+    assert info.value.status == "unreadable"
+
+
+def test_a_file_cut_short_is_judged_for_what_plays(tmp_path):
+    path = write_marked(tmp_path / "v.mp4", 100, samples=beeps(4))
+    data = path.read_bytes()
+    index = data.index(b"moov") - 4
+    size = int.from_bytes(data[index : index + 4], "big")
+    moved = _with_index_first(data, index, size)
+    path.write_bytes(moved[: len(moved) * 3 // 4])
+    extraction = run(path)
+    assert [clip.start_s for clip in extraction.clips] == [0, 1]
+    for second, clip in enumerate(extraction.clips):
+        np.testing.assert_allclose(
+            [number_of(frame) for frame in clip.frames], 25 * second + 5 * np.arange(5), atol=0.6
+        )
+        assert np.abs(clip.samples[:1600]).max() > 1000
+    assert any(remark.startswith("is cut short") for remark in extraction.remarks)
+
+
+def _with_index_first(data: bytes, index: int, size: int) -> bytes:
+    """Move the index of an MP4 before its data, as players on the web want it; its chunk offsets grow by its size."""
+    moov = bytearray(data[index : index + size])
+    start = data.index(b"mdat") - 4
+    place = moov.find(b"stco")
+    while place >= 0:
+        for entry in range(int.from_bytes(moov[place + 8 : place + 12], "big")):
+            at = place + 12 + 4 * entry
+            moov[at : at + 4] = (int.from_bytes(moov[at : at + 4], "big") + size).to_bytes(4, "big")
+        place = moov.find(b"stco", place + 4)
+    return data[:start] + bytes(moov) + data[start:index] + data[index + size :]

@@ -16,6 +16,8 @@ from veridical.errors import ArtefactError
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
+LABELS = ("label", "visual_label", "audio_label")
+"""The columns of labels, in manifests and in score tables: of the whole, of its frames, of its audio; 1 = fake."""
 
 _SEGMENT = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("modality", pa.string())])
 MANIFEST_SCHEMA = pa.schema(

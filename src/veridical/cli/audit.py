@@ -32,7 +32,10 @@ def audit(
             help="Accept a known leak: a property, or something that splits share (identity); may be repeated."
         ),
     ] = None,
-    clips_per_video: Annotated[int, typer.Option(help="For a store: clips decoded of each video.", min=1)] = 3,
+    clips_per_video: Annotated[
+        int | None,
+        typer.Option(help="For a store: clips decoded of each video; 3 when not given, as in evaluate.", min=1),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the cross-validation folds.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -46,12 +49,14 @@ def audit(
     import json as json_module
 
     from veridical import corpora
-    from veridical.clips import content_facts
+    from veridical.clips import CLIPS_PER_VIDEO, content_facts
 
     opened = open_source(source, manifest, split)
     videos, accepted, clips = opened.videos, accept_leak or [], None
     if opened.store is not None:
-        clips = content_facts(opened.store, set(videos.table["video_id"].to_pylist()), clips_per_video)
+        clips = content_facts(
+            opened.store, set(videos.table["video_id"].to_pylist()), clips_per_video or CLIPS_PER_VIDEO
+        )
     result = corpora.audit(videos, clips, accept=accepted, seed=seed)
     proof = corpora.prove(videos, accepted)
     if json:

@@ -71,7 +71,8 @@ def _verdict(item: ComparedSet) -> str:
 def _show_figures(console: Console, figures: pd.DataFrame, first: Evaluation) -> None:
     """Print the headline figures of the test sets, under the primary condition and aggregation of the first evaluation."""
     condition, rule = first.facts.primary_condition, first.facts.settings.video_rule.rule
-    plain = (figures["slice"] == "") & (figures["condition"] == condition) & (figures["split"].isin(["test", ""]))
+    tested = figures["split"] == figures["dataset"].map(dict(first.test_sets))
+    plain = (figures["slice"] == "") & (figures["condition"] == condition) & tested
     rows = figures[plain & (figures["level"] == "video") & (figures["aggregation"] == rule)]
     if rows[["first", "second"]].isna().all(axis=None):
         return

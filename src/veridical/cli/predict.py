@@ -105,11 +105,11 @@ def _lines(result: Prediction | Unpredicted) -> list[str]:
     if isinstance(result, Unpredicted):
         return [str(result.path), f"  not evaluable: {result.reason}"]
     audio = "no usable speech" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
-    dropped = f", {result.num_dropped_windows} windows without a face" if result.num_dropped_windows else ""
     return [
         str(result.path),
-        f"  p(fake) {_probability(result.p_fake)}; video head {result.video_logit:+.2f}, audio head {audio}{dropped}",
+        f"  p(fake) {_probability(result.p_fake)}; video head {result.video_logit:+.2f}, audio head {audio}",
         f"  second by second: {' '.join(_probability(clip.p_fake) for clip in result.clips)}",
+        *(f"  remark: {remark}" for remark in result.remarks),
     ]
 
 

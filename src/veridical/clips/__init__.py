@@ -19,9 +19,9 @@ from veridical.clips.encoding import (
     encode_frames,
     encode_grey,
 )
-from veridical.clips.facts import content_facts
+from veridical.clips.facts import CLIPS_PER_VIDEO, content_facts
 from veridical.clips.joined import join_stores
-from veridical.clips.labels import LABELS, label_clips
+from veridical.clips.labels import label_clips
 from veridical.clips.ledger import STATUSES, LedgerEntry, Status
 from veridical.clips.remote import copy_store
 from veridical.clips.settings import StoreSettings
@@ -30,12 +30,12 @@ from veridical.clips.verify import verify
 from veridical.clips.writer import COMMIT_SECONDS, ClipWriter
 
 __all__ = [
+    "CLIPS_PER_VIDEO",
     "COMMIT_SECONDS",
     "CONTENTS",
     "FACTS_FILE",
     "FLOW_REGIONS",
     "FLOW_STATISTICS",
-    "LABELS",
     "MANIFEST_FILE",
     "MOUTH_FPS",
     "MOUTH_SIZE",

@@ -14,11 +14,13 @@ from veridical.progress import track
 
 ONSET_LEVEL = 5e-4
 """Sound begins where its absolute value first exceeds this (full scale 1); digital silence and codec noise stay below."""
+CLIPS_PER_VIDEO = 3
+"""Clips of a video that are measured, in an audit as in an evaluation."""
 CLIPS_AT_ONCE = 64
 _BLOCK = 8
 
 
-def content_facts(store: ClipStore, video_ids: set[str], clips_per_video: int = 3) -> pd.DataFrame:
+def content_facts(store: ClipStore, video_ids: set[str], clips_per_video: int = CLIPS_PER_VIDEO) -> pd.DataFrame:
     """Decode the first clips of each of the videos and measure them.
 
     Args:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from veridical.artefacts import Manifest
+from veridical.artefacts import LABELS, Manifest
 
-LABELS = ("label", "visual_label", "audio_label")
 MIN_OVERLAP_S = 0.2
 """A window that holds this much of a forged segment is forged: one frame at five a second."""
 

@@ -9,6 +9,7 @@ from veridical.evaluation.external import ColumnMeaning, ExternalScores, HigherI
 from veridical.evaluation.failures import Failure
 from veridical.evaluation.result import EVALUATION_VERSION, RUN_EVALUATION, Attachments, Evaluation, Facts
 from veridical.evaluation.settings import EvaluationSettings, RiskThresholds
+from veridical.evaluation.slices import choose_test_splits
 from veridical.evaluation.tables import METRIC_COLUMNS, RISK_COLUMNS, read_metrics, read_risks
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "RiskThresholds",
     "RocPoints",
     "ScoreKind",
+    "choose_test_splits",
     "compare",
     "evaluate",
     "read_metrics",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from veridical.errors import NotEvaluableError, UsageError
 from veridical.evaluation.result import Evaluation
+from veridical.evaluation.slices import choose_test_splits
 from veridical.evaluation.tables import KEY_COLUMNS
 from veridical.metrics import clustered_test, delong_test, holm, roc_auc
 from veridical.settings import differences
@@ -61,7 +62,7 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     shared = set(first.videos["video_id"]) & set(second.videos["video_id"])
     if not shared:
         raise UsageError("the two evaluations share no scored video; they cannot be compared")
-    sides = [side.videos[side.videos["split"].isin(["test", ""])] for side in (first, second)]
+    sides = [_test_videos(side.videos) for side in (first, second)]
     if all(side.empty for side in sides):
         raise UsageError("neither evaluation has scores of a test split; there is nothing to compare")
     keys = sorted({key for side in sides for key in zip(side["dataset"], side["split"], strict=True)})
@@ -70,6 +71,11 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     for number, p_value in zip(compared, holm([sets[number].p_value for number in compared]), strict=True):
         sets[number] = replace(sets[number], p_holm=float(p_value))
     return Comparison(tuple(sets), tuple(_differences(first, second)), _figures(first, second))
+
+
+def _test_videos(videos: pd.DataFrame) -> pd.DataFrame:
+    tested = choose_test_splits(zip(videos["dataset"], videos["split"], strict=True))
+    return videos[videos["split"] == videos["dataset"].map(tested)]
 
 
 def _compare_set(dataset: str, split: str, first: pd.DataFrame, second: pd.DataFrame) -> ComparedSet:

@@ -17,13 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from veridical.artefacts import Manifest, ScoreTable
+from veridical.artefacts import LABELS, Manifest, ScoreTable
 from veridical.corpora import target_groups
 from veridical.errors import ArtefactError, UsageError
 from veridical.metrics import Aggregation, FloatArray, IntArray
 
 TEXT_FACTS = ("dataset", "split", "generator", "compression", "group")
-LABELS = ("label", "visual_label", "audio_label")
 MIN_GROUPS = 10
 """Fewest leak groups of a data set and split over which videos are resampled."""
 CONDITION_NAMES = {

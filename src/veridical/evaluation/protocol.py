@@ -30,7 +30,16 @@ from veridical.evaluation.figures import (
 from veridical.evaluation.localisation import localisation_figures
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
-from veridical.evaluation.slices import BANDS, HEAD_TARGETS, Cell, clip_sample, fake_slices, slices, video_sample
+from veridical.evaluation.slices import (
+    BANDS,
+    HEAD_TARGETS,
+    Cell,
+    choose_test_splits,
+    clip_sample,
+    fake_slices,
+    slices,
+    video_sample,
+)
 from veridical.metrics import ABSTAIN, DECISION_METRICS, FloatArray, logit_of
 from veridical.progress import track
 
@@ -274,8 +283,8 @@ class CellFigures:
 
 def test_set(parts: list[Cell], dataset: str) -> Cell | None:
     """Return the test set of a data set: its test split, else its videos without a split."""
-    candidates = {cell.split: cell for cell in parts if cell.dataset == dataset and cell.is_test}
-    return candidates.get("test") or candidates.get("")
+    split = choose_test_splits((cell.dataset, cell.split) for cell in parts).get(dataset)
+    return next((cell for cell in parts if (cell.dataset, cell.split) == (dataset, split)), None)
 
 
 def _gaps(

@@ -21,7 +21,7 @@ from veridical.evaluation.data_risks import (
     shortcuts,
 )  # fmt: skip
 from veridical.evaluation.figures import Figure, Key
-from veridical.evaluation.slices import Cell
+from veridical.evaluation.slices import Cell, choose_test_splits
 from veridical.evaluation.tables import RISK_COLUMNS
 from veridical.evaluation.verdicts import Measurements, Risk, among_many, unmeasured, verdict
 from veridical.interventions import INTERVENTIONS, find_intervention
@@ -32,7 +32,7 @@ COMPRESSION_ORDER = ("c0", "raw", "c23", "c40")
 
 def risk_register(measured: Measurements) -> pd.DataFrame:
     """Return risks.csv: every risk, evaluable or not."""
-    rows = [vars(risk) for assess in RISKS.values() for risk in assess(measured)]
+    rows = [vars(risk) for assess in RISKS for risk in assess(measured)]
     return pd.DataFrame(rows, columns=list(RISK_COLUMNS))
 
 
@@ -170,8 +170,9 @@ def unequal_coverage(measured: Measurements) -> Iterator[Risk]:
     """Difference between the shares of reals and fakes that have a score."""
     limit = measured.settings.thresholds.coverage_difference
     mitigation = "find the cause (face detection, decoding); count the missing videos as errors"
+    tested = choose_test_splits((item.dataset, item.split) for item in measured.coverage).items()
     for item in measured.coverage:
-        if item.split not in ("test", ""):
+        if (item.dataset, item.split) not in tested:
             continue
         name = f"unequal coverage ({item.dataset})"
         if not item.known_from_manifest or not item.num_real or not item.num_fake:
@@ -266,20 +267,20 @@ def selection_on_test(measured: Measurements) -> Iterator[Risk]:
     yield verdict(name, figure, limit, mitigation, note="looks at the test set, this one included")
 
 
-RISKS: dict[str, Callable[[Measurements], Iterator[Risk]]] = {
-    "generator overfitting": generator_overfitting,
-    "compression shortcut": compression_shortcut,
-    "audio": audio_leakage,
-    "temporal shortcut": temporal_shortcut,
-    "bias": group_bias,
-    "overconfidence": overconfidence,
-    "leaks": leaks_across_splits,
-    "duplicates": duplicates_across_splits,
-    "near duplicates": near_duplicates_across_splits,
-    "coverage": unequal_coverage,
-    "shortcuts": shortcuts,
-    "cues": ignored_cues,
-    "composites": only_composites,
-    "degradations": fragile,
-    "test set": selection_on_test,
-}
+RISKS: tuple[Callable[[Measurements], Iterator[Risk]], ...] = (
+    generator_overfitting,
+    compression_shortcut,
+    audio_leakage,
+    temporal_shortcut,
+    group_bias,
+    overconfidence,
+    leaks_across_splits,
+    duplicates_across_splits,
+    near_duplicates_across_splits,
+    unequal_coverage,
+    shortcuts,
+    ignored_cues,
+    only_composites,
+    fragile,
+    selection_on_test,
+)

@@ -18,6 +18,7 @@ from veridical.evaluation.failures import Common, Failure
 from veridical.evaluation.selection import OperatingPoint
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import Decision, Outcome
+from veridical.evaluation.slices import choose_test_splits
 from veridical.evaluation.tables import read_metrics, read_risks, write_metrics, write_risks
 from veridical.metrics import Temperature
 
@@ -85,6 +86,9 @@ class Facts:
     fingerprints: Fingerprints
     versions: dict[str, str]
     """Package → version."""
+    subject: str = ""
+    """What was evaluated: the path of a run or score file, seen from the folder of the evaluation, or the name of a foreign
+    detector; empty for a table in memory."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +129,8 @@ class Evaluation:
     @property
     def test_sets(self) -> list[tuple[str, str]]:
         """(dataset, split) of what was evaluated in full, the reference first; split '' where there are no splits."""
-        tested = [(item.dataset, item.split) for item in self.facts.coverage if item.split in ("test", "")]
-        with_test = {dataset for dataset, split in tested if split == "test"}
-        tested = [(dataset, split) for dataset, split in tested if split == "test" or dataset not in with_test]
-        return sorted(tested, key=lambda item: (item[0] != self.facts.reference.dataset, item[0]))
+        tested = choose_test_splits((item.dataset, item.split) for item in self.facts.coverage)
+        return sorted(tested.items(), key=lambda item: (item[0] != self.facts.reference.dataset, item[0]))
 
     def figure(self, dataset: str, split: str, metric: str, **columns: str) -> pd.Series | None:
         """Return one row of `metrics`, or None.

@@ -6,6 +6,7 @@ A slice of fakes (a generator, a forged modality) is compared with ALL reals of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -48,6 +49,16 @@ class Cell:
     def is_test(self) -> bool:
         """True for a test split, and for videos without a split: these are evaluated in full."""
         return self.split in ("test", UNSPLIT)
+
+
+def choose_test_splits(sets: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return data set → the split that is its test set: `test`, or '' (videos without a split) where it has no test split.
+
+    Args:
+        sets: (data set, split); a data set that has neither is left out.
+    """
+    splits = [(dataset, split) for dataset, split in sets if split in ("test", UNSPLIT)]
+    return dict(sorted(splits, key=lambda item: item[1] == "test"))  # of two of a data set, the last one stays
 
 
 def cells(evidence: Evidence, settings: EvaluationSettings) -> list[Cell]:

@@ -52,7 +52,9 @@ class Prediction:
     audio_logit: float | None
     clips: tuple[ClipScore, ...]
     num_dropped_windows: int
-    """Windows without a score because no face was found in them."""
+    """Windows without a score; the remarks say why."""
+    remarks: tuple[str, ...] = ()
+    """What is remarkable about the file: windows dropped, a choice between audio tracks, a file cut short."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON holds it."""
@@ -144,6 +146,7 @@ class Detector:
             audio_logit=self._video_logit(heard) if heard else None,
             clips=tuple(scores),
             num_dropped_windows=extraction.num_dropped_windows,
+            remarks=extraction.remarks,
         )
 
     @cached_property

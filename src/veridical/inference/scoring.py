@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from veridical import progress
-from veridical.artefacts import Manifest, ScoreTable
-from veridical.clips import LABELS, Clip, ClipStore, Content, label_clips
+from veridical.artefacts import LABELS, Manifest, ScoreTable
+from veridical.clips import Clip, ClipStore, Content, label_clips
 from veridical.devices import map_ahead
 from veridical.errors import UsageError
 from veridical.inference.conditions import Logits

@@ -2,7 +2,8 @@
 
 Time zero is the presentation of the first frame that the container says to show (edit lists applied). Colours follow
 the matrix and range that the file declares, BT.601 limited range when it declares none (as FFmpeg and OpenCV do).
-Pixel aspect ratio is ignored, rotation and mirroring flags are applied.
+Frames are as a player shows them (`orientation.py`): square pixels, rotation and mirroring flags applied, all of the size of the
+first. A frame that comes out of order is left out. Jumps of timestamps are mended for video and audio together (`timeline.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -18,10 +20,19 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.errors import UsageError
-from veridical.media.container import ROUNDING_S, Clock, decoded, frame_clock, open_input, seconds, video_stream
-from veridical.media.errors import UnusableVideoError
-from veridical.media.orientation import orientation, upright
+from veridical.media.container import (
+    ROUNDING_S,
+    decoded,
+    frame_clock,
+    in_order,
+    nothing_decodes,
+    open_input,
+    seconds,
+    video_stream,
+)
+from veridical.media.orientation import Shape, shape
 from veridical.media.sampling import UnsafeError, can_skip, frames_on_display
+from veridical.media.timeline import Timeline, timeline
 
 SEEKABLE = ("mov", "matroska")
 """Containers whose index leads to key frames and whose timestamps do not depend on what was read before."""
@@ -29,8 +40,8 @@ SEEK_FROM_S = 2.0
 """A start earlier than this is reached by decoding from the beginning."""
 SEEK_EARLIER_S = 0.5
 
-_Decode = Callable[[av.container.InputContainer, av.VideoStream, float | None], Iterator[av.VideoFrame]]
-"""From an open file, its video stream and time zero (None at the beginning) to decoded frames."""
+_Decode = Callable[[av.container.InputContainer, av.VideoStream, Timeline, float | None], Iterator[av.VideoFrame]]
+"""From an open file, its video stream, its timeline and time zero (None at the beginning) to decoded frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,28 +63,38 @@ class _Shown:
     start_s: float
     duration_s: float
     frame: av.VideoFrame
-    turn: tuple[int, int, int, int]
-    """Display matrix of the whole track."""
+    pixel_aspect: Fraction | None
+    shape: Shape
+    """Of the whole video."""
 
     def at(self, time_s: float) -> VideoFrame:
-        image = np.asarray(self.frame.to_ndarray(format="rgb24", threads=1), np.uint8)
-        return VideoFrame(time_s, upright(image, self.turn), self.start_s)
+        return VideoFrame(time_s, self.shape.image(self.frame, self.pixel_aspect), self.start_s)
 
 
 class VideoFrames(Iterator[VideoFrame]):
     """The frames of a video in order of presentation; made by `video_frames`."""
 
-    def __init__(self, read: Callable[[VideoFrames], Iterator[VideoFrame]]) -> None:
+    def __init__(self, read: Callable[[VideoFrames], Iterator[VideoFrame]], quarter_turns: int = 0) -> None:
         self.end_s: float | None = None
         """Until when the last frame is shown, seconds from the start; None before everything was read."""
         self._frames = read(self)
+        self._quarter_turns = quarter_turns % 4
 
     def __next__(self) -> VideoFrame:
-        return next(self._frames)
+        frame = next(self._frames)
+        if not self._quarter_turns:
+            return frame
+        return replace(frame, image=np.ascontiguousarray(np.rot90(frame.image, self._quarter_turns)))
 
 
 def video_frames(
-    path: Path, *, fps: float | None = None, start_s: float = 0.0, stop_s: float | None = None, threads: int = 1
+    path: Path,
+    *,
+    fps: float | None = None,
+    start_s: float = 0.0,
+    stop_s: float | None = None,
+    threads: int = 1,
+    quarter_turns: int = 0,
 ) -> VideoFrames:
     """Return the frames of a video in order of presentation.
 
@@ -84,6 +105,7 @@ def video_frames(
         start_s: First time wanted, seconds from the start of the video.
         stop_s: First time not wanted; None for the end, which is the last frame's start plus its duration.
         threads: Decoder threads.
+        quarter_turns: By how many quarter turns, anticlockwise, to turn what a player shows: of a film lying on its side.
 
     Raises:
         UsageError: when fps is not above 0 or start_s is negative.
@@ -98,82 +120,116 @@ def video_frames(
         raise UsageError(f"start_s: expected 0 or more seconds, got {start_s}")
     path, stop = Path(path), math.inf if stop_s is None else stop_s
     if fps is None:
-        return VideoFrames(lambda frames: _between(_shown(path, threads, start_s, _all), start_s, stop, frames))
-    return VideoFrames(lambda frames: _sampled(path, threads, fps, start_s, stop, frames))
+        return VideoFrames(
+            lambda frames: _between(_shown(path, threads, start_s, _all), start_s, stop, frames), quarter_turns
+        )
+    return VideoFrames(lambda frames: _sampled(path, threads, fps, start_s, stop, frames), quarter_turns)
 
 
 def video_origin_s(path: Path) -> float:
-    """Return when the first frame is shown, in seconds of the container's own timeline.
+    """Return when the first frame is shown, in seconds of the file's timeline.
 
     Raises:
         UnusableVideoError: when no frame can be decoded.
     """
+    return _beginning(path)[0]
+
+
+def parts_in_doubt(path: Path) -> list[tuple[float, float]]:
+    """Return the parts of a video, in seconds from its first frame, of which it is not known what sound belongs to what frame.
+
+    They begin where the timestamps of one stream jump and those of the other do not.
+
+    Raises:
+        UnusableVideoError: when no frame can be decoded.
+    """
+    parts = timeline(path).in_doubt
+    origin_s = video_origin_s(path) if parts else 0.0
+    return [(start_s - origin_s, stop_s - origin_s) for start_s, stop_s in parts]
+
+
+def _beginning(path: Path) -> tuple[float, Shape]:
+    """Return when the first frame is shown, and its shape."""
     with open_input(path) as container:
         stream = video_stream(container, path)
-        for frame in decoded(container, stream, av.VideoFrame):
-            return frame_clock(container, stream).read(frame)
-    raise _nothing_decodes(path)
+        frames = decoded(timeline(path).packets(container, stream), av.VideoFrame)
+        for time_s, frame in in_order(frames, frame_clock(container, stream)):
+            return time_s, shape(frame, stream.sample_aspect_ratio)
+        raise nothing_decodes(container, path)
 
 
 def _all(
-    container: av.container.InputContainer, stream: av.VideoStream, origin_s: float | None
+    container: av.container.InputContainer, stream: av.VideoStream, times: Timeline, origin_s: float | None
 ) -> Iterator[av.VideoFrame]:
-    return decoded(container, stream, av.VideoFrame)
+    return decoded(times.packets(container, stream), av.VideoFrame)
 
 
 def _shown(path: Path, threads: int, from_s: float, decode: _Decode) -> Iterator[_Shown]:
     """Yield the frames that `decode` gives, at least from the one on display at `from_s` on."""
+    times = timeline(path)
     if from_s >= SEEK_FROM_S:
-        origin_s = video_origin_s(path)
+        beginning = _beginning(path)
         with open_input(path) as container:
-            nearer = _from_key_frame(container, video_stream(container, path, threads), origin_s, from_s, decode)
+            stream = video_stream(container, path, threads)
+            nearer = _from_key_frame(container, stream, times, beginning[0], from_s, decode)
             if nearer is not None:
-                yield from nearer
+                yield from _timed(nearer, container, stream, beginning)
                 return
     with open_input(path) as container:
         stream = video_stream(container, path, threads)
-        shown = _timed(decode(container, stream, None), frame_clock(container, stream), None)
+        shown = _timed(decode(container, stream, times, None), container, stream, None)
         first = next(shown, None)
         if first is None:
-            raise _nothing_decodes(path)
+            raise nothing_decodes(container, path)
         yield first
         yield from shown
 
 
 def _from_key_frame(
-    container: av.container.InputContainer, stream: av.VideoStream, origin_s: float, from_s: float, decode: _Decode
-) -> Iterator[_Shown] | None:
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    times: Timeline,
+    origin_s: float,
+    from_s: float,
+    decode: _Decode,
+) -> Iterator[av.VideoFrame] | None:
     """Jump to a key frame shown at or before `from_s`; None when that is not certain to work.
 
     Frames that come out before the key frame refer to ones that were not decoded, and are dropped.
     """
-    if container.format.name.split(",")[0] not in SEEKABLE or stream.time_base is None:
+    is_seekable = container.format.name.split(",")[0] in SEEKABLE and times.is_plain(stream)
+    if not is_seekable or stream.time_base is None:
         return None
     try:
         container.seek(int((origin_s + from_s - SEEK_EARLIER_S) / stream.time_base), stream=stream)
     except (av.error.FFmpegError, OSError):
         return None
-    frames = itertools.dropwhile(lambda frame: not frame.key_frame, decode(container, stream, origin_s))
+    frames = itertools.dropwhile(lambda frame: not frame.key_frame, decode(container, stream, times, origin_s))
     key_frame = next(frames, None)
     key_s = None if key_frame is None else seconds(key_frame.pts, key_frame)
     if key_frame is None or key_s is None or key_s - origin_s > from_s:
         return None
-    return _timed(itertools.chain([key_frame], frames), frame_clock(container, stream), origin_s)
+    return itertools.chain([key_frame], frames)
 
 
-def _timed(frames: Iterator[av.VideoFrame], clock: Clock, origin_s: float | None) -> Iterator[_Shown]:
-    """Give frames their time on display; the first is at time zero unless an origin is given.
+def _timed(
+    frames: Iterator[av.VideoFrame],
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    beginning: tuple[float, Shape] | None,
+) -> Iterator[_Shown]:
+    """Give frames their time on display; the first is at time zero unless the beginning of the video is given.
 
     Side data is read from the first frame alone: a frame that was asked for it refers to itself, and waits in memory for
     the garbage collector.
     """
-    turn: tuple[int, int, int, int] | None = None
-    for frame in frames:
-        turn = orientation(frame) if turn is None else turn
-        time_s = clock.read(frame)
-        origin_s = time_s if origin_s is None else origin_s
+    clock, declared = frame_clock(container, stream), stream.sample_aspect_ratio
+    for time_s, frame in in_order(frames, clock):
+        beginning = beginning or (time_s, shape(frame, declared))
         duration_s = (seconds(frame.duration, frame) if frame.duration else None) or clock.step_s
-        yield _Shown(time_s - origin_s, duration_s, frame, turn)
+        is_as_first = beginning[1].fits(frame, declared)
+        pixel_aspect = declared if is_as_first else stream.codec_context.sample_aspect_ratio
+        yield _Shown(time_s - beginning[0], duration_s, frame, pixel_aspect, beginning[1])
 
 
 def _between(shown: Iterator[_Shown], start_s: float, stop_s: float, result: VideoFrames) -> Iterator[VideoFrame]:
@@ -193,11 +249,12 @@ def _sampled(
     """Yield the frame on display at each k/fps, decoding no more than needed where that is safe."""
 
     def wanted(
-        container: av.container.InputContainer, stream: av.VideoStream, origin_s: float | None
+        container: av.container.InputContainer, stream: av.VideoStream, times: Timeline, origin_s: float | None
     ) -> Iterator[av.VideoFrame]:
-        if can_skip(container, stream):
-            return frames_on_display(container, stream, fps, start_s, origin_s)
-        return decoded(container, stream, av.VideoFrame)
+        packets = times.packets(container, stream)
+        if can_skip(container, stream) and stream.index not in times.damaged:
+            return frames_on_display(packets, stream, fps, start_s, origin_s)
+        return decoded(packets, av.VideoFrame)
 
     k = math.ceil((start_s - ROUNDING_S) * fps)
     try:
@@ -223,7 +280,3 @@ def _on_display(
         yield current.at(k / fps)
         k += 1
     result.end_s = None if current is None else current.start_s + current.duration_s
-
-
-def _nothing_decodes(path: Path) -> UnusableVideoError:
-    return UnusableVideoError("unreadable", "has a video stream of which no frame can be decoded", path)

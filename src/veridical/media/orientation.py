@@ -1,8 +1,10 @@
-"""The display matrix of a video: rotations by quarter turns and mirrorings that a player applies, and so do we."""
+"""From stored frames to frames as a player shows them: square pixels, upright, all of one size."""
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, cast
 
 import av
@@ -10,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 IDENTITY = (1, 0, 0, 1)
+MAX_PIXEL_ASPECT = 5
+"""Pixels said to be longer than this are a damaged header."""
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
@@ -44,3 +48,53 @@ def upright(image: npt.NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> 
     if d < 0:
         image = image[::-1]
     return np.ascontiguousarray(image)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the frames of a video are shown; the first one decides, as the window of a player does."""
+
+    width: int
+    """Of stored frames with square pixels, before they are turned."""
+    height: int
+    turn: tuple[int, int, int, int] = IDENTITY
+    """Display matrix."""
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height of what is shown."""
+        return (self.height, self.width) if swaps_sides(self.turn) else (self.width, self.height)
+
+    def fits(self, frame: av.VideoFrame, pixel_aspect: Fraction | None) -> bool:
+        """Return whether a frame is of this size."""
+        return square_size(frame.width, frame.height, pixel_aspect) == (self.width, self.height)
+
+    def image(self, frame: av.VideoFrame, pixel_aspect: Fraction | None) -> npt.NDArray[np.uint8]:
+        """Return (H, W, 3) RGB as shown; a frame of other proportions gets black bars."""
+        size = square_size(frame.width, frame.height, pixel_aspect)
+        if size == (self.width, self.height) == (frame.width, frame.height):
+            return upright(np.asarray(frame.to_ndarray(format="rgb24", threads=1), np.uint8), self.turn)
+        share = min(self.width / size[0], self.height / size[1])
+        width, height = (
+            whole if abs(length * share - whole) < 2 else round(length * share)
+            for length, whole in zip(size, (self.width, self.height), strict=True)
+        )
+        scaled = frame.reformat(width, height, format="rgb24", interpolation="BICUBIC", threads=1)
+        image = np.zeros((self.height, self.width, 3), np.uint8)
+        left, top = (self.width - width) // 2, (self.height - height) // 2
+        image[top : top + height, left : left + width] = scaled.to_ndarray()
+        return upright(image, self.turn)
+
+
+def shape(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> Shape:
+    """Return how a video is shown whose first frame is this."""
+    return Shape(*square_size(frame.width, frame.height, pixel_aspect), orientation(frame))
+
+
+def square_size(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
+    """Return the size of a frame in square pixels: its short pixels are stretched, so that nothing is lost."""
+    if not pixel_aspect or not 1 / MAX_PIXEL_ASPECT <= pixel_aspect <= MAX_PIXEL_ASPECT:
+        return width, height
+    if pixel_aspect > 1:
+        return round(width * pixel_aspect), height
+    return width, round(height / pixel_aspect)

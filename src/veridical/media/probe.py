@@ -7,9 +7,17 @@ from pathlib import Path
 
 import av
 
-from veridical.media.container import decoded, frame_step_s, open_input, video_stream
-from veridical.media.errors import UnusableVideoError
-from veridical.media.orientation import orientation, swaps_sides
+from veridical.media.container import (
+    audio_stream,
+    choices,
+    decoded,
+    frame_step_s,
+    nothing_decodes,
+    open_input,
+    shortfall,
+    video_stream,
+)
+from veridical.media.orientation import shape
 
 
 @dataclass(frozen=True)
@@ -21,9 +29,9 @@ class MediaFacts:
     fps: float
     """Average frame rate."""
     width: int
-    """Pixels, after rotation."""
+    """Square pixels, after rotation."""
     height: int
-    """Pixels, after rotation."""
+    """Square pixels, after rotation."""
     codec: str
     """Of the video stream, for example h264."""
     pixel_format: str
@@ -35,24 +43,25 @@ class MediaFacts:
     audio_rate_hz: int | None
     container: str
     """The demuxer's short name, for example mov or matroska."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know: a choice between several streams, a file that is cut short."""
 
 
 def probe(path: Path) -> MediaFacts:
     """Return the facts of a video file.
 
     Raises:
-        UnusableVideoError: `unreadable` when it is missing, empty, cut short, not a video, or its first frame cannot
+        UnusableVideoError: `unreadable` when it is missing, empty, not a video, or its first frame cannot
             be decoded; `no_video` when it has audio only.
     """
     path = Path(path)
     with open_input(path) as container:
         stream = video_stream(container, path)
-        frame = next(decoded(container, stream, av.VideoFrame), None)
+        sound = audio_stream(container, stream)
+        frame = next(decoded(container.demux(stream), av.VideoFrame), None)
         if frame is None:
-            raise UnusableVideoError("unreadable", "has a video stream of which no frame can be decoded", path)
-        matrix = orientation(frame)
-        width, height = (frame.height, frame.width) if swaps_sides(matrix) else (frame.width, frame.height)
-        sound = next(iter(container.streams.audio), None)
+            raise nothing_decodes(container, path)
+        width, height = shape(frame, stream.sample_aspect_ratio).shown
         sound_context = None if sound is None else sound.codec_context
         return MediaFacts(
             duration_s=_duration_s(container, stream),
@@ -62,10 +71,13 @@ def probe(path: Path) -> MediaFacts:
             codec=stream.codec_context.name,
             pixel_format=frame.format.name,
             bitrate=_bitrate(container, stream),
-            has_audio=sound is not None,
+            has_audio=bool(container.streams.audio),
             audio_codec=None if sound_context is None else sound_context.name,
             audio_rate_hz=None if sound_context is None else sound_context.sample_rate,
             container=container.format.name.split(",")[0],
+            remarks=tuple(
+                remark for remark in (shortfall(container, path), *choices(container, stream, sound)) if remark
+            ),
         )
 
 

@@ -46,13 +46,13 @@ def can_skip(container: av.container.InputContainer, stream: av.VideoStream) -> 
 
 
 def frames_on_display(
-    container: av.container.InputContainer, stream: av.VideoStream, fps: float, from_s: float, origin_s: float | None
+    packets: Iterator[Packet], stream: av.VideoStream, fps: float, from_s: float, origin_s: float | None
 ) -> Iterator[av.VideoFrame]:
     """Yield, in order, at least the decoded frames that are on display at k/fps seconds from `from_s` on, and the last one.
 
     Args:
-        container: The open file.
-        stream: Its video stream, for which `can_skip` holds.
+        packets: Of the video stream.
+        stream: The video stream, for which `can_skip` holds.
         fps: Sampling rate.
         from_s: First time wanted, seconds from time zero.
         origin_s: Time zero in seconds of the container's timeline; None for the first frame that is decoded.
@@ -62,7 +62,7 @@ def frames_on_display(
     """
     context, tick_s = stream.codec_context, float(stream.time_base or 0)
     due: list[int] = []
-    for packet, next_pts in _with_next(container.demux(stream), tick_s):
+    for packet, next_pts in _with_next(packets, tick_s):
         is_wanted = True
         if origin_s is not None and packet.pts is not None and next_pts is not None:
             start_s, stop_s = packet.pts * tick_s - origin_s, next_pts * tick_s - origin_s

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -11,9 +12,11 @@ import numpy.typing as npt
 import soxr
 
 from veridical.errors import UsageError
-from veridical.media.container import Clock, decoded, open_input
+from veridical.media.container import Clock, audio_stream, decoded, has_video, open_input, video_stream
 from veridical.media.errors import UnusableVideoError
 from veridical.media.frames import video_origin_s
+from veridical.media.mixing import Mixer, cancels
+from veridical.media.timeline import timeline
 
 Samples = npt.NDArray[np.float32]
 
@@ -26,7 +29,7 @@ JUMP_S = 0.02
 
 
 def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) -> Samples | None:
-    """Return the first audio track, mono, on the clock of `video_frames`.
+    """Return the audio track that a player would play, mono, on the clock of `video_frames`.
 
     Args:
         path: The video file.
@@ -36,7 +39,8 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
     Returns:
         (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first frame is shown. Sound
         that begins later has silence before it, sound that begins earlier is cut, gaps are silence. S follows the
-        audio, not the video. None when there is no audio track or it holds no sample. Channels are averaged.
+        audio, not the video. None when there is no audio track or it holds no sample. Channels are mixed as
+        a listener hears them: none that is audible cancels another (`mixing.py`).
 
     Raises:
         UnusableVideoError: `no_video` without a video stream; `unreadable` when the file or the codec of its sound is.
@@ -45,14 +49,26 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
         raise UsageError(f"rate_hz: expected samples per second above 0, got {rate_hz}")
     path = Path(path)
     origin_s = 0.0 if beside else video_origin_s(path)
-    with open_input(path) as container:
-        stream = next(iter(container.streams.audio), None)
+    with _track(path) as (container, stream):
         if stream is None:
             return None
-        if stream.codec_context is None:
-            raise UnusableVideoError("unreadable", "no decoder for the codec of its audio track", path)
-        pieces = list(_resampled(_contiguous(decoded(container, stream, av.AudioFrame), origin_s), rate_hz))
+        num_channels = stream.codec_context.channels
+        mixer = Mixer(num_channels > 1 and cancels(decoded(container.demux(stream), av.AudioFrame)))
+    with _track(path) as (container, stream):
+        assert stream is not None
+        frames = decoded(timeline(path).packets(container, stream), av.AudioFrame)
+        pieces = list(_resampled(_contiguous(frames, mixer, origin_s), rate_hz))
     return np.concatenate(pieces) if pieces else None
+
+
+@contextmanager
+def _track(path: Path) -> Generator[tuple[av.container.InputContainer, av.AudioStream | None]]:
+    with open_input(path) as container:
+        video = video_stream(container, path) if has_video(container) else None
+        stream = audio_stream(container, video)
+        if stream is None and container.streams.audio:
+            raise UnusableVideoError("unreadable", "no decoder for the codec of its audio track", path)
+        yield container, stream
 
 
 def loudness_dbfs(samples: npt.NDArray[np.float32] | npt.NDArray[np.int16]) -> float:
@@ -77,12 +93,12 @@ def step_loudness_dbfs(samples: npt.NDArray[np.float32] | npt.NDArray[np.int16],
     return np.asarray(10 * np.log10(np.maximum(power / step / full_scale**2, floor)), np.float64)
 
 
-def _contiguous(frames: Iterator[av.AudioFrame], origin_s: float) -> Iterator[tuple[int, Samples]]:
+def _contiguous(frames: Iterator[av.AudioFrame], mixer: Mixer, origin_s: float) -> Iterator[tuple[int, Samples]]:
     """Yield (sample rate, samples) without gaps or overlaps, beginning at the origin."""
     clock = Clock(step_s=0.0)
     position_s: float | None = None
     for frame in frames:
-        rate_hz, samples = frame.sample_rate, _mono(frame)
+        rate_hz, samples = frame.sample_rate, mixer.mono(frame)
         time_s = clock.read(frame) - origin_s
         clock.step_s = len(samples) / rate_hz
         end_s = position_s if position_s is not None else 0.0
@@ -93,19 +109,6 @@ def _contiguous(frames: Iterator[av.AudioFrame], origin_s: float) -> Iterator[tu
             samples = samples[round((position_s - time_s) * rate_hz) :]
         yield rate_hz, samples[max(round(-position_s * rate_hz), 0) :]
         position_s += len(samples) / rate_hz
-
-
-def _mono(frame: av.AudioFrame) -> Samples:
-    """Return the average of the channels as float32, full scale 1."""
-    data = frame.to_ndarray()
-    channels = frame.layout.nb_channels
-    data = data if frame.format.is_planar else data.reshape(-1, channels).T
-    mixed = data[0] if len(data) == 1 else data.mean(axis=0, dtype=np.float64)
-    if data.dtype.kind == "f":
-        return np.asarray(mixed, np.float32)
-    offset = 128.0 if data.dtype == np.uint8 else 0.0
-    full_scale = float(2 ** (8 * data.dtype.itemsize - 1))
-    return np.asarray((mixed - offset) / full_scale, np.float32)
 
 
 def _resampled(pieces: Iterator[tuple[int, Samples]], rate_hz: int) -> Iterator[Samples]:

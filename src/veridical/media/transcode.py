@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 
 from veridical.artefacts import atomic_path
 from veridical.errors import UsageError
-from veridical.media.container import decoded, frame_clock, frame_step_s, open_input, video_stream
+from veridical.media.container import (
+    audio_stream,
+    decoded,
+    frame_clock,
+    frame_step_s,
+    in_order,
+    open_input,
+    video_stream,
+)
 from veridical.media.frames import video_origin_s
-from veridical.media.orientation import IDENTITY, orientation, upright
+from veridical.media.orientation import IDENTITY, Shape, shape
 from veridical.media.sound import Samples, audio_samples
+from veridical.media.timeline import Timeline, timeline
 from veridical.media.write import sound_frame, sound_track, yuv_frame
 
 CRF_OF_LEVEL = {"c23": 23, "c40": 40}
@@ -31,7 +39,7 @@ AHEAD_S = 0.5
 def transcode(path: Path, out: Path, *, crf: int, preset: str = "medium") -> None:
     """Re-encode a video as H.264, 8 bits 4:2:0, in MP4.
 
-    Every frame keeps its presentation time, counted from the first; rotation is applied. The first audio track is
+    Every frame keeps its presentation time, counted from the first; rotation and pixel aspect are applied. The audio track is
     copied where MP4 holds its codec and stays in step.
 
     Args:
@@ -59,8 +67,9 @@ def transcode(path: Path, out: Path, *, crf: int, preset: str = "medium") -> Non
         stream = video_stream(source, path)
         track = target.add_stream("libx264", rate=Fraction(1 / frame_step_s(stream)).limit_denominator(1001))
         track.options = {"crf": str(crf), "preset": preset}
-        sound = _sound_packets(path, sound_source, target, origin_s)
-        _mux_in_turn(target, _video_packets(source, stream, track, preset), sound)
+        times = timeline(path)
+        sound = _sound_packets(path, sound_source, target, times, origin_s)
+        _mux_in_turn(target, _video_packets(source, stream, times, track, preset), sound)
 
 
 def _mux_in_turn(
@@ -80,18 +89,18 @@ def _mux_in_turn(
 
 
 def _video_packets(
-    source: av.container.InputContainer, stream: av.VideoStream, track: av.VideoStream, preset: str
+    source: av.container.InputContainer, stream: av.VideoStream, times: Timeline, track: av.VideoStream, preset: str
 ) -> Iterator[tuple[av.Packet[Any], float]]:
     """Yield encoded frames and the time that the encoding has come to."""
-    clock = frame_clock(source, stream)
-    origin_s: float | None = None
-    time_s = 0.0
-    turn = IDENTITY
-    for frame in decoded(source, stream, av.VideoFrame):
-        read_s = clock.read(frame)
-        turn = orientation(frame) if origin_s is None else turn
-        yuv = _yuv420(frame, turn)
-        if origin_s is None:
+    pixel_aspect = stream.sample_aspect_ratio
+    origin_s, time_s = 0.0, 0.0
+    shown: Shape | None = None
+    frames = decoded(times.packets(source, stream), av.VideoFrame)
+    for read_s, frame in in_order(frames, frame_clock(source, stream)):
+        is_first = shown is None
+        shown = shown or shape(frame, pixel_aspect)
+        yuv = _yuv420(frame, shown, pixel_aspect)
+        if is_first:
             origin_s = read_s
             _open_encoder(track, yuv, preset)
         time_s = read_s - origin_s
@@ -112,22 +121,26 @@ def _open_encoder(track: av.VideoStream, first: av.VideoFrame, preset: str) -> N
         raise UsageError(f"x264 refuses preset {preset!r} for {size} ({error})") from None
 
 
-def _yuv420(frame: av.VideoFrame, turn: tuple[int, int, int, int]) -> av.VideoFrame:
-    """Return the frame upright in 8 bits 4:2:0, through RGB only where it must be turned or made even."""
-    if turn == IDENTITY and frame.width % 2 == 0 == frame.height % 2:
+def _yuv420(frame: av.VideoFrame, shown: Shape, pixel_aspect: Fraction | None) -> av.VideoFrame:
+    """Return the frame as shown in 8 bits 4:2:0, through RGB only where it must be turned, scaled or made even."""
+    is_stored_so = (shown.width, shown.height) == (frame.width, frame.height) and shown.fits(frame, pixel_aspect)
+    if is_stored_so and shown.turn == IDENTITY and frame.width % 2 == 0 == frame.height % 2:
         return frame.reformat(format="yuv420p", threads=1)
-    image = np.asarray(frame.to_ndarray(format="rgb24", threads=1), np.uint8)
-    return yuv_frame(upright(image, turn), "yuv420p")
+    return yuv_frame(shown.image(frame, pixel_aspect), "yuv420p")
 
 
 def _sound_packets(
-    path: Path, source: av.container.InputContainer, target: av.container.OutputContainer, origin_s: float
+    path: Path,
+    source: av.container.InputContainer,
+    target: av.container.OutputContainer,
+    times: Timeline,
+    origin_s: float,
 ) -> Iterator[av.Packet[Any]]:
-    """Return packets of the first audio track for a new track of the target, with time from the first frame."""
-    stream = next(iter(source.streams.audio), None)
-    if stream is None or stream.codec_context is None:
+    """Return packets of the audio track for a new track of the target, with time from the first frame."""
+    stream = audio_stream(source, video_stream(source, path))
+    if stream is None:
         return iter(())
-    if stream.codec_context.name in COPIED_SOUND:
+    if stream.codec_context.name in COPIED_SOUND and times.is_plain(stream):
         return _copied(source, stream, target.add_stream_from_template(stream), origin_s)
     rate_hz = stream.codec_context.sample_rate
     samples = audio_samples(path, rate_hz=rate_hz)

@@ -4,7 +4,8 @@ Faces are detected in frames sampled by time and tracked to the end; then one pe
 keeping are put together. Frames are not kept: the aligned faces are cut and encoded as they are detected (`crops.py`).
 
 Windows begin at multiples of `hop_s` from the start of the video. A window is whole when the video lasts to its end, and is
-kept when not more than `max_missing_faces` of its T frames lack a detected face; a missing face is interpolated.
+kept when not more than `max_missing_faces` of its T frames lack a detected face; a missing face is interpolated. It is dropped
+where the file does not say which sound belongs to which frame.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ from veridical.media import UnusableVideoError
 from veridical.preparation.crops import Crop, CropKeeper
 from veridical.preparation.motion import Motion, window_motion
 from veridical.preparation.tools import Tools
+from veridical.preparation.turning import are_lying, upright_turn
 
 MIN_SOUND_SHARE = 0.9
 """Of a window, for the window to have sound; what is missing at its end is silence."""
+MAX_SHORTFALL_S = 1.0
+"""A video that ends this much earlier than declared gets a remark."""
 END_TOLERANCE = 0.5
 """Of a frame's duration: a video that ends this much before a window's end still fills it."""
 
@@ -80,11 +84,17 @@ class Plan:
     starts: tuple[int, ...]
     """Number of the first sampled frame of each window kept."""
     num_dropped_windows: int
-    """Complete windows without enough detected faces."""
+    """Complete windows that were not kept."""
+    num_out_of_step: int
+    """Those of them in which it is not known which sound belongs to which frame."""
     sound: Sound | None
     crops: CropKeeper
     landmarker: faces.DenseLandmarker | None
     """Where the settings ask for dense landmarks."""
+    media_remarks: tuple[str, ...] = ()
+    """What is remarkable about the file."""
+    quarter_turns: int = 0
+    """By which the film is turned, anticlockwise, because it lies on its side or stands on its head."""
 
     @property
     def has_audio(self) -> bool:
@@ -100,9 +110,11 @@ class Extraction:
     clips: list[Clip]
     """In order of time; frames exactly as a store gives them back (they went through JPEG)."""
     num_dropped_windows: int
-    """Complete windows without enough detected faces."""
+    """Complete windows that were not kept."""
     has_audio: bool
     duration_s: float
+    remarks: tuple[str, ...] = ()
+    """What a person should know about the file."""
 
 
 def extract_clips(
@@ -122,7 +134,7 @@ def extract_clips(
     source = source if isinstance(source, Source) else Source(Path(source))
     plan = plan_clips(source, video_id, settings, tools or Tools(settings))
     clips = [clip.decode() for clip in cut_clips(plan)]
-    return Extraction(video_id, clips, plan.num_dropped_windows, plan.has_audio, plan.duration_s)
+    return Extraction(video_id, clips, plan.num_dropped_windows, plan.has_audio, plan.duration_s, tuple(remarks(plan)))
 
 
 def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: Tools) -> Plan:
@@ -135,22 +147,79 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
     facts = media.probe(path)
     _check_limits(facts, settings)
     sound = _read_sound(source, tools) if facts.has_audio or source.audio_path else None
+    looked = _look_through(path, settings, tools)
+    try:
+        whole = _whole_windows(looked.end_s, 1 / facts.fps, looked.crops.num_frames, settings)
+        track = _chosen(looked, source, facts, settings)
+        in_doubt = media.parts_in_doubt(path) if sound is not None and source.audio_path is None else []
+        in_step = [start for start in whole if not _is_within(start, in_doubt, settings)]
+        starts = _kept_windows(track, in_step, settings)
+    except BaseException:
+        looked.crops.close()
+        raise
+    return Plan(
+        source=source,
+        video_id=video_id,
+        settings=settings,
+        duration_s=looked.end_s,
+        declared_s=facts.duration_s,
+        track=track,
+        starts=starts,
+        num_dropped_windows=len(whole) - len(starts),
+        num_out_of_step=len(whole) - len(in_step),
+        sound=sound,
+        crops=looked.crops,
+        landmarker=tools.landmarker,
+        media_remarks=facts.remarks,
+        quarter_turns=looked.quarter_turns,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """What one look through a video gives."""
+
+    tracks: list[faces.FaceTrack]
+    """In pixels of the frame."""
+    crops: CropKeeper
+    end_s: float
+    quarter_turns: int
+
+
+def _look_through(path: Path, settings: StoreSettings, tools: Tools) -> _Looked:
+    """Find and follow the faces of a video; a second time, turned, where the film lies on its side or stands on its head."""
+    looked = _look(path, settings, tools, 0)
+    turn = upright_turn(path, tools.detector_for_video) if are_lying(looked.tracks) else 0
+    if not turn:
+        return looked
+    looked.crops.close()
+    return _look(path, settings, tools, turn)
+
+
+def _look(path: Path, settings: StoreSettings, tools: Tools, quarter_turns: int) -> _Looked:
     crops = CropKeeper(tools.detector_for_video(), settings)
     try:
-        frames = media.video_frames(path, fps=settings.fps)
-        views = _views(frames, settings, crops)
-        tracks = faces.track_faces(views, crops, every=settings.detect_every, between=partial(_between, path, crops))
-        duration_s = frames.end_s or 0.0
-        whole = _whole_windows(duration_s, 1 / facts.fps, crops.num_frames, settings)
-        track = _chosen([crops.track_in_frame(track) for track in tracks], source, facts, settings)
-        starts = _kept_windows(track, whole, settings)
+        frames = media.video_frames(path, fps=settings.fps, quarter_turns=quarter_turns)
+        between = partial(_between, path, crops, quarter_turns)
+        tracks = faces.track_faces(_views(frames, settings, crops), crops, every=settings.detect_every, between=between)
     except BaseException:
         crops.close()
         raise
-    dropped = len(whole) - len(starts)
-    return Plan(
-        source, video_id, settings, duration_s, facts.duration_s, track, starts, dropped, sound, crops, tools.landmarker
-    )
+    return _Looked([crops.track_in_frame(track) for track in tracks], crops, frames.end_s or 0.0, quarter_turns)
+
+
+def remarks(plan: Plan) -> Iterator[str]:
+    """Yield what a person should know about a video that gives clips."""
+    yield from plan.media_remarks
+    if plan.quarter_turns:
+        yield f"judged turned by {90 * plan.quarter_turns} degrees anticlockwise: its faces lie on their side or upside down"
+    without_face = plan.num_dropped_windows - plan.num_out_of_step
+    if without_face:
+        yield f"{without_face} windows dropped: too few faces detected"
+    if plan.num_out_of_step:
+        yield f"{plan.num_out_of_step} windows dropped: timestamps jump in one stream only, so audio may not belong to video"
+    if plan.declared_s > plan.duration_s + MAX_SHORTFALL_S:
+        yield f"ends after {plan.duration_s:.1f} s of {plan.declared_s:.1f} s declared"
 
 
 def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
@@ -160,7 +229,7 @@ def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
     cut: dict[int, Crop] = {}
     with (
         closing(plan.crops),
-        closing(window_motion(plan.source.path, plan.settings, plan.track, plan.starts)) as motion,
+        closing(window_motion(plan.source.path, plan.settings, plan.track, plan.starts, plan.quarter_turns)) as motion,
     ):
         for number, crop in _crops(plan):
             cut[number] = crop
@@ -177,7 +246,7 @@ def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
     wanted = sorted({number for start in plan.starts for number in range(start, start + settings.num_frames)})
     landmarks = {number: track.smoothed_landmarks[track.nearest(number / settings.fps)] for number in wanted}
     missing = [number for number in wanted if not plan.crops.has(number, landmarks[number])]
-    again = _numbered(plan.source.path, settings, missing[0], missing[-1]) if missing else iter(())
+    again = _numbered(plan, missing[0], missing[-1]) if missing else iter(())
     needed = set(missing)
     for number in wanted:
         frame = next((frame for other, frame in again if other == number), None) if number in needed else None
@@ -187,27 +256,39 @@ def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
         yield number, plan.crops.crop(number, landmarks[number], frame)
 
 
-def _numbered(path: Path, settings: StoreSettings, first: int, last: int) -> Iterator[tuple[int, Frame]]:
+def _numbered(plan: Plan, first: int, last: int) -> Iterator[tuple[int, Frame]]:
+    fps = plan.settings.fps
     frames = media.video_frames(
-        path, fps=settings.fps, start_s=first / settings.fps, stop_s=(last + 0.5) / settings.fps
+        plan.source.path,
+        fps=fps,
+        start_s=first / fps,
+        stop_s=(last + 0.5) / fps,
+        quarter_turns=plan.quarter_turns,
     )
     for number, frame in enumerate(frames, start=first):
         yield number, frame.image
 
 
-def _chosen(
-    tracks: list[faces.FaceTrack], source: Source, facts: media.MediaFacts, settings: StoreSettings
-) -> faces.FaceTrack:
+def _chosen(looked: _Looked, source: Source, facts: media.MediaFacts, settings: StoreSettings) -> faces.FaceTrack:
     """Return the person to follow."""
-    policy = settings.face_policy
+    policy, tracks, turns = settings.face_policy, looked.tracks, looked.quarter_turns
     if policy != "mask" or source.mask_path is None:
         return faces.select_track(tracks, "dominant" if policy == "mask" else policy)
-    masks = ((frame.time_s, frame.image) for frame in media.video_frames(source.mask_path, fps=settings.fps))
-    return faces.select_marked_track(tracks, masks, (facts.width, facts.height))
+    frames = media.video_frames(source.mask_path, fps=settings.fps, quarter_turns=turns)
+    masks = ((frame.time_s, frame.image) for frame in frames)
+    size = (facts.height, facts.width) if turns % 2 else (facts.width, facts.height)
+    return faces.select_marked_track(tracks, masks, size)
 
 
 def _kept_windows(track: faces.FaceTrack, whole: list[int], settings: StoreSettings) -> tuple[int, ...]:
-    """Return the windows in which the face was detected often enough."""
+    """Return the windows in which the face was detected often enough.
+
+    Raises:
+        UnusableVideoError: `unreadable` when there is no window; `no_face` when there is none with the face.
+    """
+    if not whole:
+        reason = "its timestamps jump in one stream only: it is not known which sound belongs to which frame"
+        raise UnusableVideoError("unreadable", reason)
     starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
     if not starts:
         least = settings.num_frames - settings.max_missing_faces
@@ -253,9 +334,9 @@ def _views(
         yield frame.time_s, crops.view(frame.image)
 
 
-def _between(path: Path, crops: CropKeeper, after_s: float, before_s: float) -> Iterator[Frame]:
+def _between(path: Path, crops: CropKeeper, quarter_turns: int, after_s: float, before_s: float) -> Iterator[Frame]:
     """Yield the frames between two times as they are searched for faces."""
-    for frame in media.video_frames(path, start_s=after_s, stop_s=before_s):
+    for frame in media.video_frames(path, start_s=after_s, stop_s=before_s, quarter_turns=quarter_turns):
         if frame.time_s > after_s:
             yield crops.smaller(frame.image)
 
@@ -272,6 +353,12 @@ def _whole_windows(end_s: float, frame_s: float, num_frames: int, settings: Stor
     if not starts:
         raise UnusableVideoError("too_short", f"lasts {end_s:.2f} s, a window needs {settings.window_s:g} s")
     return starts
+
+
+def _is_within(start: int, parts: list[tuple[float, float]], settings: StoreSettings) -> bool:
+    """Return whether a window reaches into one of some parts of the video."""
+    start_s = start / settings.fps
+    return any(start_s < until_s and from_s < start_s + settings.window_s for from_s, until_s in parts)
 
 
 def _num_missing(track: faces.FaceTrack, start: int, settings: StoreSettings) -> int:

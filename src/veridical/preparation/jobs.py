@@ -17,14 +17,12 @@ import pyarrow as pa
 from veridical.clips import EncodedClip, LedgerEntry, StoreSettings, clip_schema, encode_clips
 from veridical.machine import WorkerFailedError
 from veridical.media import UnusableVideoError
-from veridical.preparation.extract import Plan, Source, cut_clips, plan_clips
+from veridical.preparation.extract import Plan, Source, cut_clips, plan_clips, remarks
 from veridical.preparation.tools import Tools
 
 CLIPS_AT_ONCE = 8
 MAX_REASON = 300
 SOUND_BESIDE = "sound from a file beside the video"
-MAX_SHORTFALL_S = 1.0
-"""A video that ends this much earlier than declared gets a remark."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +120,10 @@ class Worker:
 
 def _remarks(plan: Plan) -> str:
     """Return remarks on a video that gave clips, for its ledger row."""
-    remarks = [SOUND_BESIDE] if plan.source.audio_path else []
+    of_source = [SOUND_BESIDE] if plan.source.audio_path else []
     if plan.settings.face_policy == "mask" and plan.source.mask_path is None:
-        remarks.append("no mask: the dominant face was followed")
-    if plan.num_dropped_windows:
-        remarks.append(f"{plan.num_dropped_windows} windows dropped: too few faces detected")
-    if plan.declared_s > plan.duration_s + MAX_SHORTFALL_S:
-        remarks.append(f"ends after {plan.duration_s:.1f} s of {plan.declared_s:.1f} s declared")
-    return "; ".join(remarks)
+        of_source.append("no mask: the dominant face was followed")
+    return "; ".join([*of_source, *remarks(plan)])
 
 
 def read_spool(path: Path) -> pa.Table:

@@ -48,7 +48,7 @@ class Motion:
 
 
 def window_motion(
-    path: Path, settings: StoreSettings, track: faces.FaceTrack, starts: Sequence[int]
+    path: Path, settings: StoreSettings, track: faces.FaceTrack, starts: Sequence[int], quarter_turns: int = 0
 ) -> Generator[Motion]:
     """Yield the motion of windows in order of time, holding little more than one window at once.
 
@@ -57,13 +57,14 @@ def window_motion(
         settings: Of the clips.
         track: The face to look at, in pixels of the frame.
         starts: Number of the first sampled frame of each window, rising.
+        quarter_turns: By which the video is turned before anything else.
     """
     if not starts or not (settings.mouths or settings.flow):
         yield from (Motion(None, None) for _ in starts)
         return
     reader = _Reader(settings, track, starts)
     pending = deque(starts)
-    for number, frame in _frames(path, _grid(starts[0], settings), reader.last_of(starts[-1])):
+    for number, frame in _frames(path, _grid(starts[0], settings), reader.last_of(starts[-1]), quarter_turns):
         reader.look(number, frame)
         while pending and reader.last_of(pending[0]) <= number:
             yield reader.take(pending.popleft())
@@ -74,11 +75,13 @@ def _grid(sample: int, settings: StoreSettings) -> int:
     return math.floor(sample / settings.fps * MOUTH_FPS + ROUNDING)
 
 
-def _frames(path: Path, first: int, last: int) -> Iterator[tuple[int, Frame]]:
+def _frames(path: Path, first: int, last: int, quarter_turns: int) -> Iterator[tuple[int, Frame]]:
     """Yield the frames from `first` to `last` at 25 a second; the last that there is stands for those after the end."""
     number, image = first - 1, None
     stop_s = (last + 0.5) / MOUTH_FPS
-    frames = media.video_frames(path, fps=MOUTH_FPS, start_s=first / MOUTH_FPS, stop_s=stop_s)
+    frames = media.video_frames(
+        path, fps=MOUTH_FPS, start_s=first / MOUTH_FPS, stop_s=stop_s, quarter_turns=quarter_turns
+    )
     for number, frame in enumerate(frames, start=first):
         image = frame.image
         yield number, image

@@ -1,7 +1,7 @@
 """Speech synthesis with phoneme times, by the espeak-ng library that the optional package `espeakng_loader` bundles.
 
 espeak-ng keeps hidden state between calls (vocal flutter) and draws breath noise from a generator seeded by the clock, so the
-same sentence differs from call to call. Loading the library afresh for every utterance (5 ms) and seeding its generator makes
+same sentence differs from call to call. Loading the library again for every utterance (5 ms) and seeding its generator makes
 speech a pure function of text and voice.
 
 espeak-ng is GPL-3.0: it is an optional extra, loaded at run time, and nothing else depends on it.
@@ -12,7 +12,10 @@ from __future__ import annotations
 import ctypes
 import importlib
 import importlib.util
+import os
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from veridical.errors import UsageError
+from veridical.media import FULL_SCALE
 
 _SYNCHRONOUS = 2
 _PHONEME_EVENTS = 1
@@ -106,13 +110,8 @@ def speak(text: str, voice: EspeakVoice) -> tuple[npt.NDArray[np.float32], int, 
     """
     require_speech()
     loader = importlib.import_module("espeakng_loader")
-    with _lock:
-        library = ctypes.CDLL(str(loader.get_library_path()))
-        try:
-            return _utter(library, Path(loader.get_data_path()), text, voice)
-        finally:
-            library.espeak_Terminate()
-            _unload(library)
+    with _lock, _loaded(str(loader.get_library_path())) as library:
+        return _utter(library, Path(loader.get_data_path()), text, voice)
 
 
 def _utter(
@@ -137,7 +136,7 @@ def _utter(
     failed = library.espeak_Synth(buffer, ctypes.c_size_t(len(buffer)), 0, 1, 0, _CHARACTERS_UTF8, None, None)
     if failed or not chunks:
         raise UsageError(f"espeak-ng produced no sound for the text {text[:40]!r}; give it words to say")
-    samples = np.concatenate(chunks).astype(np.float32) / 32768.0
+    samples = np.concatenate(chunks).astype(np.float32) / FULL_SCALE
     return samples, rate_hz, _phonemes(marks, len(samples) / rate_hz)
 
 
@@ -165,8 +164,18 @@ def _phonemes(marks: list[tuple[float, str]], duration_s: float) -> list[Phoneme
     return phonemes
 
 
-def _unload(library: Any) -> None:
-    """Unload the library, so that the next load starts from its initial state."""
-    native = importlib.import_module("_ctypes")
-    release = getattr(native, "dlclose", None) or native.FreeLibrary
-    release(library._handle)
+@contextmanager
+def _loaded(path: str) -> Generator[ctypes.CDLL]:
+    """Load the library and unload it afterwards, so that the next load starts from its initial state."""
+    linker = ctypes.CDLL(None)
+    linker.dlopen.argtypes, linker.dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    linker.dlclose.argtypes = (ctypes.c_void_p,)
+    handle = linker.dlopen(os.fsencode(path), os.RTLD_NOW)
+    if handle is None:
+        raise UsageError(f"{path}: cannot be loaded; reinstall espeakng_loader")
+    library = ctypes.CDLL(path, handle=handle)
+    try:
+        yield library
+    finally:
+        library.espeak_Terminate()
+        linker.dlclose(handle)

@@ -13,8 +13,7 @@ from pydantic import Field
 from veridical.clips import Clip
 from veridical.errors import UsageError
 from veridical.inference.foreign.base import DeclaredSettings, ForeignScorer, OutputSettings, resized
-
-FULL_SCALE = 32768.0
+from veridical.media import FULL_SCALE
 
 
 class OnnxSettings(DeclaredSettings, OutputSettings):
