@@ -277,8 +277,12 @@ class CellFigures:
         both = np.zeros(len(self.cell.videos), dtype=bool)
         shared = np.intersect1d(self._videos(primary).rows, self._videos(condition).rows)
         both[shared] = True
-        first, second = (rank_figures(self._videos(name, mask=both), ("auc",))["auc"] for name in (primary, condition))
-        self.table.add(self._key("auc_drop", condition=condition), difference(first, second, self.settings.confidence))
+        samples = [self._videos(name, mask=both) for name in (primary, condition)]
+        first, second = (rank_figures(sample, ("auc",))["auc"] for sample in samples)
+        drop = difference(first, second, self.settings.confidence)
+        if drop.evaluable and np.allclose(samples[0].logits, samples[1].logits):
+            drop = replace(drop, value=0.0, low=0.0, high=0.0)  # no score has changed: that is certain
+        self.table.add(self._key("auc_drop", condition=condition), drop)
 
 
 def test_set(parts: list[Cell], dataset: str) -> Cell | None:

@@ -256,7 +256,8 @@ def _primary_roc(evaluation: Evaluation, dataset: str, split: str) -> RocPoints 
 
 def _dot(label: str, row: pd.Series, tone_name: str) -> Dot:
     value, low, high = (float(row[name]) if pd.notna(row[name]) else None for name in ("value", "low", "high"))
-    return Dot(label, value, low, high, tone_name, note=str(row["reason"]))
+    reason, needed, _ = str(row["reason"]).partition("; at least")
+    return Dot(label, value, low, high, tone_name, note=f"{reason})" if needed else reason)
 
 
 def _auc_axis(rows: Sequence[Dot]) -> Axis:
