@@ -93,7 +93,7 @@ def world(folder: Path, arguments: argparse.Namespace) -> Manifest:
         people = sorted({video.identities[0] for video in split.videos()})[:: EVERY.get(family, 1)]
         chosen = Manifest.from_videos(video for video in split.videos() if video.identities[0] in people)
         made = forgery.forge(
-            chosen, folder / "corpus", methods=methods, per_video=1, seed=number, preset="superfast",
+            chosen, folder / f"corpus-{family}", methods=methods, per_video=1, seed=number, preset="superfast",
             workers=arguments.workers,
         )  # fmt: skip
         videos |= {video.video_id: video for video in made.manifest.videos()}

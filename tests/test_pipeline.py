@@ -20,7 +20,8 @@ from veridical.cli.main import build_app
 from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings
 from veridical.errors import VeridicalError
 from veridical.evaluation import Evaluation, EvaluationSettings
-from veridical.pipeline import evaluation_folder, splits_to_score
+from veridical.pipeline import evaluation_folder, evaluation_settings, splits_to_score
+from veridical.training import Run, read_recipe
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "wrap_python.py"
 SIZE = 64
@@ -161,3 +162,82 @@ def test_what_is_wrong_is_refused_before_anything_is_scored(
     with pytest.raises(VeridicalError, match=message):
         vd.judge(f"{EXAMPLE}:score", **arguments)
     assert not (tmp_path / "e").exists()
+
+
+def _csv(path: Path, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    rows = [
+        f"v{n},{n % 2},{rng.normal() + n % 2:.3f},{'val' if n < 24 else 'test'},{'fair' if n % 2 else ''}\n"
+        for n in range(48)
+    ]
+    path.write_text("video_id,label,logit,split,generator\n" + "".join(rows))
+    return path
+
+
+def _evaluate(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(build_app(), ["evaluate", *map(str, arguments)])
+    return result.exit_code, " ".join(result.stderr.split())
+
+
+def test_every_decision_of_an_evaluation_is_set_from_the_command_line(tmp_path: Path) -> None:
+    changes = {
+        "probability_thresholds": [0.2, 0.9], "worst_videos": 3, "ece_bins": 4, "replicates": 60,
+        "thresholds.ece": 0.5, "thresholds.generator_spread": 0.01,
+    }  # fmt: skip
+    assignments = [item for name, value in changes.items() for item in ("--set", f"{name}={value}")]
+    code, errors = _evaluate("--scores", _csv(tmp_path / "s.csv"), "-o", tmp_path / "e", *assignments)
+    assert code == 0, errors
+    judged = Evaluation.read(tmp_path / "e")
+    points = {str(point) for point in judged.metrics["operating_point"]}
+    assert {"0.2", "0.9"} <= points
+    assert "0.5" not in points
+    assert judged.facts.settings.ece_bins == 4
+    assert len(judged.facts.failures) <= 3
+    risk = judged.risks[judged.risks["risk"].str.contains("calibrat|confiden")]
+    assert set(risk["threshold"]) == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("ece_bin=4", "--set ece_bin=4: unknown setting 'ece_bin'; did you mean 'ece_bins'"),
+        ("thresholds.spread=1", "--set thresholds.spread=1: unknown setting 'spread'"),
+        ("worst_videos=-1", "--set worst_videos=-1: worst_videos: Input should be greater than or equal to 0"),
+        ("worst_videos", "--set worst_videos: expected KEY=VALUE"),
+    ],
+)
+def test_a_wrong_setting_of_an_evaluation_is_named(tmp_path: Path, assignment: str, words: str) -> None:
+    code, errors = _evaluate("--scores", _csv(tmp_path / "s.csv"), "-o", tmp_path / "e", "--set", assignment)
+    assert code == 2
+    assert words in errors
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_run_is_judged_as_its_recipe_says_and_options_come_on_top(tmp_path: Path) -> None:
+    changes = ["evaluation.worst_videos=3", "evaluation.thresholds.corpus_gap=0.05"]
+    Run(tmp_path / "run").start(read_recipe("small", changes), "data")
+    settings = evaluation_settings(tmp_path / "run", {"replicates": 70}, ["thresholds.ece=0.1"])
+    assert (settings.worst_videos, settings.replicates) == (3, 70)
+    assert (settings.thresholds.corpus_gap, settings.thresholds.ece) == (0.05, 0.1)
+    assert "window_s" not in settings.model_fields_set, "the clips say how long they are"
+    assert evaluation_settings("module:detector") == EvaluationSettings()
+    with pytest.raises(VeridicalError, match=r"--set evaluation\.worst=3: unknown setting 'worst'"):
+        read_recipe("small", ["evaluation.worst=3"])
+
+
+def test_the_evaluation_of_another_detector_is_not_overwritten(tmp_path: Path) -> None:
+    first, second = _csv(tmp_path / "a.csv"), _csv(tmp_path / "b.csv", seed=1)
+    out = tmp_path / "e"
+    assert _evaluate("--scores", first, "-o", out, "--replicates", 50)[0] == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    code, errors = _evaluate("--scores", second, "-o", out, "--replicates", 50)
+    assert code == 2
+    assert f"holds the evaluation of {first}, not of {second}; choose another folder" in errors
+    assert before == {path: path.read_bytes() for path in out.iterdir()}
+    (tmp_path / "moved").mkdir()
+    for name in ("a.csv", "e"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    moved = tmp_path / "moved"
+    assert _evaluate("--scores", moved / "a.csv", "-o", moved / "e", "--replicates", 50) == (0, ""), (
+        "the same, elsewhere"
+    )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from veridical.artefacts import Manifest, ScoreTable, check_file_name, check_folder
+from veridical.artefacts import Manifest, ScoreTable, check_folder, read_json
 from veridical.clips import ClipStore, content_facts
 from veridical.corpora import Statistics, statistics
 from veridical.errors import UsageError, unknown_name
@@ -30,6 +31,7 @@ from veridical.evaluation import (
     read_scores,
 )
 from veridical.reports import ReportExtras, write_model_card, write_report
+from veridical.settings import parse_settings, read_yaml, with_overrides
 
 if TYPE_CHECKING:
     from veridical.inference import ClipScorer
@@ -60,7 +62,7 @@ def judge(
             in the clips.
         manifest: Labels, splits, groups, and all videos that were to be scored; the stores' own when not given.
         output: Folder to write; `evaluation/default` inside the run when not given.
-        settings: Of the evaluation.
+        settings: Of the evaluation; those of the run's recipe, or the defaults, when not given.
         columns: What the columns of a csv of scores mean.
         interventions: Changes of the clips to score as well, such as `shuffle`, `shift_sound:0.2`, or `all` controls.
         device: Where a detector of this project computes.
@@ -77,11 +79,12 @@ def judge(
     run = _run_of(detector_or_scores)
     folder = evaluation_folder(detector_or_scores, output)
     check_folder(folder, "an evaluation", "metrics.csv", also=["scores.parquet", "looks.jsonl"])
-    check_file_name(folder / "evaluation.json", ".json")
+    subject = _subject(run or detector_or_scores, folder)
+    _refuse_another_subject(folder, subject)
     opened = [store if isinstance(store, ClipStore) else ClipStore.open(Path(store)) for store in stores]
     if manifest is None and opened:
         manifest = Manifest.concat(store.manifest() for store in opened)
-    settings = _fitted(settings or EvaluationSettings(), opened, manifest)
+    settings = _fitted(settings or evaluation_settings(detector_or_scores), opened, manifest)
     scored = _scores(detector_or_scores, opened, manifest, columns, interventions, device, folder)
     probabilistic = settings.probabilistic and scored.kind != "ranking"
     evaluation = evaluate(
@@ -93,7 +96,8 @@ def judge(
         remarks=scored.remarks,
         content=measure_clips(opened, manifest) if opened and manifest is not None else None,
     )
-    evaluation = replace(evaluation, attachments=_attachments(evaluation, opened, manifest))
+    facts = replace(evaluation.facts, subject=subject)
+    evaluation = replace(evaluation, facts=facts, attachments=_attachments(evaluation, opened, manifest))
     evaluation.write(folder)
     write_report(evaluation, folder / "report.html", extras=ReportExtras.of_run(run) if run is not None else None)
     write_model_card(evaluation, folder / "model_card.md")
@@ -140,6 +144,45 @@ def _run_of(subject: ClipScorer | ScoreTable | str | Path) -> Path | None:
     folder = Path(subject)
     model = folder.resolve()
     return model.parent if model.name == "model" and (model / "model.json").is_file() else folder
+
+
+def _subject(detector_or_scores: ClipScorer | ScoreTable | str | Path, folder: Path) -> str:
+    """Return what is evaluated; a path is seen from the folder, so that both can be moved together."""
+    if isinstance(detector_or_scores, ScoreTable):
+        return ""
+    if not isinstance(detector_or_scores, str | Path):
+        return detector_or_scores.name
+    file, colon, name = str(detector_or_scores).rpartition(":") if ".py:" in str(detector_or_scores) else ("", "", "")
+    path = Path(file or detector_or_scores)
+    return os.path.relpath(path.resolve(), folder.resolve()) + colon + name if path.exists() else str(path)
+
+
+def _refuse_another_subject(folder: Path, subject: str) -> None:
+    """Refuse a folder that holds the evaluation of another detector, or of other scores; one in a run is the run's own."""
+    facts = read_json(folder / "evaluation.json") if (folder / "evaluation.json").exists() else {}
+    there = facts.get("subject", "") if isinstance(facts, dict) else ""
+    if subject and there and there != subject:
+        shown, asked = (os.path.normpath(folder / name) if os.sep in name else name for name in (there, subject))
+        raise UsageError(f"{folder}: holds the evaluation of {shown}, not of {asked}; choose another folder")
+
+
+def evaluation_settings(
+    detector_or_scores: ClipScorer | ScoreTable | str | Path,
+    values: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+) -> EvaluationSettings:
+    """Return how to evaluate: as the recipe of a run says, with other values, and with `a.b=c` changes on top.
+
+    Raises:
+        UsageError: naming the setting that is wrong.
+    """
+    run = _run_of(detector_or_scores)
+    recipe = run / "recipe.yaml" if run is not None else None
+    written = (read_yaml(recipe).get("evaluation") or {}) if recipe is not None and recipe.is_file() else {}
+    defaults = EvaluationSettings().model_dump(mode="json")
+    inherited = {name: value for name, value in written.items() if value != defaults.get(name)}  # a run holds them all
+    asked = {**inherited, **(values or {})}
+    return parse_settings(EvaluationSettings, with_overrides(asked, assignments), "evaluate", assignments)
 
 
 def _fitted(settings: EvaluationSettings, stores: list[ClipStore], manifest: Manifest | None) -> EvaluationSettings:

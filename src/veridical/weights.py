@@ -7,13 +7,17 @@ file is taken out, checked against its SHA-256, and kept in the cache folder.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -108,6 +112,8 @@ class HostedWeights:
 
 
 DOWNLOAD_TIMEOUT_S = 60.0
+PROBE_TIMEOUT_S = 5.0
+"""Wait for an answer of the model hub."""
 RETINAFACE_RELEASE = "https://github.com/yakhyo/uniface/releases/download/weights"
 
 WEIGHTS: dict[str, PackagedWeights | HostedWeights] = {
@@ -176,6 +182,44 @@ def locate_file(name_or_path: str) -> Path:
             f"{name_or_path}: no such file, nor weights of this name; known: {', '.join(WEIGHTS)}"
         )
     return Path(name_or_path)
+
+
+@contextmanager
+def model_hub(source: str) -> Generator[None]:
+    """Let libraries load from the model hub; where it does not answer, from its cache alone, at once instead of after retries.
+
+    Args:
+        source: What is loaded; a file or folder on this machine needs no hub.
+
+    Raises:
+        MissingWeightsError: instead of any error inside that comes from a hub out of reach; the message says so.
+    """
+    from huggingface_hub import constants, errors
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not (Path(source).exists() or _answers(constants.ENDPOINT))
+    try:
+        yield
+    except Exception as error:
+        if constants.HF_HUB_OFFLINE and not before and isinstance(error, OSError | errors.OfflineModeIsEnabled):
+            raise MissingWeightsError(f"the model hub {constants.ENDPOINT} cannot be reached") from error
+        raise
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@lru_cache(maxsize=8)
+def _answers(url: str) -> bool:
+    """Return whether a server can be reached; whatever it answers, a refusal too, is an answer."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PROBE_TIMEOUT_S):  # noqa: S310
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, http.client.HTTPException) as error:
+        return isinstance(
+            getattr(error, "reason", error), ssl.SSLError
+        )  # its certificates are for the library to judge
 
 
 def is_cached(name: str) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -146,9 +147,78 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
 
-def test_unknown_commands_and_options_exit_with_2() -> None:
-    assert invoke("perdict")[0] == 2
-    assert invoke("predict", "--modle", "x")[0] == 2
+LONG = "/" + "/".join(["a-folder-with-a-long-name"] * 6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["perdict"], "No such command 'perdict'"),
+        (["predict", "--modle", "x"], "No such option: --modle"),
+        (["prepare", "m.parquet", "-o", "s", "--workers", LONG], "Invalid value for '--workers'"),
+        (["forge", "m.parquet", "-o"], "Option '-o' requires an argument"),
+        (["forge", "m.parquet"], "Missing option"),
+        (["evaluate", "run", LONG], f"Got unexpected extra argument(s) ({LONG})"),
+    ],
+)
+def test_wrong_options_are_one_line_as_all_errors_are(arguments: list[str], words: str) -> None:
+    code, out, errors = invoke(*arguments, columns=60)
+    assert code == 2
+    assert not out
+    assert words in errors
+    assert len(errors.splitlines()) == 1
+    assert not set("│╭╰") & set(errors), "no box that breaks a path in two"
+
+
+def test_a_command_without_arguments_shows_its_help() -> None:
+    assert "Usage:" in "".join(invoke("prepare")[1:])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["scan", "folder", "nowhere", "-o", "OUT.parquet"],
+        ["split", "nowhere.parquet", "-o", "OUT.parquet"],
+        ["forge", "nowhere.parquet", "-o", "OUT"],
+        ["prepare", "nowhere.parquet", "-o", "OUT"],
+        ["train", "small", "-o", "OUT"],
+        ["sweep", "small", "-o", "OUT", "--seeds", "2"],
+        ["score", "nowhere", "--on", "nowhere", "-o", "OUT.parquet"],
+        ["evaluate", "--scores", "nowhere.csv", "-o", "OUT"],
+        ["report", "nowhere", "-o", "OUT.html"],
+        ["demo", "-o", "OUT"],
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    code, _, errors = invoke(*(word.replace("OUT", str(tmp_path / "file" / "out")) for word in arguments))
+    assert code == 2
+    assert f"{tmp_path / 'file'} is not a folder that you may write into" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_every_command_with_an_output_is_among_them() -> None:
+    with_output = {name for name in COMMANDS if "--output" in invoke(name, "--help")[1]}
+    assert with_output == {
+        "scan", "split", "forge", "prepare", "train", "sweep", "score", "evaluate", "report", "demo"
+    }  # fmt: skip
+
+
+def test_a_full_disk_names_the_file_and_where_to_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.mp4").write_bytes(b"x")
+    code, _, errors = invoke("scan", "folder", str(tmp_path), "-o", str(tmp_path / "m.parquet"))
+    assert code == 2
+    assert f"{tmp_path / 'm.parquet'}: cannot be written: No space left on device" in errors
+    assert f"MB free on the disk of {tmp_path}); make room there" in errors
+    assert len(errors.splitlines()) == 1
+    assert not list(tmp_path.glob("*m.parquet*"))
 
 
 def test_starting_is_light() -> None:

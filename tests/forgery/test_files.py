@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.base.clock import Clock
-from tests.forgery.working import unlucky_maker
+from tests.forgery.working import full_maker, unlucky_maker
 
-from veridical.artefacts import Manifest, Video
-from veridical.errors import UsageError
+from veridical.artefacts import Manifest, Video, locked
+from veridical.errors import UsageError, VeridicalError
 from veridical.forgery import FORGERIES, files, forge, making, reading
-from veridical.machine import WorkerFailedError, processes
+from veridical.machine import processes
 from veridical.media import audio_samples, probe, video_frames, write_video
 
 FRAMES = 16
@@ -165,13 +165,22 @@ def test_a_crash_and_a_hang_cost_one_video_each(world, tmp_path, monkeypatch):
     assert "600 s" in reasons["timeout"]
 
 
-def test_a_full_disk_ends_the_run(world, tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_full_disk_ends_the_run_and_names_the_file(world, tmp_path, monkeypatch, workers):
+    """The third file finds no room (in a worker: the first): two are kept, no other is tried."""
+    written = []
 
-    monkeypatch.setattr(making, "write_video", full)
-    with pytest.raises(WorkerFailedError, match="No space left"):
-        _forged(world, tmp_path / "out")
+    def write_three(path, *arguments, **options):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        return write_video(path, *arguments, **options)
+
+    monkeypatch.setattr(making, "write_video", write_three)
+    monkeypatch.setattr(files, "maker", full_maker if workers else making.maker)
+    with pytest.raises(VeridicalError, match=r"out/videos/.*mp4: cannot be written: No space left.* make room there"):
+        _forged(world, tmp_path / "out", workers=workers)
+    assert len(list((tmp_path / "out").rglob("*.mp4"))) == len(written) == (0 if workers else 2)
 
 
 def test_what_is_not_forged_survives_the_encoder(world, tmp_path):
@@ -198,14 +207,65 @@ def test_a_second_run_keeps_what_is_finished(world, tmp_path):
     assert changed == {lost, unfinished}
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"preset": "superfast"}, {"severity": (1.0, 1.0)}, {"max_side": 64}])
-def test_other_settings_are_made_anew(world, tmp_path, change):
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 1}, "seed: 0 there, 1 asked for"),
+        ({"preset": "superfast"}, "preset: 'ultrafast' there"),
+        ({"severity": (1.0, 1.0)}, "severity.0: 0.25 there"),
+        ({"max_side": 64}, "max_side: 1280 there"),
+        ({"methods": ("desync",)}, "methods.0: 'self_blend' there"),
+    ],
+)
+def test_other_settings_need_another_folder(world, tmp_path, change, named):
     folder = tmp_path / "out"
     _forged(world, folder, methods=("self_blend",), per_video=1)
-    stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("self_blend/*.mp4")}
-    _forged(world, folder, methods=("self_blend",), per_video=1, **change)
-    assert stamps
-    assert all(path.stat().st_mtime_ns != stamp for path, stamp in stamps.items())
+    stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}
+    with pytest.raises(UsageError, match=named):
+        _forged(world, folder, **{"methods": ("self_blend",), "per_video": 1, **change})
+    assert stamps == {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}, "nothing is overwritten"
+
+
+def test_videos_of_earlier_methods_stay(world, tmp_path):
+    folder = tmp_path / "out"
+    both = _forged(world, folder, methods=("self_blend", "desync"))
+    stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}
+    fewer = _forged(world, folder, methods=("desync",))
+    assert {video.video_id for video in fewer.manifest.videos()} == {video.video_id for video in both.manifest.videos()}
+    assert fewer.count("self_blend", "ok") == 0, "the outcomes are of what was asked for"
+    more = _forged(world, folder, methods=("lip_dub",))
+    assert len(more.manifest) == len(both.manifest) + more.num_fakes
+    assert stamps.items() <= {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}.items()
+
+
+def test_videos_of_another_split_are_told_of_and_made_again(world, tmp_path, monkeypatch):
+    folder, said = tmp_path / "out", []
+    monkeypatch.setattr(files.progress, "say", said.append)
+    _forged(world, folder, methods=("self_blend", "desync"))
+    moved = Manifest.from_videos(replace(video, split="val") for video in world.videos())
+    again = _forged(moved, folder, methods=("desync",))
+    assert {video.split for video in again.manifest.videos()} == {"val"}, "no video keeps the split of before"
+    assert {video.generator for video in again.manifest.videos()} == {None, "desync"}
+    assert "12 finished videos are made again" in said[0]
+    assert "target.split: 'train' there, 'val' now" in said[0]
+    assert "6 others were made from something else" in said[1]
+
+
+def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_read(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "run_jobs", lambda *_, **__: pytest.fail("work before the refusal"))
+    (tmp_path / "file").touch()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").touch()
+    for folder, reason in (("file", "is a file"), ("file/out", "not a folder that you may"), ("photos", "holds files")):
+        with pytest.raises(VeridicalError, match=reason):
+            _forged(world, tmp_path / folder)
+
+
+def test_one_process_at_a_time_forges_into_a_folder(world, tmp_path):
+    folder = tmp_path / "out"
+    with locked(folder, "corpus"), pytest.raises(UsageError, match="another process is writing to this corpus"):
+        _forged(world, folder)
+    assert _forged(world, folder, methods=("desync",)).num_fakes
 
 
 def test_bad_videos_are_counted_and_the_rest_is_made(world, tmp_path):

@@ -157,6 +157,20 @@ def test_a_recipe_says_only_what_differs(tmp_path: Path) -> None:
     assert recipe.model == small.model
 
 
+def test_a_folder_of_its_name_hides_no_packaged_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = read_recipe("small-joint")
+    monkeypatch.chdir(tmp_path)
+    for name in ("small", "small-joint"):
+        (tmp_path / name).mkdir()
+    assert read_recipe("small-joint") == packaged
+    Path("mine.yaml").write_text("extends: small\nseed: 7\n")
+    assert read_recipe("mine.yaml").seed == 7
+    Path("joint").write_text("extends: small\nname: mine\n")
+    assert read_recipe("joint").name == "mine", "a file of the user's is meant"
+    with pytest.raises(UsageError, match="no such file; unknown recipe"):
+        read_recipe(".")
+
+
 def test_settings_that_follow_from_others_need_not_be_set() -> None:
     recipe = read_recipe(
         "contract-v1",

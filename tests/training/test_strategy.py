@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from veridical.cli.main import COMMANDS
 from veridical.clips import StoreSettings
 from veridical.evaluation import EvaluationSettings
-from veridical.training import Recipe
+from veridical.pipeline import evaluation_settings
+from veridical.training import Recipe, read_recipe
 
 ROOT = Path(__file__).parents[2]
 WHERE = {"recipe": Recipe(), "prepare": StoreSettings(), "evaluation": EvaluationSettings()}
@@ -47,6 +48,17 @@ def test_decisions_are_settings_with_their_defaults() -> None:
         if setting != "`stages`":
             assert plain(value) == yaml.safe_load(default.strip("`")), f"decision {number}: {setting}"
         assert len(why) > 80
+
+
+def test_decisions_about_the_evaluation_are_set_by_evaluate_and_by_a_recipe() -> None:
+    names = [setting.strip("`") for row in rows("decisions.md") if row[2:3] == ["evaluation"] for setting in row[3:4]]
+    assert len(names) == 4
+    assert "--set" in (ROOT / "tests" / "cli" / "goldens" / "help-evaluate.txt").read_text()
+    for name in names:
+        default = value_of(EvaluationSettings(), name)
+        other = [0.2] if isinstance(default, tuple) else default * 2
+        assert plain(value_of(evaluation_settings("", {}, [f"{name}={other}"]), name)) == other
+        assert plain(value_of(read_recipe("contract-v1", [f"evaluation.{name}={other}"]).evaluation, name)) == other
 
 
 def test_an_unknown_setting_would_be_seen() -> None:

@@ -5,13 +5,23 @@ from veridical.artefacts.files import (
     atomic_folder,
     atomic_path,
     check_file_name,
+    check_writable,
     file_sha256,
     file_stamp,
     fingerprint,
+    is_out_of_room,
+    out_of_room,
     read_json,
     write_json,
 )
-from veridical.artefacts.folders import check_folder, check_settings, claim_folder, lock_for_reading, lock_for_writing
+from veridical.artefacts.folders import (
+    check_folder,
+    check_settings,
+    claim_folder,
+    lock_for_reading,
+    lock_for_writing,
+    locked,
+)
 from veridical.artefacts.manifest import LABELS, MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
 
@@ -28,13 +38,17 @@ __all__ = [
     "check_file_name",
     "check_folder",
     "check_settings",
+    "check_writable",
     "claim_folder",
     "file_sha256",
     "file_stamp",
     "fingerprint",
+    "is_out_of_room",
     "lock_for_reading",
     "lock_for_writing",
+    "locked",
     "numbered_rows",
+    "out_of_room",
     "read_csv",
     "read_json",
     "write_json",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +21,7 @@ import pyarrow.parquet as pq
 from veridical.errors import ArtefactError
 
 _STAMP_BYTES = 65_536
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextmanager
@@ -26,17 +29,54 @@ def atomic_path(path: Path) -> Generator[Path]:
     """Yield a temporary name beside `path`; it is renamed to `path` when the block ends well, deleted otherwise.
 
     Raises:
-        ArtefactError: when `path` is a folder.
+        ArtefactError: when `path` is a folder, or the disk is full or read-only.
     """
     if path.is_dir():
         raise ArtefactError(f"{path}: is a folder, expected the name of a file to write")
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if is_out_of_room(error):
+            raise out_of_room(path, error) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def is_out_of_room(error: OSError) -> bool:
+    """Return whether a file could not be written because its disk, or the user's share of it, is full or read-only."""
+    return error.errno in _NO_ROOM
+
+
+def out_of_room(path: Path, error: OSError) -> ArtefactError:
+    """Return the error that ends a run, as no other file can be written either; it names the file and the disk to free."""
+    folder = _nearest_folder(path)
+    free = shutil.disk_usage(folder).free / 1e6
+    reason = os.strerror(error.errno or errno.ENOSPC)
+    return ArtefactError(
+        f"{path}: cannot be written: {reason} ({free:.1f} MB free on the disk of {folder}); make room there, then run the same "
+        "command again"
+    )
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before any work is done, a file or folder that cannot be written.
+
+    Raises:
+        ArtefactError: when it, or the folder that it would be in, is a file or may not be written into.
+    """
+    folder = path if path.is_dir() else _nearest_folder(path)
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise ArtefactError(f"{path}: cannot be written: {folder} is not a folder that you may write into")
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return the nearest of the folders above a path that exists; a file may stand where a folder should be."""
+    return next(parent for parent in path.absolute().parents if parent.exists())
 
 
 def check_file_name(path: Path, *suffixes: str) -> None:
@@ -55,9 +95,7 @@ def check_file_name(path: Path, *suffixes: str) -> None:
         problem = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
         example = path.with_suffix(suffixes[0])
         raise ArtefactError(f"{path}: {problem}; valid: {', '.join(suffixes)}, for example {example}")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise ArtefactError(f"{path}: cannot be written: {folder} is not a folder that you may write into")
+    check_writable(path)
 
 
 @contextmanager

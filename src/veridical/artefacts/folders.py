@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from veridical import progress
-from veridical.artefacts.files import read_json, write_json
+from veridical.artefacts.files import check_writable, read_json, write_json
 from veridical.errors import UsageError
 from veridical.settings import differences
 
@@ -33,9 +33,11 @@ def check_folder(
 
     Raises:
         UsageError: when it is a file, or holds files and neither the marker nor one of the other names.
+        ArtefactError: when it cannot be written.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file, and {kind} is a folder; choose another name")
+    check_writable(folder / marker)
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if marker in names:
         return True
@@ -45,7 +47,7 @@ def check_folder(
     return False
 
 
-def claim_folder(folder: Path, kind: str, marker: str, facts: Mapping[str, Any]) -> None:
+def claim_folder(folder: Path, kind: str, marker: str, facts: Mapping[str, Any], *, also: Collection[str] = ()) -> None:
     """Note in a JSON marker what a folder is made of, so that work resumes there but is never mixed with other work.
 
     Args:
@@ -53,11 +55,12 @@ def claim_folder(folder: Path, kind: str, marker: str, facts: Mapping[str, Any])
         kind: With its article, for messages.
         marker: Name of the JSON file.
         facts: All that the content depends on.
+        also: Other names by which a folder is recognised that has no marker yet.
 
     Raises:
         UsageError: when something else lies in the folder, or it was made of other facts; those that differ are named.
     """
-    if not check_folder(folder, kind, marker):
+    if not check_folder(folder, kind, marker, also=also):
         write_json(folder / marker, facts)
         return
     check_settings(folder, kind, read_json(folder / marker), facts)
@@ -75,6 +78,21 @@ def check_settings(folder: Path, kind: str, there: Mapping[str, Any], asked: Map
         raise UsageError(
             f"{folder}: holds {kind} made with other settings ({listed}); ask for the same, or choose another folder"
         )
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Generator[None]:
+    """Make a folder if need be, and lock it: one process at a time.
+
+    Raises:
+        UsageError: when another process is writing to it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = lock_for_writing(folder, what)
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def lock_for_writing(folder: Path, what: str = "store") -> int:

@@ -13,7 +13,7 @@ from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
 
 if TYPE_CHECKING:
-    from veridical.evaluation import ColumnMeaning, EvaluationSettings
+    from veridical.evaluation import ColumnMeaning
 
 Run = Annotated[Path | None, typer.Argument(help="A run, scored on the stores given with --on.")]
 Stores = Annotated[
@@ -47,10 +47,25 @@ Rule = Annotated[
     typer.Option(help="From clips to a video: mean, max, top-k, median; when not given, the detector's own rule."),
 ]
 Prevalence = Annotated[
-    float,
-    typer.Option(help="Share of fakes expected in deployment, at which precision and probabilities are reported."),
+    float | None,
+    typer.Option(
+        help="Share of fakes expected in deployment, at which precision and probabilities are reported. [default: 0.01]"
+    ),
 ]
-ErrorRate = Annotated[float, typer.Option(help="Error rate per class of a detector that may abstain.")]
+ErrorRate = Annotated[
+    float | None, typer.Option(help="Error rate per class of a detector that may abstain. [default: 0.1]")
+]
+Replicates = Annotated[int | None, typer.Option(help="Bootstrap replicates behind the intervals. [default: 1000]")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting, such as probability_thresholds, worst_videos, ece_bins or a limit of the risks"
+        " (docs/decisions.md), for example worst_videos=20 or thresholds.ece=.1. A run's recipe may set them too, under"
+        " evaluation.",
+    ),
+]
 
 
 def evaluate(
@@ -69,9 +84,10 @@ def evaluate(
     time_column: TimeColumn = None,
     reference: Reference = None,
     aggregation: Rule = None,
-    prevalence: Prevalence = 0.01,
-    error_rate: ErrorRate = 0.1,
-    replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
+    prevalence: Prevalence = None,
+    error_rate: ErrorRate = None,
+    replicates: Replicates = None,
+    assignments: Assignments = None,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a risk is flagged.")] = False,
 ) -> None:
@@ -82,15 +98,15 @@ def evaluate(
     and report.html.
     """
     from veridical.artefacts import Manifest
-    from veridical.pipeline import evaluation_folder, judge
+    from veridical.pipeline import evaluation_folder, evaluation_settings, judge
 
     columns = _columns(score_column, higher_is, score_kind, id_column, time_column)
     _check_use(run, scores, detector, columns, intervention, device)
     rule = {"rule": aggregation} if aggregation is not None else None
-    settings = _settings(
-        reference=reference, aggregation=rule, prevalence=prevalence, error_rate=error_rate, replicates=replicates
-    )
     subject = scores or detector or run or ""
+    options = {"reference": reference, "aggregation": rule, "prevalence": prevalence, "error_rate": error_rate}
+    given = {name: value for name, value in {**options, "replicates": replicates}.items() if value is not None}
+    settings = evaluation_settings(subject, given, assignments or ())
     folder = evaluation_folder(subject, output)
     evaluation = judge(
         subject,
@@ -106,13 +122,6 @@ def evaluate(
     show_evaluation(open_console(), evaluation, folder / "report.html")
     if strict and len(evaluation.flagged):
         raise typer.Exit(1)
-
-
-def _settings(**values: object) -> EvaluationSettings:
-    from veridical.evaluation import EvaluationSettings
-    from veridical.settings import parse_settings
-
-    return parse_settings(EvaluationSettings, values, "evaluate")
 
 
 def _columns(

@@ -91,7 +91,8 @@ def forge(
     """Make forged videos from the real videos of a manifest, with labels, splits and identities.
 
     Donors of faces and voices come from the target's own split. Real videos are encoded again with the same settings, so that
-    compression does not give the class away. Run it again to resume after an interruption: finished videos are kept.
+    compression does not give the class away. Run it again to resume after an interruption, or with other methods: finished videos
+    are kept. Other settings, such as another seed, need another folder.
 
     Example: veridical forge split.parquet -o forged --method face_swap --method lip_dub --method voice_exchanged
     """
@@ -116,10 +117,8 @@ def forge(
         workers=workers,
         timeout_s=timeout,
     )
-    report.write_outcomes(output / "outcomes.csv")
     _show_counts(report)
     _refuse_nothing(report, output)
-    report.manifest.write(output / "manifest.parquet")
     line = f"{len(report.manifest)} videos in {output / 'manifest.parquet'}; the outcome of each is in outcomes.csv"
     open_console().print(line, highlight=False, markup=False, soft_wrap=True)
 

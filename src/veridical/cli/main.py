@@ -10,9 +10,11 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import veridical
 from veridical.cli.terminal import TerminalListener, open_console
@@ -48,10 +50,41 @@ INTERNAL_ERROR = 70
 INTERRUPTED = 130
 
 
+class _Commands(TyperGroup):
+    """The commands; wrong options are one line, as all errors are, where typer would draw a box and break a path in it."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command; click's own errors have an `exit_code` and say in `format_message` what was wrong."""
+        if not options.pop("standalone_mode", True):
+            return super().main(*arguments, standalone_mode=False, **options)
+        try:
+            code = super().main(*arguments, standalone_mode=False, **options)
+        except typer.Abort:
+            code = INTERRUPTED
+        except Exception as error:
+            if not hasattr(error, "format_message"):
+                raise
+            code = _explain_wrong_use(error)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain_wrong_use(error: Any) -> int:
+    """Print what was wrong with the command line, and where its help is; return the exit code."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        context = getattr(error, "ctx", None)
+        help_at = f"; see {context.command_path} --help" if context is not None else ""
+        message = f"[bold red]error:[/] {_escaped(error.format_message().rstrip('.') + help_at)}"
+        open_console(stderr=True).print(message, highlight=False, soft_wrap=True)
+    return int(error.exit_code)
+
+
 def build_app() -> typer.Typer:
     """Return the command line application with every command registered."""
     app = typer.Typer(
         name="veridical",
+        cls=_Commands,
         help="Train, test and explain audio-visual deepfake detectors, with numbers that can be trusted.",
         no_args_is_help=True,
         add_completion=False,
@@ -90,6 +123,7 @@ def _guarded(function: Callable[..., object]) -> Callable[..., object]:
         errors = open_console(stderr=True)
         try:
             with _stopped_by_sigterm(), TerminalListener(errors) as listener, listening(listener):
+                _check_output(kwargs.get("output"))
                 return function(*args, **kwargs)
         except KeyboardInterrupt:
             kept = "; what is done is kept, run the command again to go on" if function.__name__ in RESUMABLE else ""
@@ -121,11 +155,23 @@ def _stopped_by_sigterm() -> Generator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def _check_output(output: object) -> None:
+    """Refuse an output that cannot be written before any work, whatever the command; inside a run it is checked there."""
+    if isinstance(output, Path):
+        from veridical.artefacts import check_writable
+
+        check_writable(output)
+
+
 def _explained(error: Exception) -> tuple[str, int]:
     """Return the line that tells a user of an error, and the exit code."""
     if isinstance(error, VeridicalError):
         return str(error), error.exit_code
     if isinstance(error, OSError):
+        from veridical.artefacts import is_out_of_room, out_of_room
+
+        if is_out_of_room(error) and error.filename is not None:
+            return str(out_of_room(Path(error.filename), error)), WRONG_USE
         named = f"{error.filename}: {error.strerror or type(error).__name__}"
         reason = str(error) if error.filename is None else named  # Arrow's errors name the file in their text
         return f"cannot read or write {reason}", WRONG_USE

@@ -60,6 +60,8 @@ def train(
         _show_parts(settings, open_console())
         return
     assert output is not None
+    if training.is_first_process():
+        training.Run(output).refuse_folder(resume)
     console = open_console(quiet=not training.is_first_process())
     _say_failures(training.preflight(settings, quick=True), console)
     _show(training.train(settings, output, resume=resume), console)

@@ -86,6 +86,9 @@ class Facts:
     fingerprints: Fingerprints
     versions: dict[str, str]
     """Package → version."""
+    subject: str = ""
+    """What was evaluated: the path of a run or score file, seen from the folder of the evaluation, or the name of a foreign
+    detector; empty for a table in memory."""
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,27 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import EllipsisType
+from typing import Any
 
-from veridical.artefacts import Manifest, Video, atomic_path
+from veridical import progress
+from veridical.artefacts import Manifest, Video, atomic_path, check_folder, claim_folder, locked
 from veridical.corpora import leak_groups
 from veridical.errors import UsageError
 from veridical.forgery.catalogue import FORGERIES
-from veridical.forgery.making import REAL, Job, Outcome, Output, maker
+from veridical.forgery.making import REAL, Job, Outcome, Output, finished, made_otherwise, maker
 from veridical.forgery.plan import Missing, Plan, plan_forgeries
 from veridical.machine import Lost, run_jobs
-from veridical.progress import task as progress_task
 
 DEFAULT_TIMEOUT_S = 900.0
+FACTS_FILE = "forge.json"
+MANIFEST_FILE = "manifest.parquet"
+OUTCOMES_FILE = "outcomes.csv"
+CORPUS = "a corpus of forgeries"
+MADE = ("videos", "landmarks", MANIFEST_FILE, OUTCOMES_FILE)
+"""Names by which a corpus is recognised that has no facts yet."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,8 @@ def forge(
 
     Args:
         manifest: Videos with label 0 are forged. Split it first: donors come from the target's split only.
-        folder: Where `videos/<level>/<method>/*.mp4` go. Finished videos with the same settings are kept.
+        folder: Where `videos/<level>/<method>/*.mp4`, `manifest.parquet` (unless nothing could be forged) and `outcomes.csv` go.
+            Finished videos are kept, those of methods that are not asked for now too; other settings need another folder.
         methods: Names in `FORGERIES`.
         per_video: Forged videos per real video, methods in turn; None: every method once.
         severity: Range to draw from; 0 is a careful forgery, 1 a careless one.
@@ -113,8 +121,10 @@ def forge(
         The manifest of reals and fakes, with leak groups, and the outcome of every video requested.
 
     Raises:
-        UsageError: if a method is unknown, a number out of range, or the manifest has no real videos.
-        WorkerFailedError: if no video can be made: the disk is full, or weights are missing.
+        UsageError: before anything is made: if a method is unknown, a number out of range, the manifest has no real videos, the
+            folder cannot be written, holds other things or videos of other settings, or another process is forging into it.
+        ArtefactError: if the disk is full.
+        WorkerFailedError: if no video can be made, as weights are missing or workers only die.
     """
     if workers < 0 or not timeout_s > 0:
         raise UsageError(f"expected workers >= 0 and timeout_s > 0, got {workers} and {timeout_s}")
@@ -125,13 +135,65 @@ def forge(
         raise UsageError("several compression levels encode the reals again: drop --keep-reals, or give one level")
     plan = plan_forgeries(manifest, methods, per_video=per_video, severity=severity, seed=seed)
     output = Output(Path(folder).absolute(), levels, preset, max_seconds, max_side, masks)
-    reals = [video for video in manifest.videos() if video.label == 0]
-    jobs = _jobs(reals, plan, output, reencode_reals)
-    outcomes = {(job.target.video_id, job.method): per_level for job, per_level in _run(jobs, workers, timeout_s)}
-    requested = [(video.video_id, method) for video in reals for method in (REAL, *methods)]
-    ordered = [outcome for key in requested for outcome in outcomes.get(key, ())]
-    videos = [*([] if reencode_reals else reals), *(outcome.video for outcome in ordered if outcome.video is not None)]
-    return ForgeReport(leak_groups(Manifest.from_videos(videos)), (*ordered, *map(_outcome_of, plan.missing)))
+    facts = _facts(output, methods, per_video=per_video, severity=severity, seed=seed, reencode_reals=reencode_reals)
+    check_folder(output.folder, CORPUS, FACTS_FILE, also=MADE)
+    with locked(output.folder, "corpus"):
+        claim_folder(output.folder, CORPUS, FACTS_FILE, facts, also=MADE)
+        reals = [video for video in manifest.videos() if video.label == 0]
+        jobs = _jobs(reals, plan, output, reencode_reals)
+        _say_what_changed(jobs)
+        outcomes = {(job.target.video_id, job.method): per_level for job, per_level in _run(jobs, workers, timeout_s)}
+        requested = [(video.video_id, method) for video in reals for method in (REAL, *methods)]
+        ordered = [outcome for key in requested for outcome in outcomes.get(key, ())]
+        earlier = _methods_in(output.folder) - set(methods)
+        others = plan_forgeries(manifest, sorted(earlier), severity=severity, seed=seed) if earlier else None
+        kept = _kept(_jobs(reals, others, output, False), ordered) if others else []
+        originals = [] if reencode_reals else reals
+        videos = [*originals, *(outcome.video for outcome in ordered if outcome.video is not None), *kept]
+        report = ForgeReport(leak_groups(Manifest.from_videos(videos)), (*ordered, *map(_outcome_of, plan.missing)))
+        report.write_outcomes(output.folder / OUTCOMES_FILE)
+        if report.num_fakes:
+            report.manifest.write(output.folder / MANIFEST_FILE)
+    return report
+
+
+def _facts(output: Output, methods: Sequence[str], **choices: Any) -> dict[str, Any]:
+    """Return what all videos of a folder must have in common; with a number per video, that is the choice of methods too."""
+    shared = {name: value for name, value in asdict(output).items() if name != "folder"}
+    in_turn = {"methods": list(methods)} if choices["per_video"] is not None else {}
+    return {**shared, **choices, **in_turn}
+
+
+def _methods_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("videos/*/*")} & set(FORGERIES)
+
+
+def _say_what_changed(jobs: Sequence[Job]) -> None:
+    """Tell of finished videos that are made again, as the manifest says other things of their videos than it did."""
+    changed = [(job, reason) for job in jobs if (reason := made_otherwise(job))]
+    if changed:
+        job, reason = changed[0]
+        progress.say(
+            f"{len(changed)} finished videos are made again, as they were made from something else (first "
+            f"{job.target.video_id} {job.method}: {reason})"
+        )
+
+
+def _kept(jobs: Sequence[Job], made: Sequence[Outcome]) -> list[Video]:
+    """Return the finished videos of methods that earlier runs made, of the real videos that are there."""
+    reals = {outcome.video_id for outcome in made if outcome.method == REAL and outcome.status == "ok"}
+    kept: list[Video] = []
+    left = 0
+    for job in jobs:
+        videos = [finished(job, level) for level in job.output.levels]
+        fits = job.target.video_id in reals or not any(outcome.method == REAL for outcome in made)
+        kept += [video for video in videos if video is not None and fits]
+        left += made_otherwise(job) != ""
+    names = ", ".join(sorted({video.generator or "" for video in kept}))
+    lost = f"; {left} others were made from something else than this manifest holds, and leave it" if left else ""
+    if kept or left:
+        progress.say(f"{len(kept)} finished videos of earlier runs stay in the manifest ({names or 'none'}){lost}")
+    return kept
 
 
 def compression_levels(names: Sequence[str]) -> tuple[int, ...]:
@@ -157,7 +219,7 @@ def _jobs(reals: Sequence[Video], plan: Plan, output: Output, reencode_reals: bo
 
 def _run(jobs: list[Job], workers: int, timeout_s: float) -> Iterator[tuple[Job, list[Outcome]]]:
     failed = 0
-    with progress_task("forge", len(jobs), "video") as running:
+    with progress.task("forge", len(jobs), "video") as running:
         for job, result in run_jobs(jobs, maker, workers=workers, timeout_s=timeout_s):
             if isinstance(result, Lost):
                 result = [Outcome(job.target.video_id, job.method, result.kind, result.reason)]

@@ -5,7 +5,6 @@ This is one of the places with a broad `except`: whatever goes wrong with one vi
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 from collections.abc import Callable
@@ -16,14 +15,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from veridical.artefacts import Video, read_json, write_json
+from veridical.artefacts import Video, atomic_path, is_out_of_room, out_of_room, read_json, write_json
 from veridical.errors import ArtefactError, VeridicalError
 from veridical.forgery.catalogue import FORGERIES
 from veridical.forgery.footage import Footage, Forged, Frames, Samples
 from veridical.forgery.plan import Task
 from veridical.forgery.reading import read_footage
-from veridical.machine import WorkerFailedError, keep_large_blocks
+from veridical.machine import keep_large_blocks
 from veridical.media import UnusableVideoError, probe, write_video
+from veridical.settings import differences
 
 REAL = "real"
 FORGERY_VERSION = 3
@@ -84,9 +84,9 @@ def maker() -> Callable[[Job], list[Outcome]]:
     footage: dict[str, Footage] = {}
 
     def make(job: Job) -> list[Outcome]:
-        finished = [_finished(job, level) for level in job.output.levels]
-        if all(finished):
-            return [Outcome(job.target.video_id, job.method, "ok", video=video) for video in finished]
+        kept = [finished(job, level) for level in job.output.levels]
+        if all(kept):
+            return [Outcome(job.target.video_id, job.method, "ok", video=video) for video in kept]
         try:
             videos = _make(job, footage)
         except UnusableVideoError as error:
@@ -96,8 +96,8 @@ def maker() -> Callable[[Job], list[Outcome]]:
         except VeridicalError:  # for example missing weights: no video can be made
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                raise WorkerFailedError(f"{job.output.folder}: {error.strerror}") from error
+            if isinstance(error, OSError) and is_out_of_room(error):
+                raise out_of_room(Path(error.filename or _path(job, job.output.levels[0])), error) from error
             reason = f"{type(error).__name__}: {error}"[:MAX_REASON]
             return [Outcome(job.target.video_id, job.method, "failed", reason)]
         return [Outcome(job.target.video_id, job.method, "ok", video=video) for video in videos]
@@ -152,7 +152,8 @@ def _written(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, frames, fps=target.fps, samples=samples, crf=level, preset=job.output.preset)
     if job.output.masks and forged is not None:
-        np.savez_compressed(path.with_suffix(".mask.npz"), bits=np.packbits(forged.mask), shape=forged.mask.shape)
+        with atomic_path(path.with_suffix(".mask.npz")) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, bits=np.packbits(forged.mask), shape=forged.mask.shape)
     facts = asdict(probe(path))
     container = facts.pop("container")
     video = _at_level(video, level, job.output.levels)
@@ -200,16 +201,30 @@ def _forged_video(target: Video, task: Task, forged: Forged) -> Video:
     )
 
 
-def _finished(job: Job, level: int) -> Video | None:
+def finished(job: Job, level: int) -> Video | None:
     """Return the row of a file that is finished and made from the same job, else None."""
-    path = _path(job, level)
-    if not path.exists():
-        return None
-    try:
-        marker = read_json(path.with_suffix(".json"))
-    except ArtefactError:
-        return None
+    marker = _marker(job, level)
     return Video.from_row(marker["video"]) if marker.get("made_from") == _made_from(job, level) else None
+
+
+def made_otherwise(job: Job) -> str:
+    """Return in what a finished file of the same video differs from the job, of which it will be made again; "" if in nothing."""
+    for level in job.output.levels:
+        there, asked = _marker(job, level).get("made_from"), _made_from(job, level)
+        if there is not None and there != asked:
+            name, (old, new) = next(iter(differences(there, asked).items()))
+            return f"{name}: {old!r} there, {new!r} now"
+    return ""
+
+
+def _marker(job: Job, level: int) -> dict[str, Any]:
+    """Return the marker of a file, empty where there is no file or no sound marker."""
+    path = _path(job, level)
+    try:
+        marker = read_json(path.with_suffix(".json")) if path.exists() else {}
+    except ArtefactError:
+        return {}
+    return marker if isinstance(marker, dict) else {}
 
 
 def _made_from(job: Job, level: int) -> dict[str, Any]:

@@ -237,8 +237,9 @@ def _hugging_face(model: Any, config: Any, settings: AudioEncoderSettings, load:
     if not load or settings.weights == "random":
         return model(config(**{**_REGULAR, **_AS_PUBLISHED, **settings.config}))
     try:
-        return model.from_pretrained(settings.weights, **_REGULAR, **settings.config)
-    except OSError as error:
+        with weights.model_hub(settings.weights):
+            return model.from_pretrained(settings.weights, **_REGULAR, **settings.config)
+    except (OSError, MissingWeightsError) as error:
         raise MissingWeightsError(
             f"audio.weights {settings.weights!r} are not available ({str(error).splitlines()[0][:120]}); put config.json and "
             "model.safetensors into a folder and name that folder in audio.weights, or use `random`"

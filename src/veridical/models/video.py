@@ -5,6 +5,7 @@ EfficientNet: Tan and Le 2019, arXiv:1905.11946. Departures: no classifier, no d
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,16 @@ def _build_backbone(settings: VideoEncoderSettings, load: bool) -> tuple[Any, tu
         raise UsageError(f"video.backbone {settings.backbone!r} is not a timm model; near: {', '.join(near) or 'none'}")
     hub = load and settings.weights == "pretrained"
     try:
-        model = timm.create_model(settings.backbone, pretrained=hub, num_classes=0, drop_path_rate=0.0, drop_rate=0.0)
+        with weights.model_hub(settings.backbone) if hub else nullcontext():
+            model = timm.create_model(
+                settings.backbone, pretrained=hub, num_classes=0, drop_path_rate=0.0, drop_rate=0.0
+            )
     except Exception as error:
         if not hub:
             raise
+        reason = str(error) if isinstance(error, MissingWeightsError) else type(error).__name__
         raise MissingWeightsError(
-            f"weights of {settings.backbone} are not available from the hub ({type(error).__name__}); put the file somewhere "
+            f"weights of {settings.backbone} are not available from the hub ({reason}); put the file somewhere "
             f"and name it in video.weights, or use a packaged one: {', '.join(weights.WEIGHTS)}"
         ) from error
     mean, std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from veridical import progress
-from veridical.artefacts import Manifest, check_settings, file_stamp, fingerprint
+from veridical.artefacts import Manifest, check_folder, check_settings, file_stamp, fingerprint
 from veridical.clips import (
     COMMIT_SECONDS,
     FACTS_FILE,
@@ -124,7 +124,7 @@ def prepare(
     if not len(manifest):
         raise UsageError("the manifest holds no videos, so there is nothing to prepare")
     store_path = Path(store_path)
-    if not (store_path / FACTS_FILE).exists():
+    if not check_folder(store_path, "a clip store", FACTS_FILE, is_replaced=True):
         if only_status:
             raise UsageError(f"{store_path}: no such clip store yet; --only repeats videos of an existing one")
         _create(store_path, with_checksum(settings or StoreSettings()), manifest, make_tools, engine)

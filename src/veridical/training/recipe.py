@@ -11,6 +11,7 @@ from pydantic import model_validator
 
 from veridical.clips import FLOW_STATISTICS
 from veridical.errors import UsageError, unknown_name
+from veridical.evaluation import EvaluationSettings
 from veridical.inputs import Augmentation, InputSettings
 from veridical.metrics import Aggregation
 from veridical.models import ModelSettings
@@ -50,6 +51,8 @@ class Recipe(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     early_stopping: EarlyStopping = EarlyStopping()
     runtime: RuntimeSettings = RuntimeSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """How `veridical evaluate` judges the run, unless told otherwise there; nothing of it changes the training."""
 
     @property
     def uses_audio(self) -> bool:
@@ -166,7 +169,7 @@ def read_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def _recipe_path(source: str | Path, beside: Path) -> Path:
     path = beside / source
-    if path.exists():
+    if path.is_file():  # a folder of that name hides no recipe
         return path
     if str(source) not in packaged_recipes():
         raise UsageError(f"{path}: no such file; {unknown_name('recipe', str(source), packaged_recipes())}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from veridical.artefacts import atomic_path, check_folder, lock_for_writing, read_json, write_json
+from veridical.artefacts import atomic_path, check_folder, locked, read_json, write_json
 from veridical.errors import ArtefactError, UsageError
 from veridical.settings import differences
 from veridical.training.recipe import Recipe, read_recipe
@@ -58,6 +57,18 @@ class Run:
         """Best weights of a stage, and its summary."""
         return self.path / "stages" / f"{number + 1}-{name}"
 
+    def refuse_folder(self, resume: bool) -> bool:
+        """Return whether the folder holds a run, after refusing one that cannot be trained into.
+
+        Raises:
+            UsageError: when it holds a run and `resume` is False, or something else.
+            ArtefactError: when it cannot be written.
+        """
+        holds_run = check_folder(self.path, "a run", self.recipe_path.name, also=[self.data_path.name])
+        if holds_run and not resume:
+            raise UsageError(f"{self.path}: already holds a run; add --resume to continue it, or choose another name")
+        return holds_run
+
     def refuse_other(self, recipe: Recipe, data_fingerprint: str, resume: bool) -> None:
         """Refuse a folder that is neither new nor empty, unless it holds this run.
 
@@ -65,10 +76,8 @@ class Run:
             UsageError: when the folder holds a run and `resume` is False, the recipe or the data differ, or the folder
                 holds something else.
         """
-        if not check_folder(self.path, "a run", self.recipe_path.name, also=[self.data_path.name]):
+        if not self.refuse_folder(resume):
             return
-        if not resume:
-            raise UsageError(f"{self.path}: already holds a run; add --resume to continue it, or choose another name")
         changed = differences(comparable(self.recipe()), comparable(recipe))
         if changed:
             each = "; ".join(f"{name} was {old!r}, is now {new!r}" for name, (old, new) in changed.items())
@@ -90,11 +99,8 @@ class Run:
         Raises:
             UsageError: when another process holds the lock.
         """
-        handle = lock_for_writing(self.path, "run")
-        try:
+        with locked(self.path, "run"):
             yield
-        finally:
-            os.close(handle)
 
     def start(self, recipe: Recipe, data_fingerprint: str) -> None:
         """Make the folder of a new run."""
@@ -123,8 +129,8 @@ class Run:
 
 
 def comparable(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings that must agree when a run is resumed: all but the paths of the data and how it runs."""
+    """Return the settings that must agree when a run is resumed: all but the paths of the data, how it runs and is judged."""
     values = recipe.model_dump(mode="json")
-    for name in ("data", "runtime"):
+    for name in ("data", "runtime", "evaluation"):
         values.pop(name)
     return values

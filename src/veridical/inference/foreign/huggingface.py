@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from veridical.clips import Clip
-from veridical.errors import UsageError, unknown_name
+from veridical.errors import MissingWeightsError, UsageError, unknown_name
 from veridical.inference.foreign.base import DeclaredSettings, ForeignScorer, OutputSettings
+from veridical.weights import model_hub
 
 
 class HuggingFaceSettings(DeclaredSettings):
@@ -52,13 +53,14 @@ class HuggingFaceScorer(ForeignScorer):
             else (transformers.AutoModelForImageClassification, "an image classification model")
         )
         try:
-            self._processor: Any = transformers.AutoImageProcessor.from_pretrained(
-                settings.model, revision=settings.revision, trust_remote_code=False
-            )
-            self._model: Any = kind.from_pretrained(
-                settings.model, revision=settings.revision, trust_remote_code=False, use_safetensors=True
-            ).eval()
-        except (OSError, ValueError, KeyError) as error:
+            with model_hub(settings.model):
+                self._processor: Any = transformers.AutoImageProcessor.from_pretrained(
+                    settings.model, revision=settings.revision, trust_remote_code=False
+                )
+                self._model: Any = kind.from_pretrained(
+                    settings.model, revision=settings.revision, trust_remote_code=False, use_safetensors=True
+                ).eval()
+        except (OSError, ValueError, KeyError, MissingWeightsError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UsageError(f"{settings.model}: cannot be loaded as {described} ({reason})") from None
         self._output = self._output_settings()
