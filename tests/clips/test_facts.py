@@ -31,3 +31,21 @@ def test_clip_facts() -> None:
     assert silent["jpeg_grid"] > 3 > abs(facts["jpeg_grid"])
     assert silent["sharpness"] < facts["sharpness"]
     assert set(facts) == set(silent) <= set(PROPERTIES)
+
+
+def test_jitter_is_movement_off_a_straight_line() -> None:
+    frames = np.zeros((7, 100, 100, 3), np.uint8)
+    steady = np.arange(7, dtype=np.float32)
+    shaking = np.where(np.arange(7) % 2, 3.0, 0.0).astype(np.float32)
+
+    def facts(move: np.ndarray, score: np.ndarray) -> dict[str, float]:
+        landmarks = np.full((7, 5, 2), 50, np.float32) + move[:, None, None] * np.array([1, 0], np.float32)
+        boxes = np.array([[100, 50, 160, 110]], np.float32) + move[:, None] * np.array([0, 2, 0, 2], np.float32)
+        return clip_facts(Clip("v", 0.0, frames, boxes, landmarks, score, None, None))
+
+    seen = np.ones(7, np.float32)
+    assert facts(steady, seen)["landmark_jitter"] == facts(steady, seen)["box_jitter"] == 0
+    assert facts(shaking, seen)["landmark_jitter"] == pytest.approx(0.03)
+    assert facts(shaking, seen)["box_jitter"] == pytest.approx(2 * 3 / 60)
+    every_other = np.array([1, 0, 1, 0, 1, 0, 1], np.float32)
+    assert np.isnan(facts(shaking, every_other)["landmark_jitter"])

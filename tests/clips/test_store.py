@@ -6,8 +6,10 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import lance
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +17,9 @@ from hypothesis import strategies as st
 from tests.clips.making import SMALL, make_clip, make_manifest, make_store
 
 from veridical.artefacts import lock_for_writing, read_json, write_json
-from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings, verify
+from veridical.clips import Clip, ClipStore, ClipWriter, LedgerEntry, StoreSettings, encode_clips, verify
 from veridical.clips import writer as writer_file
+from veridical.clips.encoding import content_digest
 from veridical.errors import ArtefactError, UsageError
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
@@ -289,3 +292,27 @@ def test_a_truncated_table_is_named(tmp_path, table):
         with pytest.raises(ArtefactError, match=message):
             read()
     os.close(lock_for_writing(tmp_path / "s"))
+
+
+def test_a_store_without_numbers_of_people_opens_and_is_continued(tmp_path):
+    """Stores of older releases hold one person of each video."""
+    path = tmp_path / "store"
+    make_store(path, {"a": 2})
+    digest = ClipStore.open(path).fingerprint
+    lance.dataset(str(path / "clips.lance")).drop_columns(["person"])
+    old = ClipStore.open(path)
+    assert verify(old) == []
+    assert old.fingerprint == digest
+    assert old.index()["person"].tolist() == [1, 1]
+    assert [clip.person for clip in old.take([0, 1])] == [1, 1]
+    with ClipWriter(path) as writer:
+        writer.add(LedgerEntry("b", "ok"), [make_clip("b", 0.0), replace(make_clip("b", 0.0, seed=1), person=2)])
+    store = ClipStore.open(path)
+    assert store.index()[["video_id", "person"]].to_numpy().tolist() == [["a", 1], ["a", 1], ["b", 1], ["b", 2]]
+    assert [clip.person for clip in store.take([3, 0])] == [2, 1]
+    assert verify(store) == []
+
+
+def test_the_digest_covers_the_number_of_the_person(tmp_path):
+    clips = [make_clip("a", 0.0), replace(make_clip("a", 0.0), person=2)]
+    assert content_digest(encode_clips(clips[:1], SMALL)) != content_digest(encode_clips(clips[1:], SMALL))

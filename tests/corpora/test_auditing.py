@@ -202,6 +202,15 @@ def test_a_class_without_a_finite_value_is_no_crash(loudness: float) -> None:
     assert audit(manifest, clips).table.set_index("property").loc["loudness_dbfs", "verdict"] == "unknown"
 
 
+def test_fakes_of_one_person_are_no_crash() -> None:
+    """Twelve reals of nine people, six fakes of a tenth: wherever fakes are trained on, only reals are left to test."""
+    videos = [Video("w", f"w/{number}", "v", int(number >= 12), identities=(f"p{number % 9 if number < 12 else 9}",),
+                    fps=25.0 + number % 2, codec="a", bitrate=number % 5) for number in range(18)]  # fmt: skip
+    rows = audit(Manifest.from_videos(videos)).table.set_index("property")
+    assert rows.loc[UNSEEN, "verdict"] == "unknown"
+    assert "too few people of one class" in rows.loc[UNSEEN, "reason"]
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**31), reals=st.integers(1, 14), fakes=st.integers(1, 14), people=st.integers(1, 12))
 def test_few_videos_are_no_crash(seed: int, reals: int, fakes: int, people: int) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from veridical.artefacts import FakeSegment, Manifest, Video
-from veridical.corpora import EXPECTED, Statistics, official_counts, scan, statistics
+from veridical.corpora import EXPECTED, Statistics, differences, official_counts, scan, statistics
 from veridical.errors import UsageError
 
 Touch = Callable[[Path, Iterable[str]], None]
@@ -126,3 +126,28 @@ def test_published_parts_add_up() -> None:
     assert sum(i.count for i in EXPECTED["faceforensics"] if "official_split" in i.where) == 1000
     assert total("celebdf", official_split="test") == 518
     assert total("fakeavceleb") == 21_544
+
+
+def test_two_corpora_say_in_what_they_differ() -> None:
+    def corpus(
+        name: str, generators: tuple[str, ...], level: str | None, people: int, seconds: float, sexes: str
+    ) -> Statistics:
+        return statistics(Manifest.from_videos(
+            Video(name, f"{name}/{person}/{generator}", "x", int(generator != ""), generator=generator or None, compression=level,
+                  identities=(f"{name}/{person}",), duration_s=seconds + person % 3,
+                  attributes={"Sex": sexes[person % len(sexes)]} if sexes else {})
+            for person in range(people) for generator in ("", *generators)))  # fmt: skip
+
+    first = corpus("a", ("Deepfakes", "FaceSwap"), "c23", 20, 5.0, "fm")
+    second = corpus("b", ("Celeb-synthesis",), None, 59, 12.0, "fffm")
+    assert differences(first, second) == (
+        "generators: Deepfakes, FaceSwap → Celeb-synthesis",
+        "compression: c23 → unknown",
+        "speakers: 20 → 59",
+        "speakers by gender: f 50%, m 50% → f 76%, m 24%",
+        "seconds (quartiles): 5.0/6.0/7.0 → 12.0/13.0/14.0",
+    )
+    assert differences(first, first) == ()
+    bare = corpus("c", ("Deepfakes", "FaceSwap"), "c23", 20, 5.2, "")
+    assert differences(first, bare) == ("speakers by gender: f 50%, m 50% → unknown",)
+    assert Statistics.from_json(json.loads(json.dumps(second.to_json()))) == second

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_a_fault_of_the_data_is_flagged(risk: str) -> None:
     row = verdicts(DATA_FAULTS[risk], 0).loc[risk]
     assert row["verdict"] == "FLAG", row
     assert row["certain"], row
+
+
+def test_jitter_has_a_score_of_its_own_for_each_generator() -> None:
+    world = replace(PROBED, splits={"val": 20, "test": 120})
+    scores, manifest = world.build(0)
+    content = world.content(manifest)
+    content["landmark_jitter"] = np.random.default_rng(1).normal(0, 1, len(content))
+    content.loc[content["video_id"].str.endswith("-Mouth"), "landmark_jitter"] += 3
+    risks = evaluate(scores, manifest=manifest, settings=FAST, content=content).risks
+    row = risks.set_index("risk").loc["jitter patterns (A)"]
+    assert row["verdict"] == "FLAG"
+    assert re.search(r"landmark_jitter: .*Mouth 0\.9\d\d", row["reason"])
+    assert re.search(r"landmark_jitter: .*Swap 0\.[45]\d\d", row["reason"])
 
 
 def test_clean_data_are_left_alone() -> None:

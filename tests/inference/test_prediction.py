@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,23 @@ def test_json_holds_the_scores_of_every_window() -> None:
         "audio_logit",
         "clips",
         "num_dropped_windows",
+        "people",
         "remarks",
     }
+    assert [(person["person"], person["num_clips"]) for person in row["people"]] == [(1, 4)]
+
+
+def test_people_are_told_apart_and_the_video_has_the_highest_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [replace(make_clip("v", second, "speech"), person=1 + second % 2) for second in range(4)]
+    extraction = Extraction("v", made, num_dropped_windows=0, has_audio=True, duration_s=4.0)
+    monkeypatch.setattr("veridical.inference.detector.extract_clips", lambda *_: extraction)
+    prediction = tiny_detector().predict("v.mp4")
+    logits = [clip.logit for clip in prediction.clips]
+    own = [np.mean(logits[0::2]), np.mean(logits[1::2])]
+    assert [person.logit for person in prediction.people] == pytest.approx(own)
+    assert prediction.logit == pytest.approx(max(own)) != pytest.approx(np.mean(logits))
+    assert prediction.p_fake == prediction.people[int(np.argmax(own))].p_fake
+    assert [clip["person"] for clip in prediction.as_json()["clips"]] == [1, 2, 1, 2]
 
 
 def test_a_file_without_a_prediction_has_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

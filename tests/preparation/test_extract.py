@@ -10,7 +10,7 @@ import pytest
 from tests.preparation.making import FPS, SIDE, SMALL, MarkerDetector, MarkerTools, manifest_of, number_of, write_marked
 
 from veridical import faces, media
-from veridical.clips import ClipStore, StoreSettings, decode_frames
+from veridical.clips import ClipStore, StoreSettings, decode_frames, verify
 from veridical.faces import template
 from veridical.media import UnusableVideoError
 from veridical.preparation import Extraction, crops, extract, extract_clips, prepare
@@ -79,10 +79,29 @@ def test_no_window_with_enough_faces(tmp_path):
 
 def test_face_policy(tmp_path):
     path = write_marked(tmp_path / "v.mp4", 25, faces=lambda _: "two")
-    assert len(run(path).clips) == 1
+    both = run(path).clips
+    assert [(clip.start_s, clip.person, round(float(clip.boxes[0, 0]))) for clip in both] == [(0, 1, 8), (0, 2, 50)]
+    (first,) = run(path, SMALL.model_copy(update={"face_policy": "dominant"})).clips
+    assert first.person == 1
+    np.testing.assert_array_equal(first.frames, both[0].frames)
     with pytest.raises(UnusableVideoError) as info:
         run(path, SMALL.model_copy(update={"face_policy": "single"}))
     assert info.value.status == "multiple_faces"
+
+
+def test_each_person_has_their_own_windows_and_the_reason_says_what_is_lost(tmp_path):
+    """A second person is there in the second and third second; in the fourth there is nobody."""
+    path = write_marked(tmp_path / "v.mp4", 100, faces=lambda t: "one" if t < 1 else "two" if t < 3 else "none")
+    clips = run(path).clips
+    assert [(clip.start_s, clip.person) for clip in clips] == [(0, 1), (1, 1), (1, 2), (2, 1), (2, 2)]
+    prepare(manifest_of(path), tmp_path / "store", SMALL, workers=0, make_tools=MarkerTools)
+    store = ClipStore.open(tmp_path / "store")
+    assert store.index()[["start_s", "person"]].to_numpy().tolist() == [[c.start_s, c.person] for c in clips]
+    assert [clip.person for clip in store.take(store.index()["row"].to_numpy())] == [1, 1, 2, 1, 2]
+    assert verify(store) == []
+    row = store.ledger().iloc[0]
+    assert (row["num_clips"], row["num_dropped_windows"]) == (5, 1)
+    assert row["reason"] == "2 people told apart; 1 windows dropped: too few faces detected"
 
 
 def test_limits(tmp_path):

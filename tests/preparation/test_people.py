@@ -18,6 +18,7 @@ from veridical.errors import UsageError
 from veridical.faces import CenterFaceDetector, FaceTrack, select_marked_track
 from veridical.media import UnusableVideoError
 from veridical.preparation import Source, Tools, extract_clips, prepare
+from veridical.preparation.extract import plan_clips
 
 BY_MASK = SMALL.model_copy(update={"face_policy": "mask"})
 LEFT, RIGHT = (8, 30, 48, 70), (50, 30, 90, 70)
@@ -183,6 +184,21 @@ def test_policies_on_two_real_people(real_clips, tmp_path):
     settings = StoreSettings(face_policy="single")
     with pytest.raises(UnusableVideoError, match="2 faces were found"):
         extract_clips(tmp_path / "two.mp4", "v", settings, Tools(settings))
+
+
+def test_two_people_before_and_after_a_cut_are_told_apart(real_clips, tmp_path):
+    """The cut lies within the second window, which is nobody's; one person whose clip is cut stays one."""
+    clips = [sorted((real_clips / "grid").glob(f"{speaker}/*.mpg"))[0] for speaker in ("s3", "s23")]
+    one, other = ([frame.image for frame in media.video_frames(clip)] for clip in clips)
+    media.write_video(tmp_path / "two.mp4", [*one[:38], *other[:37]], fps=25, preset="ultrafast")
+    media.write_video(tmp_path / "one.mp4", [*one[:20], *one[35:]], fps=25, preset="ultrafast")
+    settings = StoreSettings()
+    plan = plan_clips(Source(tmp_path / "two.mp4"), "v", settings, Tools(settings))
+    plan.crops.close()
+    assert [person.starts for person in sorted(plan.people, key=lambda person: person.starts)] == [(0,), (10,)]
+    assert plan.dropped == {"the face changes from one person to another, or could not be followed": 1}
+    clips = extract_clips(tmp_path / "one.mp4", "v", settings, Tools(settings)).clips
+    assert [(clip.start_s, clip.person) for clip in clips] == [(0, 1), (1, 1)]
 
 
 def test_unknown_policies_are_refused():

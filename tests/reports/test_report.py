@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pandas as pd
 import pytest
 from tests.evaluation.worlds import World, together
 
-from veridical.artefacts import ScoreTable
+from veridical.artefacts import Manifest, ScoreTable, Video
+from veridical.corpora import statistics
 from veridical.errors import ArtefactError, UsageError
-from veridical.evaluation import Evaluation, EvaluationSettings, evaluate
+from veridical.evaluation import Attachments, Evaluation, EvaluationSettings, evaluate
 from veridical.reports import ReportExtras, write_model_card, write_report
 from veridical.reports.plots import det_plot, missing_curves, nice_ticks
 from veridical.reports.svg import Axis, Curve, Dot, dot_plot, line_plot, timeline_plot
@@ -110,6 +112,25 @@ def test_every_figure_shown_is_one_of_the_table(folder: Path, tmp_path: Path) ->
     gap = metrics[metrics["metric"] == "auc_gap"].iloc[0]
     assert f"{float(gap['value']):+.3f}" in said
     assert "none of the 80 videos has audio" in said
+
+
+def test_the_cross_dataset_table_says_in_what_the_corpora_differ(folder: Path, tmp_path: Path) -> None:
+    assert "In what they differ" in words(page(folder, tmp_path))
+    assert "not known: give the manifest of both corpora" in words(page(folder, tmp_path))
+    evaluation = Evaluation.read(folder)
+    described = {}
+    for name, generator, level, people in (("A", "Swap", "c23", 8), ("B", "Other", None, 20)):
+        videos = [
+            Video(name, f"{name}/{n}", "x", n % 2, generator=generator if n % 2 else None, compression=level,
+                  identities=(f"{name}/{n}",), duration_s=5.0 * (name == "A") + 3, attributes={"gender": "fm"[n % 2]})
+            for n in range(people)
+        ]  # fmt: skip
+        described[name] = statistics(Manifest.from_videos(videos))
+    replace(evaluation, attachments=Attachments(described)).write(tmp_path / "described")
+    said = words(page(tmp_path / "described", tmp_path))
+    line = "generators: Swap → Other; compression: c23 → unknown; speakers: 8 → 20; seconds (quartiles): "
+    line += "8.0/8.0/8.0 → 3.0/3.0/3.0"
+    assert line in said
 
 
 def test_training_thumbnails_and_settings_are_shown_when_given(folder: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ SCHEMA = pa.schema(
     [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("start_s", pa.float64()),
+        pa.field("person", pa.int16()),
         pa.field("dataset", pa.string()),
         pa.field("split", pa.string()),
         pa.field("generator", pa.string()),
@@ -48,7 +49,8 @@ class ScoreTable:
     """A validated table of scores; missing columns are added as null.
 
     `start_s` is null for a score of a whole video; `logit` is raw (higher = more fake); `p_fake` is calibrated, null before
-    calibration. Null labels are unknown. (video_id, start_s, condition) is unique.
+    calibration. `person` numbers the people of a video, null where they are not told apart. Null labels are unknown. (video_id,
+    start_s, person, condition) is unique.
     """
 
     table: pa.Table
@@ -74,11 +76,11 @@ class ScoreTable:
         self._check_values()
 
     def _check_values(self) -> None:
-        keys = self.table.select(["video_id", "start_s", "condition"]).to_pandas()
+        keys = self.table.select(["video_id", "start_s", "person", "condition"]).to_pandas()
         twice = keys.duplicated()
         if twice.any():
             raise ArtefactError(
-                f"score table: (video_id, start_s, condition) occurs twice, first {tuple(keys[twice].iloc[0])}"
+                f"score table: (video_id, start_s, person, condition) occurs twice, first {tuple(keys[twice].iloc[0])}"
             )
         splits = set(self.table["split"].unique().to_pylist()) - {None, *SPLITS}
         if splits:

@@ -105,12 +105,22 @@ def _lines(result: Prediction | Unpredicted) -> list[str]:
     if isinstance(result, Unpredicted):
         return [str(result.path), f"  not evaluable: {result.reason}"]
     audio = "no usable speech" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
-    return [
+    several = len(result.people) > 1
+    people = f"; highest of {len(result.people)} people" if several else ""
+    lines = [
         str(result.path),
-        f"  p(fake) {_probability(result.p_fake)}; video head {result.video_logit:+.2f}, audio head {audio}",
-        f"  second by second: {' '.join(_probability(clip.p_fake) for clip in result.clips)}",
-        *(f"  remark: {remark}" for remark in result.remarks),
+        f"  p(fake) {_probability(result.p_fake)}{people}; video head {result.video_logit:+.2f}, audio head {audio}",
     ]
+    for person in result.people:
+        clips = [clip for clip in result.clips if clip.person == person.person]
+        name = (
+            f"person {person.person} from {clips[0].start_s:g} s: p(fake) {_probability(person.p_fake)}; "
+            if several
+            else ""
+        )
+        lines.append(f"  {name}second by second: {' '.join(_probability(clip.p_fake) for clip in clips)}")
+    lines += [f"  remark: {remark}" for remark in result.remarks]
+    return lines
 
 
 def _probability(value: float | None) -> str:

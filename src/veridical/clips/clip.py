@@ -38,6 +38,8 @@ class Clip:
     """(T, F) movement from each frame to 1/25 s later, columns as in `FLOW_STATISTICS`; None where the store has none."""
     dense_landmarks: npt.NDArray[np.float32] | None = None
     """(T, 468, 2) FaceMesh points in pixels of `frames`, NaN where it sees no face; None where the store has none."""
+    person: int = 1
+    """Number of the person within the video, from 1: the one seen longest and largest first."""
 
     def __post_init__(self) -> None:
         t = len(self.frames)
@@ -70,4 +72,5 @@ class Clip:
 
     def __repr__(self) -> str:
         sound = "no sound" if self.samples is None else f"{len(self.samples)} samples"
-        return f"Clip({self.video_id!r}, start_s={self.start_s:g}, frames={self.frames.shape}, {sound})"
+        person = f", person={self.person}" if self.person > 1 else ""
+        return f"Clip({self.video_id!r}, start_s={self.start_s:g}{person}, frames={self.frames.shape}, {sound})"

@@ -22,6 +22,8 @@ from veridical.clips.settings import StoreSettings
 from veridical.media import loudness_dbfs
 
 PAYLOAD_COLUMNS = ("video_id", "start_s", "faces", "boxes", "landmarks", "detector_score", "samples", "speech")
+PERSON = "person"
+"""Column with the number of the person; stores of older releases lack it, and hold one person of each video."""
 INDEX_COLUMNS = (
     "video_id", "start_s", "has_audio", "speech_share", "loudness_dbfs",
     "min_detector_score", "num_interpolated", "mean_box_size_px",
@@ -52,6 +54,7 @@ def clip_schema(settings: StoreSettings) -> pa.Schema:
             pa.field("min_detector_score", pa.float32(), nullable=False),
             pa.field("num_interpolated", pa.int16(), nullable=False),
             pa.field("mean_box_size_px", pa.float32(), nullable=False),
+            pa.field(PERSON, pa.int16()),
             *(pa.field(name, optional[name], nullable=False) for name in settings.contents),
         ]
     )
@@ -109,6 +112,7 @@ class EncodedClip:
     """M JPEG files."""
     flow: npt.NDArray[np.float32] | None = None
     dense_landmarks: npt.NDArray[np.float32] | None = None
+    person: int = 1
 
     def decode(self) -> Clip:
         """Return the clip with its frames decoded."""
@@ -124,6 +128,7 @@ class EncodedClip:
             None if self.mouths is None else decode_grey(self.mouths),
             self.flow,
             self.dense_landmarks,
+            self.person,
         )
 
 
@@ -155,6 +160,7 @@ def _row(clip: Clip | EncodedClip, settings: StoreSettings) -> dict[str, object]
         "min_detector_score": float(clip.detector_score.min()),
         "num_interpolated": int((clip.detector_score == 0).sum()),
         "mean_box_size_px": float(np.sqrt(np.clip(sides[:, 0] * sides[:, 1], 0, None)).mean()),
+        PERSON: clip.person,
         **_contents_row(clip, settings),
     }
 
@@ -198,6 +204,7 @@ def decode_clips(table: pa.Table) -> list[Clip]:
     columns = {name: table[name].combine_chunks() for name in PAYLOAD_COLUMNS}
     geometry = {name: _matrix(columns[name]) for name in ("boxes", "landmarks", "detector_score")}
     contents = _decoded_contents(table)
+    people = table[PERSON].to_pylist() if PERSON in table.column_names else [1] * table.num_rows
     clips = []
     for row in range(table.num_rows):
         samples, speech = columns["samples"][row], columns["speech"][row]
@@ -212,6 +219,7 @@ def decode_clips(table: pa.Table) -> list[Clip]:
                 samples=np.frombuffer(samples.as_py(), dtype="<i2") if samples.is_valid else None,
                 speech=np.frombuffer(speech.as_py(), dtype=np.uint8).astype(np.bool_) if speech.is_valid else None,
                 **contents[row],
+                person=people[row] or 1,
             )
         )
     return clips
@@ -240,7 +248,7 @@ def _matrix(column: pa.FixedSizeListArray) -> npt.NDArray[np.float32]:
 def content_digest(table: pa.Table) -> str:
     """Return 16 hex digits of the content of rows, optional contents too, whatever their order and their memory layout."""
     digests = []
-    names = [*PAYLOAD_COLUMNS, *(name for name in CONTENTS if name in table.column_names)]
+    names = [*PAYLOAD_COLUMNS, *(name for name in (*CONTENTS, PERSON) if name in table.column_names)]
     for batch in table.select(names).to_batches(max_chunksize=16):
         digests += [_row_digest(values) for values in batch.to_pylist()]
     return hashlib.blake2b(b"".join(sorted(digests)), digest_size=8).hexdigest()
@@ -249,6 +257,8 @@ def content_digest(table: pa.Table) -> str:
 def _row_digest(values: dict[str, object]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for name, value in values.items():
+        if name == PERSON and value in (None, 1):
+            continue  # as in stores without the column
         parts = value if name in ("faces", "mouths") and isinstance(value, list) else [value]
         for part in parts:
             data = _plain_bytes(part)

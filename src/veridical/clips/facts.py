@@ -57,8 +57,35 @@ def clip_facts(clip: Clip) -> dict[str, float]:
         "contrast": float(grey.std()),
         "sharpness": float(np.log1p(cv2.Laplacian(grey, cv2.CV_64F).var())),
         "jpeg_grid": _grid_strength(grey),
+        **_jitter(clip),
         **_sound_facts(clip),
     }
+
+
+def _jitter(clip: Clip) -> dict[str, float]:
+    """Return how unsteadily landmarks (in the aligned face) and box move, as shares of the size of face and box.
+
+    Steady movement is no jitter: what counts is how far a point lies from the middle between the frames before and after it.
+    Frames in which the face was not detected lie on a straight line between others and are left out.
+    """
+    seen = clip.detector_score > 0
+    inside = seen[:-2] & seen[1:-1] & seen[2:]
+    if not inside.any():
+        return {"landmark_jitter": np.nan, "box_jitter": np.nan}
+    corners = clip.boxes.reshape(-1, 2, 2).astype(np.float64)
+    width_height = np.maximum(corners[:, 1] - corners[:, 0], 1e-6)[1:-1]
+    box_size = np.sqrt(width_height.prod(axis=1))
+    return {
+        "landmark_jitter": float((_off_line(clip.landmarks)[inside] / clip.frames.shape[1]).mean()),
+        "box_jitter": float((_off_line(corners)[inside] / box_size[inside]).mean()),
+    }
+
+
+def _off_line(points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return (T - 2,) the mean distance of points (T, P, 2) from the middle between their neighbours in time."""
+    points = points.astype(np.float64)
+    off = points[1:-1] - (points[:-2] + points[2:]) / 2
+    return np.asarray(np.hypot(off[..., 0], off[..., 1]).mean(axis=1))
 
 
 def _sound_facts(clip: Clip) -> dict[str, float]:

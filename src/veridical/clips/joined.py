@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from veridical.artefacts import Manifest, fingerprint
 from veridical.clips.contents import CONTENTS
-from veridical.clips.encoding import PAYLOAD_COLUMNS
+from veridical.clips.encoding import PAYLOAD_COLUMNS, PERSON
 from veridical.clips.store import ClipStore, Rows
 from veridical.errors import UsageError
 from veridical.settings import differences
@@ -64,7 +64,7 @@ class JoinedStores(ClipStore):
         numbers = np.asarray(rows, dtype=np.int64)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise IndexError(f"rows must lie in [0, {len(self)}), got {numbers.min()} to {numbers.max()}")
-        names = (*PAYLOAD_COLUMNS, *self.settings.contents) if columns is None else columns
+        names = (*PAYLOAD_COLUMNS, *self._person_column, *self.settings.contents) if columns is None else columns
         which = np.searchsorted(self._starts, numbers, side="right") - 1
         parts = [
             store.take_table(numbers[which == number] - self._starts[number], names)
@@ -72,6 +72,11 @@ class JoinedStores(ClipStore):
         ]
         order = np.argsort(np.argsort(which, kind="stable"), kind="stable")
         return pa.concat_tables(parts).take(order)
+
+    @property
+    def _person_column(self) -> tuple[str, ...]:
+        """The column with the number of the person; where one of the stores lacks it, there is one person a video in all."""
+        return () if any(not store._person_column for store in self.stores) else (PERSON,)
 
     def rows_of(self, video_id: str) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         """Return the rows of a video's clips in order of time; empty when it has none."""

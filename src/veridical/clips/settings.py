@@ -11,7 +11,7 @@ from veridical.clips.clip import SAMPLE_RATE_HZ, SPEECH_STEP_S
 from veridical.clips.contents import CONTENTS, MOUTH_FPS, Content
 from veridical.settings import Settings
 
-FacePolicy = Literal["dominant", "largest", "single", "mask"]
+FacePolicy = Literal["everyone", "dominant", "largest", "single", "mask"]
 
 THRESHOLDS = {"centerface": 0.5, "retinaface": 0.95}
 """Smallest score of a face by detector, where none is given."""
@@ -32,9 +32,10 @@ class StoreSettings(Settings):
     """Side of the crop relative to the face: room for chin and forehead."""
     jpeg_quality: int = Field(default=95, ge=50, le=100)
     """JPEG quality of the face crops; chroma is kept at full resolution."""
-    face_policy: FacePolicy = "dominant"
-    """Which face to follow: `dominant`, the one seen longest and largest; `largest`; `single` (videos with several are not
-    prepared); `mask`, the one marked by the manifest's mask video (attribute `mask`; else the dominant one)."""
+    face_policy: FacePolicy = "everyone"
+    """Which faces to follow: `everyone`, each person seen for a window, told apart by number; or one person: `dominant`, the
+    one seen longest and largest; `largest`; `single` (videos with several are not prepared); `mask`, the one marked by the
+    manifest's mask video (attribute `mask`; else the dominant one)."""
     detector: Literal["centerface", "retinaface"] = "centerface"
     """Face detector."""
     detector_weights: str = ""

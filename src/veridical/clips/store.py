@@ -2,7 +2,7 @@
 
 A store is a Lance table `clips` (a row per window), a Lance table `ledger` (a row per video: its outcome), a copy
 of the manifest it was made from, and `store.json`, written last. It knows neither labels nor splits: join them from a
-manifest by `video_id`. Clips are numbered by (video_id, start_s), so row numbers do not depend on the order in which
+manifest by `video_id`. Clips are numbered by (video_id, start_s, person), so row numbers do not depend on the order in which
 workers finished; `ClipStore` sees the store as it was when opened.
 
 Lance must not be used across a fork: start worker processes with `spawn` and open the store inside them (a ClipStore
@@ -27,7 +27,7 @@ import pyarrow as pa
 from veridical.artefacts import Manifest, atomic_folder, check_folder, fingerprint, read_json, write_json
 from veridical.clips.clip import Clip
 from veridical.clips.contents import Content
-from veridical.clips.encoding import INDEX_COLUMNS, PAYLOAD_COLUMNS, clip_schema, decode_clips
+from veridical.clips.encoding import INDEX_COLUMNS, PAYLOAD_COLUMNS, PERSON, clip_schema, decode_clips
 from veridical.clips.ledger import LEDGER_SCHEMA
 from veridical.clips.remote import fetch, first_cause, remote_uri
 from veridical.clips.settings import StoreSettings
@@ -129,19 +129,22 @@ class ClipStore:
         return fingerprint({"settings": self.settings.model_dump(), "videos": rows})
 
     def index(self) -> pd.DataFrame:
-        """Return a row per clip, ordered by (video_id, start_s), without decoding any.
+        """Return a row per clip, ordered by (video_id, start_s, person), without decoding any.
 
-        Columns: row (for `take`), video_id, start_s, has_audio, speech_share (0 to 1, NaN without sound), loudness_dbfs
-        (NaN without sound), min_detector_score, num_interpolated (frames), mean_box_size_px (in the source frame).
+        Columns: row (for `take`), video_id, start_s, person (from 1), has_audio, speech_share (0 to 1, NaN without sound),
+        loudness_dbfs (NaN without sound), min_detector_score, num_interpolated (frames), mean_box_size_px (in the source frame).
         """
         return self._index.copy()
 
     @cached_property
     def _index(self) -> pd.DataFrame:
         with reading_table(f"{self.location}/{CLIPS_TABLE}"):
-            frame: pd.DataFrame = self._clips.to_table(columns=list(INDEX_COLUMNS)).to_pandas()
+            frame: pd.DataFrame = self._clips.to_table(columns=[*INDEX_COLUMNS, *self._person_column]).to_pandas()
+        person = frame.pop(PERSON).fillna(1) if PERSON in frame else 1
+        frame.insert(2, PERSON, person)
+        frame[PERSON] = frame[PERSON].astype("int16")
         frame["offset"] = np.arange(len(frame), dtype=np.int64)
-        frame = frame.sort_values(["video_id", "start_s"], kind="stable").reset_index(drop=True)
+        frame = frame.sort_values(["video_id", "start_s", PERSON], kind="stable").reset_index(drop=True)
         frame.insert(0, "row", np.arange(len(frame), dtype=np.int64))
         self._offsets: npt.NDArray[np.int64] = frame.pop("offset").to_numpy()
         return frame
@@ -160,7 +163,7 @@ class ClipStore:
         total = len(self._index)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= total):
             raise IndexError(f"rows must lie in [0, {total}), got {numbers.min()} to {numbers.max()}")
-        names = (*PAYLOAD_COLUMNS, *self.settings.contents) if columns is None else columns
+        names = (*PAYLOAD_COLUMNS, *self._person_column, *self.settings.contents) if columns is None else columns
         with reading_table(f"{self.location}/{CLIPS_TABLE}"):
             return self._clips.take(self._offsets[numbers].tolist(), columns=list(names))
 
@@ -172,7 +175,12 @@ class ClipStore:
             contents: Optional contents to read, which the store must keep; None for all that it keeps.
         """
         wanted = self.settings.contents if contents is None else contents
-        return decode_clips(self.take_table(rows, (*PAYLOAD_COLUMNS, *wanted)))
+        return decode_clips(self.take_table(rows, (*PAYLOAD_COLUMNS, *self._person_column, *wanted)))
+
+    @property
+    def _person_column(self) -> tuple[str, ...]:
+        """The column with the number of the person, where the store has it."""
+        return (PERSON,) if PERSON in self._clips.schema.names else ()
 
     def rows_of(self, video_id: str) -> npt.NDArray[np.int64]:
         """Return the rows of a video's clips in order of time; empty when it has none."""

@@ -22,7 +22,7 @@ def verify(store: ClipStore) -> list[str]:
     counts = index.groupby("video_id").size()
     strangers = sorted(set(counts.index) - set(ledger["video_id"]))
     problems += [f"{video_id}: {counts[video_id]} clips without a ledger row" for video_id in strangers]
-    twice = index[index.duplicated(["video_id", "start_s"])]
+    twice = index[index.duplicated(["video_id", "start_s", "person"])]
     problems += [f"{row.video_id}: two clips start at {row.start_s:g} s" for row in twice.itertuples()]
     columns = (ledger["video_id"], ledger["status"], ledger["num_clips"], ledger["digest"])
     for video_id, status, num_clips, digest in progress.track(list(zip(*columns, strict=True)), "verify", unit="video"):

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from veridical.artefacts import Manifest, lock_for_writing
 from veridical.clips.clip import Clip
-from veridical.clips.encoding import content_digest, encode_clips
+from veridical.clips.encoding import PERSON, content_digest, encode_clips
 from veridical.clips.ledger import LEDGER_SCHEMA, LedgerEntry
 from veridical.clips.remote import first_cause
 from veridical.clips.store import CLIPS_TABLE, LEDGER_TABLE, MANIFEST_FILE, ClipStore, reading_table, write_facts
@@ -55,6 +55,7 @@ class ClipWriter:
         self._since = time.monotonic()
         try:
             self._known = set(_column(self.path / LEDGER_TABLE, "video_id"))
+            _add_person(self.path / CLIPS_TABLE)
             self.num_orphans = self._delete_orphans()
             """Clips of an interrupted writer that were deleted."""
         except BaseException:
@@ -154,6 +155,14 @@ class ClipWriter:
         orphans = set(ids) - self._known
         _delete(self.path / CLIPS_TABLE, sorted(orphans))
         return sum(video_id in orphans for video_id in ids) if orphans else 0
+
+
+def _add_person(path: Path) -> None:
+    """Give the clips of a store of an older release the number of their person, of whom there is one a video."""
+    with reading_table(str(path)):
+        table = lance.dataset(str(path))
+    if PERSON not in table.schema.names:
+        table.add_columns({PERSON: "cast(1 as smallint)"})
 
 
 def _append(table: pa.Table, path: Path) -> None:

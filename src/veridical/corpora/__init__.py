@@ -3,6 +3,7 @@
 from veridical.corpora.adapter import Adapter, Notes, Notice, OfficialCount, ScanResult
 from veridical.corpora.auditing import AuditResult, audit
 from veridical.corpora.demographics import DEMOGRAPHICS, demographic
+from veridical.corpora.differences import differences
 from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.held_out import HELD_OUT, held_out_corpora
@@ -43,6 +44,7 @@ __all__ = [
     "attribute_column",
     "audit",
     "demographic",
+    "differences",
     "held_out_corpora",
     "leak_groups",
     "list_files",

@@ -50,9 +50,10 @@ _INDEX_COLUMNS = {
 """Columns of a clip store's index → properties."""
 COLUMNS = (
     "property", "target", "dataset", "verdict", "auc", "low", "high", "p_adjusted", "num_real", "num_fake", "generator",
-    "generator_auc", "reason", "advice",
+    "generator_auc", "by_generator", "reason", "advice",
 )  # fmt: skip
-"""`dataset`: the data set that it was tried within, `all` for all of several together."""
+"""`dataset`: the data set that it was tried within, `all` for all of several together. `by_generator`: AUC on the fakes of
+each generator that was tried by itself, a mapping."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,9 +270,11 @@ def _try_one(name: str, column: pd.Series[Any], measured: Flags, target: str, vi
 
 def _known(column: pd.Series[Any]) -> Flags:
     """Return (N,) where a property has a value that can be compared."""
+    known: Flags
     if column.dtype.kind == "f":
-        return np.isfinite(column.to_numpy(dtype=float))
-    known: Flags = column.notna().to_numpy() & ~column.isin(["", "unknown"]).to_numpy()
+        known = np.isfinite(column.to_numpy(dtype=float))
+    else:
+        known = column.notna().to_numpy() & ~column.isin(["", "unknown"]).to_numpy()
     return known
 
 
@@ -328,7 +331,9 @@ def _try_all(
         return _Trial(name, "label", scope, *counts, {}, reason)
     if used.sum() > _MOST_VIDEOS:
         used &= rng.random(len(used)) < _MOST_VIDEOS / used.sum()
-    features = np.column_stack([_feature(table[key], used, measured[PROPERTIES[key].about], rng) for key in columns])
+    features = np.column_stack(
+        [_feature(table[key], used, measured[PROPERTIES[str(key)].about], rng) for key in columns]
+    )
     score = _out_of_fold_scores(features, label, used, videos.fold)
     scored = np.isfinite(score)
     if _why_not(label, scored, videos.cluster):
@@ -388,6 +393,7 @@ def _row(trial: _Trial, adjusted: Mapping[str, float], accept: set[str]) -> dict
     if trial.reason:
         return row
     parts, overall = trial.separations, trial.separations[ALL]
+    row["by_generator"] = {name: round(part.auc, 4) for name, part in parts.items() if name != ALL}
     row |= {"auc": overall.auc, "low": overall.low, "high": overall.high, "p_adjusted": min(adjusted.values())}
     generator = max((name for name in parts if name != ALL), key=lambda name: parts[name].auc, default=None)
     if generator is not None:

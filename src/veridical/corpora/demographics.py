@@ -26,8 +26,8 @@ _KINDS = {name: kind for kind, names in DEMOGRAPHICS.items() for name in names}
 
 def demographic(name: str) -> str | None:
     """Return what an attribute says about people (a name in `DEMOGRAPHICS`), or None when it says something else."""
-    words = re.sub(r"([a-z])([A-Z])", r"\1 \2", name.removeprefix("attribute.")).lower()
-    words = re.sub(r"[^a-z]+", " ", words).split()
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", name.removeprefix("attribute.")).lower()
+    words = re.sub(r"[^a-z]+", " ", spaced).split()
     while words and words[0] in _WHOSE:
         words = words[1:]
     return _KINDS.get(" ".join(words))

@@ -24,6 +24,9 @@ _TRIM = "trim the leading silence of both classes, and shift all clips at random
 _SAME_SOURCE = "take reals from the same source as the fakes"
 _LEVEL = "normalise the audio of both classes to one level"
 _SIZE = "match the face sizes of the classes, or downscale both alike"
+_JITTER = (
+    "see whether it is the forgery or the face detector that jitters: track both classes alike, test across corpora"
+)
 
 PROPERTIES: dict[str, Property] = {
     "has_audio": Property("number", "file", True, "drop the audio of both classes, or use only videos that have audio"),
@@ -50,6 +53,8 @@ PROPERTIES: dict[str, Property] = {
     "box_aspect": Property("number", "video", True, "check that the face detector treats both classes alike"),
     "detector_score": Property("number", "video", False, "check that the face detector treats both classes alike"),
     "interpolated": Property("number", "video", True, "leave out windows whose faces were not all detected"),
+    "landmark_jitter": Property("number", "video", False, _JITTER),
+    "box_jitter": Property("number", "video", False, _JITTER),
     "brightness": Property("number", "video", True, _SAME_SOURCE),
     "contrast": Property("number", "video", True, _SAME_SOURCE),
     "sharpness": Property("number", "video", True, "blur or re-encode both classes alike; test with equal sharpness"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from veridical.artefacts import SPLITS, Manifest
 from veridical.corpora.adapter import OfficialCount
+from veridical.corpora.demographics import demographic
 from veridical.corpora.expected import official_counts, publishes_split
 from veridical.corpora.groups import attribute_column
 from veridical.corpora.proof import generators
@@ -81,6 +82,8 @@ class Statistics:
     """Status in the ledger → videos that gave no clips; empty for a manifest alone."""
     official: tuple[OfficialCount, ...]
     """Official numbers beside those of the manifest, where they are published."""
+    groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What is known about people (gender, skin tone …) → group → videos."""
     notes: tuple[str, ...] = ()
     """What could not be counted or compared, and why."""
 
@@ -98,6 +101,7 @@ class Statistics:
             splits=tuple(SplitStatistics(**row) for row in values["splits"]),
             lost=values["lost"],
             official=tuple(OfficialCount(**count) for count in values["official"]),
+            groups=values.get("groups", {}),
             notes=tuple(values["notes"]),
         )
 
@@ -153,6 +157,7 @@ def statistics(
         splits=tuple(_split(name, rows) for name, rows in _by_split(videos)),
         lost={} if ledger is None else _lost(videos, ledger),
         official=official,
+        groups=_groups(selected),
         notes=_notes(videos, official, split),
     )
 
@@ -207,6 +212,18 @@ def _totals(videos: pd.DataFrame, clips: pd.DataFrame | None, frames_per_clip: i
         **_named_quartiles("face_px", _column(clips, "mean_box_size_px")),
         "speech_share": _plain(float(_column(clips, "speech_share").mean()), 4),
     }  # fmt: skip
+
+
+def _groups(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Return what attributes say about people → group → videos, the largest group first."""
+    names = sorted(set(pc.unique(manifest.table["attributes"].combine_chunks().keys).to_pylist()))
+    groups: dict[str, dict[str, int]] = {}
+    for name in names:
+        if (kind := demographic(name)) is not None and kind not in groups:
+            counts = attribute_column(manifest, name).drop_null().value_counts().to_pylist()
+            ordered = sorted(counts, key=lambda item: (-item["counts"], item["values"]))
+            groups[kind] = {str(item["values"]): int(item["counts"]) for item in ordered}
+    return groups
 
 
 def _people(videos: pd.DataFrame) -> int:

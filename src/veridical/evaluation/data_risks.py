@@ -89,6 +89,7 @@ def presence_of_audio(measured: Measurements, cell: Cell) -> Risk:
 FROM_FILES = "the files were not probed: scan with --probe and give the manifest"
 FROM_CLIPS = "the clips were not measured: give the clip store with --on"
 SEEN, UNSEEN = "all that the model sees", "all that only the file shows"
+JITTER = "jitter patterns"
 SHORTCUTS: dict[str, tuple[tuple[str, ...], str]] = {
     "file properties": (
         (UNSEEN, *(name for name, facts in PROPERTIES.items() if facts.about == "file" and not facts.reaches_model)),
@@ -96,6 +97,7 @@ SHORTCUTS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "leading silence": (("speech_onset_s",), FROM_CLIPS),
     "crop scale and place": (("box_size_px", "box_x", "box_y", "box_aspect"), FROM_CLIPS),
+    JITTER: (("landmark_jitter", "box_jitter"), FROM_CLIPS),
     "face-detector failure": (("detector_score", "interpolated", "prepared"), FROM_CLIPS),
     "light, blur and loudness": (
         ("brightness", "contrast", "sharpness", "jpeg_grid", "loudness_dbfs", "speech_share", SEEN),
@@ -110,7 +112,18 @@ def shortcuts(measured: Measurements) -> Iterator[Risk]:
     for cell in measured.test_sets:
         audited = measured.audits.get(cell.dataset)
         for risk, (names, needed) in SHORTCUTS.items():
-            yield _shortcut(measured, f"{risk} ({cell.dataset})", names, needed, audited)
+            row = _shortcut(measured, f"{risk} ({cell.dataset})", names, needed, audited)
+            yield _by_generator(row, names, audited) if risk == JITTER and audited is not None else row
+
+
+def _by_generator(risk: Risk, names: tuple[str, ...], audited: pd.DataFrame) -> Risk:
+    """Return a risk whose reason gives the AUC of each property on the fakes of each generator."""
+    parts = []
+    for row in audited[audited["property"].isin(names) & (audited["target"] == "label")].to_dict(orient="records"):
+        areas = row["by_generator"] if isinstance(row["by_generator"], dict) else {}
+        if areas:
+            parts.append(f"{row['property']}: " + ", ".join(f"{name} {area:.3f}" for name, area in areas.items()))
+    return replace(risk, reason="; ".join([risk.reason, *parts]))
 
 
 def _shortcut(

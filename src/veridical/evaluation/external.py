@@ -163,12 +163,12 @@ def _score_frame(
         if fact in frame:
             known = frame[fact] != ""
             table[fact] = frame[fact].where(known, None) if fact in _TEXT else _numbers(path, frame, fact)
-    about = [name for name in frame if name.startswith("attribute.") or demographic(name) is not None]
+    about = [name for name in map(str, frame) if name.startswith("attribute.") or demographic(name) is not None]
     if about:
         names = [name.removeprefix("attribute.") for name in about]
         rows = zip(*(frame[name] for name in about), strict=True)
-        known = [{name: cell for name, cell in zip(names, cells, strict=True) if cell} for cells in rows]
-        table["attributes"] = pd.Series(known, index=table.index, dtype=object)
+        attributes = [{name: cell for name, cell in zip(names, cells, strict=True) if cell} for cells in rows]
+        table["attributes"] = pd.Series(attributes, index=table.index, dtype=object)
     if "split" in table:
         _refuse(path, frame["split"], ~frame["split"].isin([*SPLITS, ""]), f"{', '.join(SPLITS)} or nothing in 'split'")
     if meaning.time is not None:

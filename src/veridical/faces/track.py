@@ -174,9 +174,7 @@ def select_track(tracks: Sequence[FaceTrack], policy: Policy = "dominant") -> Fa
     """
     if policy not in POLICIES:
         raise unknown_name("face policy", policy, POLICIES)
-    if not tracks:
-        raise UnusableVideoError("no_face", "no face was found in any frame")
-    return POLICIES[policy](tracks)
+    return POLICIES[policy](by_prominence(tracks))
 
 
 def select_marked_track(
@@ -225,8 +223,19 @@ def appearance(image: Image, face: Face) -> Floats:
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6), np.float32)
 
 
+def by_prominence(tracks: Sequence[FaceTrack]) -> list[FaceTrack]:
+    """Return the tracks ordered by how long they are seen, large faces counting more, the dominant one first.
+
+    Raises:
+        UnusableVideoError: `no_face` if there is no track.
+    """
+    if not tracks:
+        raise UnusableVideoError("no_face", "no face was found in any frame")
+    return sorted(tracks, key=lambda track: -float(np.sqrt(track.areas[track.scores > 0]).sum()))
+
+
 def _dominant(tracks: Sequence[FaceTrack]) -> FaceTrack:
-    return max(tracks, key=lambda track: float(np.sqrt(track.areas[track.scores > 0]).sum()))
+    return tracks[0]
 
 
 def _largest(tracks: Sequence[FaceTrack]) -> FaceTrack:
@@ -246,6 +255,7 @@ POLICIES: dict[str, Callable[[Sequence[FaceTrack]], FaceTrack]] = {
     "single": _single,
     "largest": _largest,
 }
+"""What chooses among tracks that are ordered by prominence."""
 
 
 class _Linker:

@@ -1,7 +1,7 @@
 """Inference: the only way from clips or a file to a score, by a detector of this project or a foreign one."""
 
 from veridical.inference.conditions import CONDITIONS, condition_logits, encode
-from veridical.inference.detector import ClipScore, Detector, Prediction, load_detector, save_detector
+from veridical.inference.detector import ClipScore, Detector, PersonScore, Prediction, load_detector, save_detector
 from veridical.inference.model_folder import WEIGHTS_FILE, ModelFacts, current_version, describe_pretrained
 from veridical.inference.prediction import Unpredicted, describe_calibration, find_videos, predict_files
 from veridical.inference.scoring import ClipScorer, load_scorer, score_store
@@ -13,6 +13,7 @@ __all__ = [
     "ClipScorer",
     "Detector",
     "ModelFacts",
+    "PersonScore",
     "Prediction",
     "Unpredicted",
     "condition_logits",

@@ -37,6 +37,20 @@ class ClipScore:
     """Of the video head."""
     audio_logit: float | None
     """Of the audio head; None without usable speech."""
+    person: int = 1
+    """Number of the person whose face it shows, from 1."""
+
+
+@dataclass(frozen=True)
+class PersonScore:
+    """The score of one person of a video."""
+
+    person: int
+    """From 1, the one seen longest and largest first."""
+    logit: float
+    """Joint logit of the person's windows, aggregated by the model's rule."""
+    p_fake: float | None
+    num_clips: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ class Prediction:
 
     path: Path
     logit: float
-    """Joint logit of the video: its windows' logits, aggregated by the model's rule."""
+    """Joint logit of the video: its windows' logits, aggregated by the model's rule; of several people the highest."""
     p_fake: float | None
     """Calibrated probability that anything about the video is forged."""
     video_logit: float
@@ -55,6 +69,8 @@ class Prediction:
     """Windows without a score; the remarks say why."""
     remarks: tuple[str, ...] = ()
     """What is remarkable about the file: windows dropped, a choice between audio tracks, a file cut short."""
+    people: tuple[PersonScore, ...] = ()
+    """The people whom the video shows for a window or more, each with a score of their own."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON holds it."""
@@ -119,7 +135,7 @@ class Detector:
         logits = self.logits(clips, ("joint", "video_head", "audio_head"))
         rows = zip(clips, logits["joint"], logits["video_head"], logits["audio_head"], strict=True)
         return [
-            ClipScore(clip.start_s, float(joint), self._p_fake(joint), float(video), _or_none(audio))
+            ClipScore(clip.start_s, float(joint), self._p_fake(joint), float(video), _or_none(audio), clip.person)
             for clip, joint, video, audio in rows
         ]
 
@@ -136,18 +152,26 @@ class Detector:
         extraction = extract_clips(path, path.name, self._tools.settings, self._tools)
         starts = range(0, len(extraction.clips), BATCH_CLIPS)
         scores = [one for i in starts for one in self.score_clips(extraction.clips[i : i + BATCH_CLIPS])]
-        heard = [score.audio_logit for score in scores if score.audio_logit is not None]
-        logit = self._video_logit([score.logit for score in scores])
+        people = [self._person_score(scores, number) for number in sorted({score.person for score in scores})]
+        highest = max(people, key=lambda person: person.logit)
+        own = [score for score in scores if score.person == highest.person]
+        heard = [score.audio_logit for score in own if score.audio_logit is not None]
         return Prediction(
             path=path,
-            logit=logit,
-            p_fake=self._p_fake(logit),
-            video_logit=self._video_logit([score.video_logit for score in scores]),
+            logit=highest.logit,
+            p_fake=highest.p_fake,
+            video_logit=self._video_logit([score.video_logit for score in own]),
             audio_logit=self._video_logit(heard) if heard else None,
             clips=tuple(scores),
             num_dropped_windows=extraction.num_dropped_windows,
             remarks=extraction.remarks,
+            people=tuple(people),
         )
+
+    def _person_score(self, scores: Sequence[ClipScore], person: int) -> PersonScore:
+        logits = [score.logit for score in scores if score.person == person]
+        logit = self._video_logit(logits)
+        return PersonScore(person, logit, self._p_fake(logit), len(logits))
 
     @cached_property
     def _tools(self) -> Tools:

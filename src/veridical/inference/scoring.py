@@ -23,7 +23,7 @@ from veridical.metrics import Aggregation, Calibration
 
 IntArray = npt.NDArray[np.int64]
 _FACTS = ("dataset", "split", "generator", "compression", "group", "attributes")
-_DESCRIBED = ("video_id", "start_s", *_FACTS, *LABELS, "speech_share", "face_size_px")
+_DESCRIBED = ("video_id", "start_s", "person", *_FACTS, *LABELS, "speech_share", "face_size_px")
 """Columns of a score table that describe the clip."""
 
 

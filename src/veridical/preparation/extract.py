@@ -1,7 +1,7 @@
 """From a file to clips: the only way, for preparing stores and for predicting a single video alike.
 
-Faces are detected in frames sampled by time and tracked to the end; then one person is chosen, and the windows worth
-keeping are put together. Frames are not kept: the aligned faces are cut and encoded as they are detected (`crops.py`).
+Faces are detected in frames sampled by time and tracked to the end; then the people to keep are chosen, and their windows
+worth keeping are put together. Frames are not kept: the aligned faces are cut and encoded as they are detected (`crops.py`).
 
 Windows begin at multiples of `hop_s` from the start of the video. A window is whole when the video lasts to its end, and is
 kept when not more than `max_missing_faces` of its T frames lack a detected face; a missing face is interpolated. It is dropped
@@ -10,9 +10,10 @@ where the file does not say which sound belongs to which frame.
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +42,7 @@ MIN_SOUND_SHARE = 0.9
 """Of a window, for the window to have sound; what is missing at its end is silence."""
 MAX_SHORTFALL_S = 1.0
 """A video that ends this much earlier than declared gets a remark."""
+OUT_OF_STEP = "timestamps jump in one stream only, so audio may not belong to video"
 END_TOLERANCE = 0.5
 """Of a frame's duration: a video that ends this much before a window's end still fills it."""
 
@@ -70,6 +72,17 @@ class Sound:
 
 
 @dataclass(frozen=True, eq=False)
+class Person:
+    """One person of a video and the windows to keep."""
+
+    number: int
+    """From 1, the most prominent first."""
+    track: faces.FaceTrack
+    starts: tuple[int, ...]
+    """Number of the first sampled frame of each window kept."""
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Which windows of a video to put together, of whose face."""
 
@@ -80,13 +93,9 @@ class Plan:
     """To the end of the last frame."""
     declared_s: float
     """What the container declares."""
-    track: faces.FaceTrack
-    starts: tuple[int, ...]
-    """Number of the first sampled frame of each window kept."""
-    num_dropped_windows: int
-    """Complete windows that were not kept."""
-    num_out_of_step: int
-    """Those of them in which it is not known which sound belongs to which frame."""
+    people: tuple[Person, ...]
+    dropped: dict[str, int]
+    """Complete windows that are nobody's, by the reason for it."""
     sound: Sound | None
     crops: CropKeeper
     landmarker: faces.DenseLandmarker | None
@@ -101,6 +110,16 @@ class Plan:
         """Whether the file has an audio track that decodes."""
         return self.sound is not None
 
+    @property
+    def num_clips(self) -> int:
+        """Windows kept, of all people."""
+        return sum(len(person.starts) for person in self.people)
+
+    @property
+    def num_dropped_windows(self) -> int:
+        """Complete windows that are nobody's."""
+        return sum(self.dropped.values())
+
 
 @dataclass(frozen=True, eq=False)
 class Extraction:
@@ -108,7 +127,7 @@ class Extraction:
 
     video_id: str
     clips: list[Clip]
-    """In order of time; frames exactly as a store gives them back (they went through JPEG)."""
+    """In order of time, then of people; frames exactly as a store gives them back (they went through JPEG)."""
     num_dropped_windows: int
     """Complete windows that were not kept."""
     has_audio: bool
@@ -150,10 +169,13 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
     looked = _look_through(path, settings, tools)
     try:
         whole = _whole_windows(looked.end_s, 1 / facts.fps, looked.crops.num_frames, settings)
-        track = _chosen(looked, source, facts, settings)
+        tracks = _chosen(looked, source, facts, settings)
         in_doubt = media.parts_in_doubt(path) if sound is not None and source.audio_path is None else []
         in_step = [start for start in whole if not _is_within(start, in_doubt, settings)]
-        starts = _kept_windows(track, in_step, settings)
+        people = _people(tracks, in_step, settings)
+        dropped = _dropped(in_step, looked.tracks, people, settings)
+        if len(in_step) < len(whole):
+            dropped[OUT_OF_STEP] = len(whole) - len(in_step)
     except BaseException:
         looked.crops.close()
         raise
@@ -163,10 +185,8 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
         settings=settings,
         duration_s=looked.end_s,
         declared_s=facts.duration_s,
-        track=track,
-        starts=starts,
-        num_dropped_windows=len(whole) - len(starts),
-        num_out_of_step=len(whole) - len(in_step),
+        people=people,
+        dropped=dropped,
         sound=sound,
         crops=looked.crops,
         landmarker=tools.landmarker,
@@ -213,37 +233,41 @@ def remarks(plan: Plan) -> Iterator[str]:
     yield from plan.media_remarks
     if plan.quarter_turns:
         yield f"judged turned by {90 * plan.quarter_turns} degrees anticlockwise: its faces lie on their side or upside down"
-    without_face = plan.num_dropped_windows - plan.num_out_of_step
-    if without_face:
-        yield f"{without_face} windows dropped: too few faces detected"
-    if plan.num_out_of_step:
-        yield f"{plan.num_out_of_step} windows dropped: timestamps jump in one stream only, so audio may not belong to video"
+    if len(plan.people) > 1:
+        yield f"{len(plan.people)} people told apart"
+    for reason, count in plan.dropped.items():
+        yield f"{count} windows dropped: {reason}"
     if plan.declared_s > plan.duration_s + MAX_SHORTFALL_S:
         yield f"ends after {plan.duration_s:.1f} s of {plan.declared_s:.1f} s declared"
 
 
 def cut_clips(plan: Plan) -> Iterator[EncodedClip]:
-    """Yield the clips of a plan in order of time, holding few at once; the plan's crops are used up."""
-    pending = deque(plan.starts)
-    num_frames = plan.settings.num_frames
+    """Yield the clips of a plan in order of time, then of people, holding few at once; the plan's crops are used up."""
+    with closing(plan.crops):
+        yield from heapq.merge(
+            *(_cut_person(plan, person) for person in plan.people), key=lambda clip: (clip.start_s, clip.person)
+        )
+
+
+def _cut_person(plan: Plan, person: Person) -> Iterator[EncodedClip]:
+    """Yield the clips of one person in order of time."""
+    pending = deque(person.starts)
+    num_frames, where = plan.settings.num_frames, (plan.source.path, plan.settings)
     cut: dict[int, Crop] = {}
-    with (
-        closing(plan.crops),
-        closing(window_motion(plan.source.path, plan.settings, plan.track, plan.starts, plan.quarter_turns)) as motion,
-    ):
-        for number, crop in _crops(plan):
+    with closing(window_motion(*where, person.track, person.starts, plan.quarter_turns)) as motion:
+        for number, crop in _crops(plan, person):
             cut[number] = crop
             while pending and pending[0] + num_frames - 1 <= number:
                 start = pending.popleft()
-                yield _clip(plan, start, [cut[start + offset] for offset in range(num_frames)], next(motion))
+                yield _clip(plan, person, start, [cut[start + offset] for offset in range(num_frames)], next(motion))
             for old in [old for old in cut if not pending or old < pending[0]]:
                 del cut[old]
 
 
-def _crops(plan: Plan) -> Iterator[tuple[int, Crop]]:
+def _crops(plan: Plan, person: Person) -> Iterator[tuple[int, Crop]]:
     """Yield the crops of all windows in order; frames that are needed and were not kept are decoded again."""
-    settings, track = plan.settings, plan.track
-    wanted = sorted({number for start in plan.starts for number in range(start, start + settings.num_frames)})
+    settings, track = plan.settings, person.track
+    wanted = sorted({number for start in person.starts for number in range(start, start + settings.num_frames)})
     landmarks = {number: track.smoothed_landmarks[track.nearest(number / settings.fps)] for number in wanted}
     missing = [number for number in wanted if not plan.crops.has(number, landmarks[number])]
     again = _numbered(plan, missing[0], missing[-1]) if missing else iter(())
@@ -269,31 +293,56 @@ def _numbered(plan: Plan, first: int, last: int) -> Iterator[tuple[int, Frame]]:
         yield number, frame.image
 
 
-def _chosen(looked: _Looked, source: Source, facts: media.MediaFacts, settings: StoreSettings) -> faces.FaceTrack:
-    """Return the person to follow."""
+def _chosen(looked: _Looked, source: Source, facts: media.MediaFacts, settings: StoreSettings) -> list[faces.FaceTrack]:
+    """Return the people to follow, the most prominent first."""
     policy, tracks, turns = settings.face_policy, looked.tracks, looked.quarter_turns
+    if policy == "everyone":
+        return faces.by_prominence(tracks)
     if policy != "mask" or source.mask_path is None:
-        return faces.select_track(tracks, "dominant" if policy == "mask" else policy)
+        return [faces.select_track(tracks, "dominant" if policy == "mask" else policy)]
     frames = media.video_frames(source.mask_path, fps=settings.fps, quarter_turns=turns)
     masks = ((frame.time_s, frame.image) for frame in frames)
     size = (facts.height, facts.width) if turns % 2 else (facts.width, facts.height)
-    return faces.select_marked_track(tracks, masks, size)
+    return [faces.select_marked_track(tracks, masks, size)]
 
 
-def _kept_windows(track: faces.FaceTrack, whole: list[int], settings: StoreSettings) -> tuple[int, ...]:
-    """Return the windows in which the face was detected often enough.
+def _people(tracks: list[faces.FaceTrack], whole: list[int], settings: StoreSettings) -> tuple[Person, ...]:
+    """Return the people seen for a window, with the windows in which their faces were detected often enough.
 
     Raises:
-        UnusableVideoError: `unreadable` when there is no window; `no_face` when there is none with the face.
+        UnusableVideoError: `unreadable` when there is no window; `no_face` when there is none with a face.
     """
     if not whole:
         reason = "its timestamps jump in one stream only: it is not known which sound belongs to which frame"
         raise UnusableVideoError("unreadable", reason)
-    starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
-    if not starts:
+    people: list[Person] = []
+    for track in tracks:
+        starts = tuple(start for start in whole if _num_missing(track, start, settings) <= settings.max_missing_faces)
+        if starts:
+            people.append(Person(len(people) + 1, track, starts))
+    if not people:
         least = settings.num_frames - settings.max_missing_faces
         raise UnusableVideoError("no_face", f"no window of {len(whole)} has a face in {least} of its frames")
-    return starts
+    return tuple(people)
+
+
+def _dropped(
+    whole: list[int], tracks: list[faces.FaceTrack], people: Sequence[Person], settings: StoreSettings
+) -> dict[str, int]:
+    """Return how many windows are dropped for which reason."""
+    kept = {start for person in people for start in person.starts}
+    counts: Counter[str] = Counter()
+    for start in sorted(set(whole) - kept):
+        frames = range(start, start + settings.num_frames)
+        missing = sum(not any(_is_detected(track, number, settings.fps) for track in tracks) for number in frames)
+        followed = any(_num_missing(track, start, settings) <= settings.max_missing_faces for track in tracks)
+        if missing > settings.max_missing_faces:
+            counts["too few faces detected"] += 1
+        elif followed:
+            counts[f"other people only (face_policy {settings.face_policy})"] += 1
+        else:
+            counts["the face changes from one person to another, or could not be followed"] += 1
+    return dict(counts)
 
 
 def _check_limits(facts: media.MediaFacts, settings: StoreSettings) -> None:
@@ -364,18 +413,19 @@ def _is_within(start: int, parts: list[tuple[float, float]], settings: StoreSett
 def _num_missing(track: faces.FaceTrack, start: int, settings: StoreSettings) -> int:
     """Return in how many frames of a window the face was not detected."""
     numbers = range(start, start + settings.num_frames)
-    return sum(
-        not _is_inside(track, number, settings.fps) or track.scores[track.nearest(number / settings.fps)] == 0
-        for number in numbers
-    )
+    return sum(not _is_detected(track, number, settings.fps) for number in numbers)
+
+
+def _is_detected(track: faces.FaceTrack, number: int, fps: float) -> bool:
+    return _is_inside(track, number, fps) and bool(track.scores[track.nearest(number / fps)] > 0)
 
 
 def _is_inside(track: faces.FaceTrack, number: int, fps: float) -> bool:
     return 0 <= number - round(float(track.times[0]) * fps) < len(track.times)
 
 
-def _clip(plan: Plan, start: int, crops: list[Crop], motion: Motion) -> EncodedClip:
-    settings, track = plan.settings, plan.track
+def _clip(plan: Plan, person: Person, start: int, crops: list[Crop], motion: Motion) -> EncodedClip:
+    settings, track = plan.settings, person.track
     numbers = range(start, start + settings.num_frames)
     places = [track.nearest(number / settings.fps) for number in numbers]
     tracked = np.array([_is_inside(track, number, settings.fps) for number in numbers])
@@ -397,6 +447,7 @@ def _clip(plan: Plan, start: int, crops: list[Crop], motion: Motion) -> EncodedC
         mouths=motion.mouths,
         flow=motion.flow,
         dense_landmarks=None if dense is None else np.stack(dense),
+        person=person.number,
     )
 
 

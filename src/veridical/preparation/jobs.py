@@ -111,7 +111,7 @@ class Worker:
             video_id=job.video_id,
             status="ok",
             reason=_remarks(plan),
-            num_clips=len(plan.starts),
+            num_clips=plan.num_clips,
             num_dropped_windows=plan.num_dropped_windows,
             has_audio=plan.has_audio,
             duration_s=plan.duration_s,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from veridical.corpora import differences
 from veridical.evaluation import CONDITION_NAMES, Coverage, Evaluation
 from veridical.reports import plots
 from veridical.reports.plots import Plot, tone
@@ -232,8 +233,17 @@ def gap_table(evaluation: Evaluation) -> Table | None:
         if pd.notna(row["value"]):
             over = row["value"] > limit
             verdict = Cell("FLAG" if over else "PASS", css="verdict flag" if over else "verdict pass")
-        rows.append([Cell(typeset(row["dataset"])), number(row, signed=True), Cell(f"≤ {limit:g}"), verdict])
-    return Table(["From → to", "Loss of AUC", "Allowed", ""], rows)
+        apart = Cell(_apart(evaluation, *row["dataset"].split("->", 1)), css="text")
+        rows.append([Cell(typeset(row["dataset"])), number(row, signed=True), Cell(f"≤ {limit:g}"), verdict, apart])
+    return Table(["From → to", "Loss of AUC", "Allowed", "", "In what they differ"], rows)
+
+
+def _apart(evaluation: Evaluation, source: str, target: str) -> str:
+    """Return in what two corpora differ, as far as their manifest says."""
+    described = evaluation.attachments.statistics
+    if source not in described or target not in described:
+        return "not known: give the manifest of both corpora"
+    return "; ".join(differences(described[source], described[target])) or "in nothing that is known"
 
 
 def outcome_table(evaluation: Evaluation) -> Table:

@@ -20,7 +20,7 @@ from torch import nn
 
 from veridical import progress
 from veridical.artefacts import atomic_path, read_json, write_json
-from veridical.devices import pick_device, resolve_precision, save_tensors
+from veridical.devices import resolve_precision, save_tensors
 from veridical.errors import DivergedError, StageStoppedError
 from veridical.inference import WEIGHTS_FILE
 from veridical.models import DetectorModel, set_modes
@@ -29,7 +29,13 @@ from veridical.training.batches import Rows, class_weights, count_paired, epoch_
 from veridical.training.calibration import finish_model
 from veridical.training.checkpoints import Checkpoints, TrainingState, start_from
 from veridical.training.data import TrainingData, load_data
-from veridical.training.distributed import from_all_processes, share_of_batch, start_fabric, sum_over_processes
+from veridical.training.distributed import (
+    from_all_processes,
+    own_device,
+    share_of_batch,
+    start_fabric,
+    sum_over_processes,
+)
 from veridical.training.features import FeatureSource, feature_source
 from veridical.training.history import history_row, log_epoch, stage_table
 from veridical.training.interruption import Interruption
@@ -100,7 +106,7 @@ def _with_precision(recipe: Recipe, run: Run) -> Recipe:
     if recipe.runtime.precision != "auto":
         return recipe
     begun = run.recipe() if run.recipe_path.exists() else recipe
-    precision = resolve_precision(begun.runtime.precision, pick_device(recipe.runtime.accelerator))
+    precision = resolve_precision(begun.runtime.precision, own_device(recipe.runtime.accelerator))
     return recipe.model_copy(update={"runtime": recipe.runtime.model_copy(update={"precision": precision})})
 
 

@@ -289,7 +289,8 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
     data = load_data(base.data, base.inputs)
     scores = score_store(whole, data.store, data.manifest, splits=["val"], conditions=("joint",)).frame()
     clips = data.for_objective("joint", "val", base.uses_audio)
-    scored = clips.merge(scores[["video_id", "start_s", "logit"]], on=["video_id", "start_s"]).dropna(subset=["logit"])
+    keys = ["video_id", "start_s", "person"]
+    scored = clips.merge(scores[[*keys, "logit"]], on=keys).dropna(subset=["logit"])
     calibration, points = calibrate(video_table(scored, base.aggregation), base.aggregation)
     facts = whole.facts.model_copy(
         update={"name": f"{base.name}, {seeds} seeds", "calibration": calibration, "operating_points": points}
