@@ -104,8 +104,8 @@ WORDS = {
     " class weights · hard-example · diversity matrix",
     "II": "video level · frame level, hard · soft · 5 frames · weak and strong",
     "III": "pretraining · stage 1 · stage 2 · stage 3 · 8 of 12 · joint end to end · 1.5 × · late blocks at 1e-5 · AdamW ·"
-    " cosine · batch 32 · clipping · checkpoint · patience 3 · NaN · colour jitter · 224 crop · flip · blur · time shift · noise ·"
-    " rotation · perspective · elastic · pitch · stretch · emphasis · mixed compression · CutMix · Mixup · SpecAugment",
+    " cosine · batch 32 · clipping · checkpoint · patience 3 · NaN · colour jitter · 224 crop · flip · blur · time shift ·"
+    " noise · rotation · perspective · elastic · pitch · stretch · emphasis · mixed compression · CutMix · Mixup · SpecAugment",
     "IV": "1.0 segment · smoothing .05 · L_video · L_temporal · by class · L1 · entropy · focal · sweeps",
     "V": "AUC · EER · average precision · accuracy · ECE · 95 % TPR · .5 .6 .7 · optimised · sign-off · 10 points · ablation"
     " · worst · saliency",
@@ -116,5 +116,6 @@ WORDS = {
     "VIII": "fifteen · H.265 · saliency",
     "IX": "beside what was measured",
     "The": "1536 · 2048 · transformer · wav2vec2 · 4 heads · dropout .2 · modality dropout · Farneback · .95 · 5-point"
-    " · single face · temperature · Grad-CAM · anomalies · agreement · ensembles · MC dropout · lip-sync · FGSM · asynchronous · 30-second",
+    " · single face · temperature · Grad-CAM · anomalies · agreement · ensembles · MC dropout · lip-sync"
+    " · FGSM · asynchronous · 30-second",
 }

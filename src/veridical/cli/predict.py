@@ -89,7 +89,11 @@ def _voice_lines(result: SpeechPrediction | Unpredicted, threshold: float) -> li
 
     if isinstance(result, Unpredicted):
         return [str(result.path), f"  not evaluable: {result.reason}"]
-    verdict = "sounds synthetic" if result.is_called_synthetic else "not told from genuine speech, which is no proof"
+    verdict = (
+        "leans to synthetic, as some genuine voices do"
+        if result.is_called_synthetic
+        else "not told from genuine speech, which is no proof"
+    )
     windows = " ".join(f"{window.start_s:.0f} s {window.p_fake:.2f}" for window in result.windows)
     return [
         str(result.path),

@@ -104,7 +104,8 @@ def presence_of_audio(measured: Measurements, cell: Cell) -> Risk:
         figure = rank_figures(replace(sample, logits=-sample.logits), ("auc",))["auc"]
     same = len(set(sample.logits)) == 1
     note = f"has_audio is the same for all {len(sample.logits)} videos" if same else "AUC of has_audio alone"
-    return verdict(name, figure, limit, mitigation, note=note if figure.evaluable else "")
+    note = note if figure.evaluable else ""
+    return verdict(name, figure, limit, mitigation, note=note, no_fault=0.5)
 
 
 FROM_FILES = "the files were not probed: scan with --probe and give the manifest"
@@ -171,8 +172,10 @@ def _shortcut(
         low=low,
         high=high,
         threshold=limit,
-        verdict="FLAG" if len(flagged) else "PASS",
-        certain=bool(len(flagged) or high <= limit),
+        verdict="FLAG" if len(flagged) else "PASS" if high <= limit else "UNDECIDED",
+        certain=bool(low > limit if len(flagged) else high <= limit),
+        crossed=bool(area > limit),
+        groups_needed=0,
         reason=note,
         mitigation=row["advice"] or "none needed",
     )
