@@ -57,7 +57,8 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
     if precision != "auto":
         return precision
     if device.type == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        with torch.cuda.device(device):  # asked of the current device, which would be the first one
+            return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     # Older versions of torch do not report what the CPU can do.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     has_bf16 = device.type == "cpu" and any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))

@@ -54,3 +54,9 @@ def test_leaving_early_ends_the_workers():
     (worker,) = set(multiprocessing.active_children()) - before
     results.close()
     assert not worker.is_alive()
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_all_processes_of_a_job_loses_nothing_in_the_workers(how):
+    """A terminal and a scheduler send theirs to the workers, too; only the parent decides."""
+    assert list(run_jobs([how], obedient, workers=1, timeout_s=60)) == [(how, ("done", how))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -32,6 +33,8 @@ def do(job: object) -> object:
         os._exit(7)
     if job == "crash":
         os.kill(os.getpid(), 11)
+    if job in ("SIGINT", "SIGTERM"):
+        os.kill(os.getpid(), getattr(signal, str(job)))
     if job == "full":
         raise WorkerFailedError("disk full")
     if job == "environment":

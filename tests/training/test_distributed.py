@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ from safetensors.torch import load_file
 from tiny import tiny_recipe, tiny_values
 
 from veridical.clips import ClipStore
+from veridical.devices import resolve_precision
 from veridical.errors import UsageError
 from veridical.inference import load_detector
 from veridical.training import Recipe, Run, distributed, train
-from veridical.training.distributed import masked_mean, num_processes, share_of_batch, sum_over_processes
+from veridical.training.distributed import masked_mean, num_processes, own_device, share_of_batch, sum_over_processes
 from veridical.training.losses import smoothed_bce
 
 
@@ -109,3 +112,28 @@ def test_two_processes_give_what_one_does(store: ClipStore, tmp_path: Path) -> N
     assert mine.calibration.num_videos == theirs.calibration.num_videos == 12, "each video counts once"
     assert mine.calibration.temperature == pytest.approx(theirs.calibration.temperature, rel=0.02)
     assert mine.operating_points == pytest.approx(theirs.operating_points, abs=0.02)
+
+
+@pytest.mark.parametrize("accelerator", ["auto", "cuda"])
+@pytest.mark.parametrize("variable", ["LOCAL_RANK", "SLURM_LOCALID"])
+def test_a_process_touches_no_device_of_another(
+    accelerator: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched: list[str] = []
+
+    @contextmanager
+    def current(device: torch.device) -> Iterator[None]:
+        touched.append(str(device))
+        yield
+
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("cuda"))
+    monkeypatch.setattr(torch, "empty", lambda *_, device: touched.append(str(device)))
+    monkeypatch.setattr(torch.cuda, "device", current)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert resolve_precision("auto", own_device(accelerator)) == "bf16-mixed"
+    assert touched == ["cuda:1", "cuda:1"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert own_device(accelerator) == torch.device("cuda:0"), "the only one that it sees is its own"

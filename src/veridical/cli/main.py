@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,7 +122,7 @@ def _guarded(function: Callable[..., object]) -> Callable[..., object]:
     def run_command(*args: object, **kwargs: object) -> object:
         errors = open_console(stderr=True)
         try:
-            with TerminalListener(errors) as listener, listening(listener):
+            with _stopped_by_sigterm(), TerminalListener(errors) as listener, listening(listener):
                 _check_output(kwargs.get("output"))
                 return function(*args, **kwargs)
         except KeyboardInterrupt:
@@ -136,6 +139,20 @@ def _guarded(function: Callable[..., object]) -> Callable[..., object]:
             raise typer.Exit(exit_code) from None
 
     return run_command
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Generator[None]:
+    """Treat SIGTERM, by which schedulers and containers stop a command, as Ctrl-C, so that what is done is kept."""
+    is_default = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not is_default or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _check_output(output: object) -> None:

@@ -77,8 +77,10 @@ def run_jobs(
         for job in jobs:
             yield job, work(job)
         return
-    crew = [_start(setup) for _ in range(min(num_cores() if workers is None else workers, len(jobs)))]
+    crew: list[_Worker[JobT]] = []
     try:
+        for _ in range(min(num_cores() if workers is None else workers, len(jobs))):
+            crew.append(_start(setup))
         yield from _manage(crew, deque(jobs), setup, timeout_s)
     finally:
         for worker in crew:
@@ -165,7 +167,7 @@ def _start(setup: Callable[[], Work[JobT, ResultT]]) -> _Worker[JobT]:
 def _stop(worker: _Worker[JobT]) -> None:
     worker.connection.close()
     if worker.process.is_alive():
-        worker.process.kill() if worker.job is not None else worker.process.terminate()
+        worker.process.kill()
     worker.process.join(timeout=10)
 
 
@@ -184,8 +186,9 @@ def _environment(values: dict[str, str]) -> Generator[None]:
 
 
 def _serve(connection: Connection, setup: Callable[[], Work[JobT, ResultT]]) -> None:
-    """Run in a worker: leave Ctrl-C to the parent, and end when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Run in a worker: leave Ctrl-C and SIGTERM, which reach all processes of a job, to the parent; end when it is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(EOFError, ConnectionError):
         try:
             work = setup()

@@ -79,10 +79,10 @@ class Shape:
             whole if abs(length * share - whole) < 2 else round(length * share)
             for length, whole in zip(size, (self.width, self.height), strict=True)
         )
-        scaled = frame.reformat(width, height, format="rgb24", interpolation="BICUBIC", threads=1)
+        scaled = frame.reformat(width, height, interpolation="BICUBIC", threads=1)
         image = np.zeros((self.height, self.width, 3), np.uint8)
         left, top = (self.width - width) // 2, (self.height - height) // 2
-        image[top : top + height, left : left + width] = scaled.to_ndarray()
+        image[top : top + height, left : left + width] = scaled.to_ndarray(format="rgb24", threads=1)
         return upright(image, self.turn)
 
 

@@ -111,7 +111,7 @@ def start_fabric(settings: RuntimeSettings, events: Path) -> Fabric:
         settings: Devices, nodes, precision.
         events: Folder for TensorBoard events; made when the first figure is logged.
     """
-    device = pick_device(settings.accelerator)  # a missing device is refused in one line
+    device = own_device(settings.accelerator)  # a missing device is refused in one line
     devices, nodes = _layout(settings)
     strategy: Any = DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would report the precision at every start
@@ -125,6 +125,20 @@ def start_fabric(settings: RuntimeSettings, events: Path) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def own_device(accelerator: str) -> torch.device:
+    """Return the device of this process: each on a machine has its own, and touches no other, not even to ask what it can do.
+
+    Raises:
+        UsageError: when this machine does not have it.
+    """
+    kind = pick_device("auto").type if accelerator == "auto" else accelerator
+    if kind != "cuda":
+        return pick_device(kind)
+    number = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
+    visible = number < torch.cuda.device_count()  # a cluster may show each process its own one only
+    return pick_device(f"cuda:{number if visible else 0}")
 
 
 def _layout(settings: RuntimeSettings) -> tuple[int, int]:
