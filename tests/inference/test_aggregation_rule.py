@@ -25,7 +25,7 @@ BY_HAND = {
     "top-2": lambda logits: np.sort(logits)[-2:].mean(),
 }
 RULES = (Aggregation(), Aggregation(rule="max"), Aggregation(rule="median"), Aggregation(rule="top-k", top_k=2))
-NUM_CLIPS = {"a": 5, "bb": 4, "ccc": 3, "dddd": 5, "eeeee": 2, "ffffff": 5}
+NUM_CLIPS = {"a": 5, "bb": 4, "ccc": 3, "dddd": 5, "eeeee": 2, "ffffff": 5, "g": 2, "hh": 3, "iii": 4, "jjjj": 3}
 
 
 @pytest.fixture(scope="module")

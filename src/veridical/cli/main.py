@@ -55,10 +55,12 @@ class _Commands(TyperGroup):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run a command; click's own errors have an `exit_code` and say in `format_message` what was wrong."""
-        if not options.pop("standalone_mode", True):
-            return super().main(*arguments, standalone_mode=False, **options)
+        wanted = options.get("standalone_mode", True)
+        options["standalone_mode"] = False
+        if not wanted:
+            return super().main(*arguments, **options)
         try:
-            code = super().main(*arguments, standalone_mode=False, **options)
+            code = super().main(*arguments, **options)
         except typer.Abort:
             code = INTERRUPTED
         except Exception as error:
