@@ -27,7 +27,7 @@ from veridical import corpora, forgery, preparation, progress, puppets, training
 from veridical.artefacts import Manifest
 from veridical.clips import ClipStore
 from veridical.inference import condition_logits, load_detector
-from veridical.metrics import group_bootstrap_auc, paired_group_bootstrap
+from veridical.metrics import clustered_test, group_bootstrap_auc
 from veridical.training import feature_source
 
 METHODS = {
@@ -160,7 +160,7 @@ def compared(family: str, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str,
     label, person = seen.loc[rows, "label"].astype(int).to_numpy(), seen.loc[rows, "person"].to_numpy()
     first, second = seen.loc[rows, "logit"].to_numpy(), unseen.loc[seen.index[rows], "logit"].to_numpy()
     areas = [group_bootstrap_auc(label, score, person) for score in (first, second)]
-    drop = paired_group_bootstrap(label, first, second, person)
+    drop = clustered_test(label, first, second, person)
     named = zip(("seen", "unseen"), areas, strict=True)
     return {
         "family": family, "num_real": int((label == 0).sum()), "num_fake": int((label == 1).sum()),

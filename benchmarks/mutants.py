@@ -66,7 +66,9 @@ def is_caught(mutant: Mutant) -> tuple[bool, str]:
                 command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT_S
             )
         except subprocess.TimeoutExpired:
-            return True, "timeout"
+            raise SystemExit(
+                f"{mutant.name}: no result after {TIME_LIMIT_S} s; name fewer tests, or wait for a quieter machine"
+            ) from None
     failed = [line for line in result.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if result.returncode not in (0, 1, 2):
         raise SystemExit(

@@ -69,7 +69,8 @@ def test_the_python_example_from_end_to_end(store: Path, tmp_path: Path) -> None
     risks = pd.read_csv(out / "risks.csv").set_index("risk")
     assert risks.loc["light, blur and loudness (d)", "verdict"] == "FLAG", "blur is all that tells these fakes"
     assert risks.loc["frame order ignored: reverse (d)", "verdict"] == "FLAG"
-    assert risks.loc["leading silence (d)", "verdict"] == "PASS"
+    silence = risks.loc["leading silence (d)"]
+    assert (silence["verdict"], silence["crossed"]) == ("UNDECIDED", False), "so few people show nothing either way"
     facts = json.loads((out / "evaluation.json").read_text())
     assert next(item for item in facts["coverage"] if item["split"] == "test")["fake_without_score"] == 1
     images = json.loads((out / "thumbnails.json").read_text())

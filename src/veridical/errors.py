@@ -19,6 +19,12 @@ class LeakError(VeridicalError):
     exit_code = 1
 
 
+class SeenError(VeridicalError):
+    """A detector is to be judged on videos that it was trained on (exit code 1)."""
+
+    exit_code = 1
+
+
 class UsageError(VeridicalError):
     """Wrong use or unusable input (exit code 2)."""
 
@@ -33,6 +39,12 @@ class MissingWeightsError(VeridicalError):
 
 class DivergedError(VeridicalError):
     """A loss or gradient became NaN or infinite; the message names the batch."""
+
+
+class ChecklistError(VeridicalError):
+    """A row of the checklist before training fails (exit code 1)."""
+
+    exit_code = 1
 
 
 class StageStoppedError(VeridicalError):

@@ -52,6 +52,7 @@ def judge(
     interventions: Sequence[str] = (),
     device: str = "auto",
     title: str = "",
+    accept_seen: bool = False,
 ) -> Evaluation:
     """Score, evaluate and report: the whole way from a detector to a verdict.
 
@@ -67,12 +68,14 @@ def judge(
         interventions: Changes of the clips to score as well, such as `shuffle`, `shift_sound:0.2`, or `all` controls.
         device: Where a detector of this project computes.
         title: Heading of the report; the detector's name when not given.
+        accept_seen: Judge on videos that the detector was trained on, flagged in the risk register; without it they are refused.
 
     Returns:
         The evaluation. The folder holds it (`Evaluation.write`) with `report.html`, `model_card.md`, `looks.jsonl` (unless
         they are counted in a run) and, when the detector was scored here, `scores.parquet`.
 
     Raises:
+        SeenError: before anything is scored: when the detector was trained on videos to be judged.
         UsageError: before anything is scored: when the folder cannot be written or holds other things, when there is nothing
             to score, or when settings, manifest, stores and detector do not fit together.
     """
@@ -85,7 +88,7 @@ def judge(
     if manifest is None and opened:
         manifest = Manifest.concat(store.manifest() for store in opened)
     settings = _fitted(settings or evaluation_settings(detector_or_scores), opened, manifest)
-    scored = _scores(detector_or_scores, opened, manifest, columns, interventions, device, folder)
+    scored = _scores(detector_or_scores, opened, manifest, columns, interventions, device, folder, accept_seen)
     probabilistic = settings.probabilistic and scored.kind != "ranking"
     evaluation = evaluate(
         scored.scores,
@@ -112,13 +115,14 @@ def _scores(
     interventions: Sequence[str],
     device: str,
     folder: Path,
+    accept_seen: bool,
 ) -> ExternalScores:
     """Return the scores that were given as a table or a file; for a detector, score the stores and keep the table."""
     if isinstance(subject, ScoreTable):
         return ExternalScores(subject, "logit", ())
     if isinstance(subject, str | Path) and (columns is not None or Path(subject).suffix.lower() in SCORE_FILES):
         return read_scores(Path(subject), columns, manifest)
-    scores = _score(subject, stores, manifest, interventions, device)
+    scores = _score(subject, stores, manifest, interventions, device, accept_seen)
     scores.write(folder / "scores.parquet")
     return ExternalScores(scores, "logit", ())
 
@@ -210,6 +214,7 @@ def _score(
     manifest: Manifest | None,
     interventions: Sequence[str],
     device: str,
+    accept_seen: bool,
 ) -> ScoreTable:
     """Score every store on the splits that an evaluation needs."""
     from veridical.inference import load_scorer, score_store  # here: scores can be evaluated without torch
@@ -222,7 +227,14 @@ def _score(
     for store in stores:
         scorer.check(store)
     return ScoreTable.concat(
-        score_store(scorer, store, manifest, splits=splits_to_score(store, manifest), interventions=applied)
+        score_store(
+            scorer,
+            store,
+            manifest,
+            splits=splits_to_score(store, manifest),
+            interventions=applied,
+            accept_seen=accept_seen,
+        )
         for store in stores
     )
 

@@ -30,8 +30,9 @@ def test_ece_at_a_prevalence_is_that_of_repeated_rows() -> None:
     sample = Sample(label, rng.normal(size=80), np.arange(80), draw_groups(np.arange(80), replicates=50))
     repeated = np.concatenate([np.repeat(np.arange(40), 3), np.arange(40, 80)])
     figure = ece_at_prevalence(sample, p_fake, 0.25)
-    assert figure.value == pytest.approx(ece(label[repeated], p_fake[repeated]))
-    assert figure.low < figure.value
+    assert figure.observed == pytest.approx(ece(label[repeated], p_fake[repeated]))
+    assert figure.low <= figure.value <= figure.high
+    assert figure.value < figure.observed, "what chance adds is taken off"
 
 
 def test_the_evaluation_corrects_and_says_how_well_it_fits() -> None:

@@ -55,7 +55,7 @@ def test_an_evaluation_without_a_title_takes_the_name_of_its_folder(two_corpora:
         ),
         ({"surplus": 1}, r"is damaged \(surplus: "),
         ({"decision": {"ready": "yes"}}, r"is damaged \(decision.reasons: "),
-        ({"schema_version": 2}, "schema version 2, this release reads 3; run `veridical evaluate` again"),
+        ({"schema_version": 2}, "schema version 2, this release reads 4; run `veridical evaluate` again"),
         ({"schema_version": None}, "schema version None"),
     ],
 )

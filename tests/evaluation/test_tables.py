@@ -36,7 +36,7 @@ def figure_row(**changes: object) -> pd.DataFrame:
 
 def risk_row(**changes: object) -> pd.DataFrame:
     row = {"risk": "r", "figure": 0.2, "low": 0.1, "high": 0.3, "threshold": 0.15, "verdict": "FLAG", "certain": False,
-           "reason": "", "mitigation": "m"}  # fmt: skip
+           "crossed": True, "groups_needed": 12, "reason": "", "mitigation": "m"}  # fmt: skip
     return pd.DataFrame([row | changes])
 
 
@@ -46,7 +46,7 @@ def test_figures_and_risks_round_trip(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "metrics.csv").iloc[0]["value"] == 0.9
     risk = read_risks(tmp_path / "risks.csv").iloc[0]
     assert risk["certain"] is False or risk["certain"] == False  # noqa: E712
-    assert risk["figure"] == 0.2
+    assert (risk["figure"], risk["crossed"], risk["groups_needed"]) == (0.2, True, 12)
     assert list(read_risks(tmp_path / "risks.csv").columns) == list(RISK_COLUMNS)
 
 

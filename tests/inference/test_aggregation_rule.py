@@ -57,7 +57,7 @@ def test_the_four_uses_agree(
     selected = validation.videos.set_index("video_id")
     np.testing.assert_allclose(selected["logit"][by_hand.index], by_hand, rtol=1e-3, atol=1e-5)
 
-    calibration, points = calibrate(validation.videos, rule)
+    calibration, points, _ = calibrate(validation.videos.assign(group=validation.videos["video_id"]), rule)
     labels = selected["target"][by_hand.index].to_numpy()
     assert calibration.temperature == pytest.approx(fit_temperature(labels, by_hand.to_numpy()).temperature, rel=1e-2)
     assert points["eer"] == pytest.approx(threshold_at_eer(labels, by_hand.to_numpy()), rel=1e-3, abs=1e-5)

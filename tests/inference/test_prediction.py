@@ -12,7 +12,15 @@ import pytest
 from tests.inference.making import make_clip, tiny_detector
 
 from veridical.errors import UsageError
-from veridical.inference import Detector, Prediction, Unpredicted, describe_calibration, find_videos, predict_files
+from veridical.inference import (
+    Detector,
+    Prediction,
+    Unpredicted,
+    Worth,
+    describe_calibration,
+    find_videos,
+    predict_files,
+)
 from veridical.media import write_video
 from veridical.metrics import Aggregation
 from veridical.preparation import Extraction
@@ -92,6 +100,8 @@ def test_json_holds_the_scores_of_every_window() -> None:
         "audio_logit",
         "clips",
         "num_dropped_windows",
+        "worth",
+        "seen",
         "people",
         "remarks",
     }
@@ -109,6 +119,23 @@ def test_people_are_told_apart_and_the_video_has_the_highest_score(monkeypatch: 
     assert prediction.logit == pytest.approx(max(own)) != pytest.approx(np.mean(logits))
     assert prediction.p_fake == prediction.people[int(np.argmax(own))].p_fake
     assert [clip["person"] for clip in prediction.as_json()["clips"]] == [1, 2, 1, 2]
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_detector_no_better_than_chance_gives_no_verdict() -> None:
+    chance = Worth(auc=0.58, low=0.31, high=0.82, num_videos=16, num_groups=4)
+    detector = tiny_detector(worth=chance)
+    prediction = detector.predict("v.mp4")
+    assert prediction.p_fake is None
+    assert {clip.p_fake for clip in prediction.clips} == {None}
+    row = json.loads(json.dumps(prediction.as_json()))
+    assert (row["worth"]["auc"], row["worth"]["above_chance"]) == (0.58, False)
+    line = "No verdicts: the detector cannot be told from chance (validation AUC 0.58 (95 % 0.31 to 0.82; 16 videos of 4 pe"
+    assert describe_calibration(detector).startswith(line)
+    able = tiny_detector(worth=Worth(auc=0.9, low=0.8, high=0.95, num_videos=60, num_groups=20))
+    assert able.predict("v.mp4").p_fake is not None
+    assert "worth: validation AUC 0.90 (95 % 0.80 to 0.95; 60 videos" in describe_calibration(able)
+    assert tiny_detector(worth=Worth(auc=1.0, num_videos=2, num_groups=1)).is_chance, "one group is no evidence"
 
 
 def test_a_file_without_a_prediction_has_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

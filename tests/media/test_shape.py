@@ -88,8 +88,10 @@ def joined(films, folder: Path, first: tuple[int, int], second: tuple[int, int])
 @pytest.mark.parametrize("second", [(320, 192), (80, 48)])
 def test_a_size_that_changes_is_shown_in_one_size(second: tuple[int, int], films, tmp_path: Path) -> None:
     path = joined(films, tmp_path, (160, 96), second)
-    frames = list(video_frames(path))
+    reading = video_frames(path)
+    frames = list(reading)
     assert len(frames) >= 98
+    assert reading.stored_sizes == [(160, 96), second]
     for frame in [*frames, *video_frames(path, fps=5)]:
         assert frame.image.shape == (96, 160, 3)
         np.testing.assert_allclose(extent(frame.image), (80, 48), atol=3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.special
+import scipy.stats
 import sklearn.isotonic
 import sklearn.metrics
 
@@ -91,10 +92,36 @@ def test_temperature_finds_the_factor_and_the_optimum() -> None:
 def test_temperature_is_bounded_where_no_best_value_exists() -> None:
     separated = fit_temperature([0, 0, 1, 1], [-1.0, -2.0, 1.0, 2.0])
     assert separated.at_bound
-    assert separated.temperature == pytest.approx(TEMPERATURE_BOUNDS[0], rel=0.02)
+    assert separated.temperature == 1.0, "four videos are no evidence for certainty"
+    many = fit_temperature([0, 1] * 50_000, [-1.0, 1.0] * 50_000)
+    assert many.at_bound
+    assert many.temperature < 0.2
     reversed_scores = fit_temperature([0, 0, 1, 1], [1.0, 2.0, -1.0, -2.0])
     assert reversed_scores.at_bound
     assert reversed_scores.temperature == pytest.approx(TEMPERATURE_BOUNDS[1], rel=0.02)
+
+
+def test_chance_is_not_made_certain() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.array([0, 1] * 8)
+    logits = 0.05 * (rng.normal(size=16) + 0.3 * labels)
+    fitted = fit_temperature(labels, logits)
+    assert fitted.temperature == 1.0
+    assert np.abs(fitted.calibration.p_fake(logits) - 0.5).max() < 0.05
+
+
+def test_a_temperature_below_one_goes_as_far_as_the_evidence() -> None:
+    labels, logits = overconfident(4, size=4000, factor=0.2)
+    assert fit_temperature(labels, logits).temperature == pytest.approx(0.2, rel=0.15)
+    few = fit_temperature(labels, logits, num_independent=40).temperature
+    assert 0.2 < few < 1.0
+    assert fit_temperature(labels, logits, num_independent=4).temperature > few
+    n = 60
+    loss = [
+        sklearn.metrics.log_loss(labels[:n], scipy.special.expit(logits[:n] / t)) for t in np.linspace(0.05, 1, 2000)
+    ]
+    allowed = np.linspace(0.05, 1, 2000)[n * (np.array(loss) - min(loss)) <= scipy.stats.chi2.ppf(0.95, 1) / 2]
+    assert fit_temperature(labels[:n], logits[:n]).temperature == pytest.approx(allowed.max(), abs=2e-3)
 
 
 def test_isotonic_agrees_with_scikit_learn_and_beta_corrects_a_shift() -> None:

@@ -173,3 +173,37 @@ def test_settings_choose_the_detector():
     plain = Tools(StoreSettings(thrifty_detection=False)).detector_for_video()
     assert isinstance(plain, faces.CenterFaceDetector)
     assert plain.detection_size == settings.detection_size
+
+
+class NeedsRoom:
+    """Finds faces of these sides in the middle of pictures that leave room around them, as CenterFace does."""
+
+    def __init__(self, *sides: float) -> None:
+        self.sides, self.num_searches = sides, 0
+
+    def detect(self, image: np.ndarray, within: np.ndarray | None = None) -> list[Face]:
+        self.num_searches += 1
+        middle = np.array(image.shape[1::-1], np.float32) / 2
+        seen = [side for side in self.sides if side < 0.8 * min(image.shape[:2])]
+        return [
+            Face(np.concatenate([middle - side / 2, middle + side / 2]), np.tile(middle, (5, 1)), 0.9) for side in seen
+        ]
+
+
+@pytest.mark.parametrize("size", [(160, 160), (160, 120)])
+def test_a_face_that_fills_the_frame_is_found(size):
+    """In a video cropped to the face; the places are those of the frame, without the border."""
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    side = 0.9 * min(size)
+    (face,) = ThriftyDetector(lambda _: NeedsRoom(side), 640, 0.5).detect(picture)
+    middle = np.array(size) / 2
+    np.testing.assert_allclose(face.box, np.concatenate([middle - side / 2, middle + side / 2]), atol=1e-3)
+    np.testing.assert_allclose(face.landmarks, np.tile(middle, (5, 1)), atol=1e-3)
+
+
+def test_in_the_border_only_faces_that_fill_the_frame_count(monkeypatch):
+    detector = NeedsRoom(30)
+    monkeypatch.setattr(
+        detector, "detect", lambda image, within=None, real=detector.detect: real(image) if image.shape[0] > 160 else []
+    )
+    assert ThriftyDetector(lambda _: detector, 640, 0.5).detect(np.zeros((160, 160, 3), np.uint8)) == []

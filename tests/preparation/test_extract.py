@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -278,3 +279,33 @@ def _with_index_first(data: bytes, index: int, size: int) -> bytes:
             moov[at : at + 4] = (int.from_bytes(moov[at : at + 4], "big") + size).to_bytes(4, "big")
         place = moov.find(b"stco", place + 4)
     return data[:start] + bytes(moov) + data[start:index] + data[index + size :]
+
+
+def test_a_size_that_changes_in_mid_stream_loses_no_window(tmp_path):
+    parts = []
+    for number, factor in enumerate((1, 2)):
+        images = [frame.image for frame in media.video_frames(write_marked(tmp_path / "v.mp4", 100))]
+        shown = [np.kron(image, np.ones((factor, factor, 1), np.uint8)) for image in images[50 * number :][:50]]
+        media.write_video(tmp_path / f"{number}.mp4", shown, fps=FPS, crf=4, pixel_format="yuv444p")
+        parts.append(_as_transport_stream(tmp_path / f"{number}.mp4", first_s=10 + 2.0 * number))
+    (tmp_path / "v.ts").write_bytes(b"".join(parts))
+    extraction = run(tmp_path / "v.ts")
+    assert [clip.start_s for clip in extraction.clips] == [0, 1, 2, 3]
+    assert extraction.num_dropped_windows == 0
+    assert extraction.remarks == ("frames change their size (96x96, 192x192): all are shown in that of the first",)
+    for second, clip in enumerate(extraction.clips):
+        numbers = 25 * second + 5 * np.arange(5)
+        np.testing.assert_allclose([number_of(frame) for frame in clip.frames], numbers, atol=1.2)
+
+
+def _as_transport_stream(path: Path, first_s: float) -> bytes:
+    """Return a file's packets in a transport stream that begins at a time."""
+    with av.open(str(path)) as source, av.open(str(path.with_suffix(".ts")), "w") as target:
+        (stream,) = source.streams.video
+        track = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                shift = round(first_s / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, track
+                target.mux_one(packet)
+    return path.with_suffix(".ts").read_bytes()

@@ -87,13 +87,14 @@ def test_flagged_risks_come_first_and_the_others_are_folded(folder: Path, tmp_pa
     html = page(folder, tmp_path)
     risks = pd.read_csv(folder / "risks.csv", keep_default_na=False)
     counts = risks["verdict"].value_counts()
-    assert set(counts.index) == {"FLAG", "PASS", "NOT EVALUABLE"}
+    assert set(counts.index) == {"FLAG", "UNDECIDED", "PASS", "NOT EVALUABLE"}
     section = html.partition("<h2>Risks</h2>")[2].partition("</section>")[0]
     open_part, *folded = section.split("<details")
     assert [part.count('class="verdict ') for part in (open_part, *folded)] == [
-        counts["FLAG"], counts["PASS"], counts["NOT EVALUABLE"]
+        counts["FLAG"] + counts["UNDECIDED"], counts["PASS"], counts["NOT EVALUABLE"]
     ]  # fmt: skip
     assert "No risk is flagged" not in section
+    assert re.findall(r'class="verdict (\w+)"', open_part) == ["flag"] * counts["FLAG"] + ["open"] * counts["UNDECIDED"]
     for part, verdict in zip(folded, ("PASS", "NOT EVALUABLE"), strict=True):
         summary = words(part.partition("<summary>")[2].partition("</summary>")[0])
         names = risks["risk"][risks["verdict"] == verdict]
@@ -107,7 +108,7 @@ def test_every_figure_shown_is_one_of_the_table(folder: Path, tmp_path: Path) ->
     rows = metrics[(metrics["metric"] == "auc") & (metrics["split"] == "test") & (metrics["condition"] == "joint")]
     rows = rows[(rows["level"] == "video") & (rows["aggregation"] == "mean")]
     assert len(rows) >= 6
-    for value in rows["value"]:
+    for value in filter(None, rows["value"]):
         assert f"{float(value):.3f}" in said, value
     gap = metrics[metrics["metric"] == "auc_gap"].iloc[0]
     assert f"{float(gap['value']):+.3f}" in said
@@ -267,7 +268,8 @@ def test_the_model_card_has_the_figures_the_flags_and_what_was_not_evaluated(fol
         "metric == 'auc' and split == 'test' and slice == '' and condition == 'joint' and level == 'video'"
     )
     assert f"{float(auc.iloc[0]['value']):.3f}" in text
-    for verdict, heading in (("FLAG", "## Known risks"), ("NOT EVALUABLE", "## Not evaluated")):
+    headings = {"FLAG": "## Known risks", "UNDECIDED": "## Undecided risks", "NOT EVALUABLE": "## Not evaluated"}
+    for verdict, heading in headings.items():
         section = text.partition(heading)[2].partition("\n## ")[0]
         assert section.count("\n- ") == (risks["verdict"] == verdict).sum()
     lines = [line for line in text.splitlines() if line.startswith("|")]
@@ -279,5 +281,5 @@ def test_an_evaluation_of_another_schema_version_is_refused(folder: Path, tmp_pa
     shutil.copytree(folder, old)
     facts = json.loads((old / "evaluation.json").read_text())
     (old / "evaluation.json").write_text(json.dumps({**facts, "schema_version": 1}))
-    with pytest.raises(ArtefactError, match="schema version 1, this release reads 3; run `veridical evaluate` again"):
+    with pytest.raises(ArtefactError, match="schema version 1, this release reads 4; run `veridical evaluate` again"):
         page(old, tmp_path)

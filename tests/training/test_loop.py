@@ -82,7 +82,8 @@ def fake_validations(monkeypatch: pytest.MonkeyPatch, figures: list[tuple[float,
 
     def validate(*_: Any) -> Validation:
         auc, loss = next(left, last)
-        videos = pd.DataFrame({"target": [0, 1] * 4, "logit": [-1.0, 1.0] * 4})
+        names = [f"p{person:02d}-{kind}" for person in (2, 6, 10, 14) for kind in ("real", "hum")]
+        videos = pd.DataFrame({"video_id": names, "target": [0, 1] * 4, "logit": [-1.0, 1.0] * 4})
         return Validation(auc, loss, {"stripes": auc}, 0.04, videos)
 
     monkeypatch.setattr(loop, "validate", validate)
@@ -137,6 +138,51 @@ def test_a_stage_below_what_is_asked_for_ends_the_run(
     with pytest.raises(StageStoppedError, match=r"stage video: validation AUC 0\.620 is below .*stop_run_below=0\.7"):
         train(recipe, tmp_path / "run")
     assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_stage_at_chance_ends_the_run_unless_it_is_accepted_by_name(
+    store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_validations(monkeypatch, [(0.455, 0.7)])
+    stopping = {"patience": 1}
+    with pytest.raises(StageStoppedError, match=r"stage video: validation AUC 0\.455 is chance.*--accept-chance video"):
+        train(tiny_recipe(store.path, early_stopping=stopping), tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
+    assert [path.name for path in (tmp_path / "run" / "stages").iterdir()] == ["1-video"]
+    with pytest.raises(StageStoppedError, match=r"stage audio: .*--accept-chance audio"):
+        train(
+            tiny_recipe(store.path, early_stopping={**stopping, "accept_chance": ["video"]}),
+            tmp_path / "run",
+            resume=True,
+        )
+    accepted = tiny_recipe(store.path, early_stopping={**stopping, "accept_chance": ["video", "audio"]})
+    summary = train(accepted, tmp_path / "run", resume=True)
+    assert [stage.decision for stage in summary.stages] == ["stop"] * 3
+    assert (tmp_path / "run" / "model").exists()
+
+
+def test_parts_that_never_opened_are_named(store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_validations(monkeypatch, [(0.9, 0.5)])
+    opening = {"train": ["video_backbone"], "lr": 0.0001, "epoch": 6}
+    stages = [{**tiny_values(store.path)["stages"][2], "epochs": 8, "openings": [opening]}]
+    listener, recipe = Losses(), tiny_recipe(store.path, stages=stages, early_stopping={"patience": 1})
+    with listening(listener):
+        (stage,) = train(recipe, tmp_path / "run").stages
+    assert stage.epochs == 2
+    assert stage.unreached == ("video_backbone at epoch 7",)
+    assert any("never opened" in said and "video_backbone at epoch 7" in said for said in listener.said)
+
+
+def test_every_epoch_says_the_share_of_each_term(store: ClipStore, tmp_path: Path) -> None:
+    stages = [{**tiny_values(store.path)["stages"][2], "epochs": 2}]
+    listener = Losses()
+    with listening(listener):
+        history = train(tiny_recipe(store.path, stages=stages), tmp_path / "run").history
+    for row in history:
+        assert list(row["loss_shares"]) == ["segment", "video", "temporal"]
+        assert sum(row["loss_shares"].values()) == pytest.approx(1, abs=1e-4)
+        assert row["loss_shares"]["temporal"] > 0.005
+    assert sum("(segment " in said and "%, temporal " in said for said in listener.said) == 2
 
 
 def test_validation_of_an_open_backbone_builds_no_graph(store: ClipStore, tmp_path: Path) -> None:

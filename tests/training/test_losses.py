@@ -148,14 +148,24 @@ def test_entropy_of_disagreement_is_the_jensen_shannon_divergence() -> None:
     assert far.item() == pytest.approx(np.log(2), rel=1e-4)
 
 
+def frames_between(spread: float, movement: float, clips: int = 64) -> torch.Tensor:
+    """Frame embeddings that all point about one way, clips apart by `spread`, the frames of a clip by `movement`."""
+    noise = torch.manual_seed(0)
+    common, apart = torch.full((1, 1, 32), 1.0), torch.randn(clips, 1, 32, generator=noise)
+    return common + spread * apart + movement * torch.randn(clips, 5, 32, generator=noise)
+
+
 def test_conditional_variance_stills_real_faces_only() -> None:
-    still = torch.ones(2, 4, 3)
-    label, every = torch.tensor([0.0, 1.0]), torch.ones(2, dtype=torch.bool)
-    assert conditional_variance(still, label, every, 0.2).item() == pytest.approx(0.1), (
-        "the forged one lacks all of the margin"
+    label, every = torch.tensor([0.0, 1.0] * 32), torch.ones(64, dtype=torch.bool)
+    still = frames_between(0.1, 0.0)
+    assert conditional_variance(still, label, every, 0.2).item() == pytest.approx(0.1, abs=1e-4), (
+        "the forged half lacks all of the margin"
     )
-    opposed = torch.tensor([[[1.0, 0], [-1, 0], [1, 0], [-1, 0]]]).expand(2, -1, -1)
-    assert conditional_variance(opposed, label, every, 0.2).item() == pytest.approx(0.5), "only the real one costs"
+    moving = frames_between(0.0, 0.1)
+    share = temporal_variance(moving, every).item()
+    assert conditional_variance(moving, label, every, 0.2).item() == pytest.approx(share / 2, rel=0.1), (
+        "only the real half costs"
+    )
 
 
 def test_soft_frame_labels_are_reached() -> None:
@@ -183,13 +193,37 @@ def test_video_means_by_hand() -> None:
     assert counts.tolist() == [2.0, 1.0, 0.0]
 
 
-def test_temporal_variance_is_zero_when_still_and_one_when_opposed() -> None:
-    still = torch.ones(1, 4, 3)
-    opposed = torch.tensor([[[1.0, 0], [-1, 0], [1, 0], [-1, 0]]])
-    one = torch.ones(1, dtype=torch.bool)
-    assert temporal_variance(still, one).item() == pytest.approx(0, abs=1e-6)
-    assert temporal_variance(opposed, one).item() == pytest.approx(1)
-    assert temporal_variance(opposed * 100, one).item() == pytest.approx(1), "length of an embedding must not matter"
+def test_temporal_variance_is_the_share_of_the_movement_inside_clips() -> None:
+    every = torch.ones(64, dtype=torch.bool)
+    assert temporal_variance(frames_between(0.1, 0.0), every).item() == pytest.approx(0, abs=1e-4)
+    assert temporal_variance(frames_between(0.0, 0.1), every).item() > 0.75, "4/5 of the variance of 5 frames is inside"
+    frames = frames_between(0.1, 0.1)
+    unit = F.normalize(frames, dim=-1).numpy()
+    within = ((unit - unit.mean(1, keepdims=True)) ** 2).sum(-1).mean()
+    total = ((unit - unit.mean((0, 1))) ** 2).sum(-1).mean()
+    assert temporal_variance(frames, every).item() == pytest.approx(within / total, rel=1e-4)
+    assert temporal_variance(frames * 100, every).item() == pytest.approx(within / total, rel=1e-4), (
+        "length is no matter"
+    )
+    assert temporal_variance(torch.ones(4, 5, 8), every[:4]).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_a_collapse_does_not_pay() -> None:
+    every = torch.ones(64, dtype=torch.bool)
+    whole, nearly_collapsed = frames_between(0.1, 0.1), frames_between(0.01, 0.01)
+    assert collapse_monitor(nearly_collapsed) < collapse_monitor(whole) / 50
+    assert temporal_variance(nearly_collapsed, every).item() == pytest.approx(
+        temporal_variance(whole, every).item(), rel=0.05
+    )
+    frames = frames_between(0.02, 0.02).requires_grad_()
+    before = collapse_monitor(frames).item()
+    optimiser = torch.optim.SGD([frames], lr=1.0)
+    for _ in range(200):
+        optimiser.zero_grad()
+        temporal_variance(frames, every).backward()
+        optimiser.step()
+    assert temporal_variance(frames, every).item() < 0.05, "the clips have become still"
+    assert collapse_monitor(frames).item() > before / 2, "and have not fallen onto one point"
 
 
 def test_collapse_monitor_sees_a_collapse() -> None:

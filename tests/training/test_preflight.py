@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from tiny import fabricate_store, tiny_recipe, tiny_values
+from typer.testing import CliRunner
 
+from veridical.cli.main import build_app
 from veridical.clips import ClipStore
 from veridical.errors import LeakError, UsageError
+from veridical.models import DetectorModel
 from veridical.training import outlook, preflight, read_recipe, train
 from veridical.training.data import load_data
 
@@ -24,23 +29,83 @@ def verdicts(store: Path, **changes: Any) -> dict[str, str]:
 
 def test_a_sound_recipe_passes(store: ClipStore) -> None:
     found = verdicts(store.path)
-    assert DATA_ROWS | {"weights", "device", "hyper-parameters", "three-term loss", "early stopping"} <= set(found)
-    rows = {name: verdict for name, verdict in found.items() if not name.startswith("parameters")}
+    assert DATA_ROWS | {"weights", "device"} <= set(found)
+    rows = {name: found[name] for name in (DATA_ROWS | {"device", "optimiser", "three-term loss"})}
     assert rows.pop("shortcuts") == "not applicable", "too few people to look for shortcuts: that is no pass"
     assert set(rows.values()) == {"pass"}
+    assert {found[name] for name in ("weights", "inputs", "model", "stages")} == {"changed"}, "tiny is not the strategy"
     assert found["parameters, total"] == "not applicable"
 
 
 @pytest.mark.parametrize(
-    ("changes", "row"),
+    ("row", "change", "detail"),
     [
-        ({"losses": {"temporal": 0.0}}, "three-term loss"),
-        ({"early_stopping": {"patience": 10}}, "early stopping"),
-        ({"data": {"store": "nowhere"}}, "data"),
+        ("optimiser", "optimiser.clip_norm=0", "optimiser.clip_norm 0 (strategy 1)"),
+        ("optimiser", "optimiser.betas=[.5,.6]", "optimiser.betas.0 0.5 (strategy 0.9); optimiser.betas.1 0.6 (strategy 0.999)"),
+        ("three-term loss", "losses.smoothing=0", "losses.smoothing 0 (strategy 0.05)"),
+        ("three-term loss", "losses.segment=5", "losses.segment 5 (strategy 1)"),
+        ("early stopping", "early_stopping.patience=1", "early_stopping.patience 1 (strategy 3)"),
+        ("weights", "model.video.weights=random", "efficientnet_b3: random; wav2vec2: facebook/wav2vec2-base (strategy effici"),
+        ("model", "model.audio.trainable_blocks=12", "model.audio.trainable_blocks 12 (strategy 4)"),
+        ("augmentation", "augmentation.views=9", "augmentation.views 9 (strategy 4)"),
+        ("stages", "stages.2.lr=1", "stages.2.lr 1 (strategy 0.0001)"),
     ],
-)
-def test_what_is_wrong_fails(store: ClipStore, changes: dict[str, Any], row: str) -> None:
-    assert verdicts(store.path, **changes)[row] == "fail"
+)  # fmt: skip
+def test_each_row_says_what_departs_from_the_strategy(
+    row: str, change: str, detail: str, store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = DetectorModel(tiny_recipe(store.path).model)
+    module = importlib.import_module("veridical.training.preflight")
+    monkeypatch.setattr(module, "DetectorModel", lambda *_, **__: small)
+    rows = {check.name: check for check in preflight(read_recipe("contract-v1", [change]))}
+    assert rows[row].verdict == "changed"
+    assert rows[row].detail.startswith(f"changed: {detail}")
+    settings = {
+        "inputs",
+        "model",
+        "augmentation",
+        "batches",
+        "optimiser",
+        "stages",
+        "three-term loss",
+        "early stopping",
+    }
+    others = settings - {row} - ({"model"} if row == "weights" else set())
+    assert {(rows[name].verdict, rows[name].detail) for name in others} == {("pass", "as the strategy")}
+
+
+def test_what_is_wrong_fails_and_what_differs_is_changed(store: ClipStore) -> None:
+    assert verdicts(store.path, data={"store": "nowhere"})["data"] == "fail"
+    assert verdicts(store.path, losses={"temporal": 0.0})["three-term loss"] == "changed"
+    rows = {row.name: row for row in preflight(tiny_recipe(store.path, early_stopping={"patience": 10}))}
+    assert rows["early stopping"].detail.endswith("no stage is longer than the patience, so it never stops one")
+
+
+def test_train_stops_where_the_checklist_fails_unless_it_is_accepted(store: ClipStore, tmp_path: Path) -> None:
+    """Here people of validation are in the test split, which training itself does not refuse."""
+    manifest, splits = store.manifest(), store.manifest().table["split"].to_pylist()
+    people = [["same"] if split in ("val", "test") else [str(number)] for number, split in enumerate(splits)]
+    manifest.with_column("identities", people).write(tmp_path / "m.parquet")
+    values = tiny_values(store.path)
+    values["stages"] = [{**values["stages"][2], "epochs": 1}]
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(values))
+    arguments = [
+        "train",
+        str(tmp_path / "r.yaml"),
+        "-o",
+        str(tmp_path / "run"),
+        "--manifest",
+        str(tmp_path / "m.parquet"),
+    ]
+    result = CliRunner().invoke(build_app(), arguments)
+    assert result.exit_code == 1
+    assert "the checklist fails, nothing is trained: splits: 1 of identity in val and test" in result.output
+    assert "or accept it: --accept-leak identity" in result.output
+    assert not (tmp_path / "run").exists()
+    result = CliRunner().invoke(
+        build_app(), [*arguments, "--accept-leak", "identity", "--accept-leak", "loudness_dbfs"]
+    )
+    assert result.exit_code == 0, result.output
 
 
 def test_a_device_that_is_not_here_fails_and_stops_training(store: ClipStore, tmp_path: Path) -> None:

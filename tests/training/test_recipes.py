@@ -83,6 +83,7 @@ def shrunk(name: str, store: Path) -> Recipe:
     values["augmentation"]["views"] = 2
     values["batches"]["clips"] = 2
     values["runtime"] |= {"accelerator": "cpu", "threads": 1}
+    values["early_stopping"]["accept_chance"] = [stage["name"] for stage in values["stages"]]
     return parse_settings(Recipe, values, name)
 
 
@@ -229,6 +230,10 @@ def test_what_cannot_be_extended_is_refused(tmp_path: Path) -> None:
         (["batches.pairs=true"], "unknown setting 'pairs'; did you mean 'balance=pairs'"),
         (["losses.top_k=2"], r"unknown setting 'top_k'; did you mean 'aggregation.top_k \(of the recipe\)'"),
         (["stages.2.train=[temporal,frame_head]"], "the model has no frame_head"),
+        (
+            ["stages.2.train=[temporal,frame_head]", "model.frame_head=true"],
+            "frame_head would learn nothing: set losses.frame above 0, or leave it out of train",
+        ),
         (["stages.2.train=[temporal,temporal]"], "a part is opened twice"),
         (["stages.2.train=[video_backbone,video_late]"], "video_late is a part of video_backbone"),
         (["stages.2.train=[video_late]"], "needs model.video.late_blocks of 1 or more"),
@@ -264,9 +269,10 @@ def test_pretraining_comes_first(rich: ClipStore, tmp_path: Path) -> None:
     values["model"]["video"]["late_blocks"] = 1
     for stage in values["stages"]:
         stage["epochs"] = 1
-    recipe = parse_settings(Recipe, {**values, "pretraining": {"video_epochs": 1, "audio_epochs": 1}}, "tiny")
-    names = [stage.name for stage in recipe.schedule]
-    assert names == ["pretrain-video", "pretrain-audio", "video", "audio", "joint"]
+    names = ["pretrain-video", "pretrain-audio", "video", "audio", "joint"]
+    values |= {"pretraining": {"video_epochs": 1, "audio_epochs": 1}, "early_stopping": {"accept_chance": names}}
+    recipe = parse_settings(Recipe, values, "tiny")
+    assert [stage.name for stage in recipe.schedule] == names
     summary = train(recipe, tmp_path / "run")
     assert [stage.name for stage in summary.stages] == names
     first = load_file(tmp_path / "run" / "stages" / "1-pretrain-video" / "model.safetensors")
@@ -282,7 +288,7 @@ def test_a_run_begins_where_another_ended(rich: ClipStore, tmp_path: Path) -> No
         stage["epochs"] = 1
     earlier = train(parse_settings(Recipe, values, "tiny"), tmp_path / "first")
     values["stages"] = [{**values["stages"][2], "lr": 1e-12, "final_lr": 0.0, "train": ["head", "frame_head"]}]
-    values["model"]["frame_head"] = True
+    values["losses"] = {"frame": 0.1}
     later = train(parse_settings(Recipe, {**values, "start_from": str(earlier.run)}, "tiny"), tmp_path / "second")
     old, new = (load_file(run / "model" / "model.safetensors") for run in (earlier.run, later.run))
     assert set(new) - set(old) == {"frame_head.weight", "frame_head.bias"}

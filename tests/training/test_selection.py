@@ -39,8 +39,13 @@ def test_patience(figures: list[tuple[float, float]], epochs: int, best: int) ->
 def test_decisions(auc: float, error: float, name: str) -> None:
     best = {"stage": "joint", "epoch": 2, "val_auc": auc, "val_ece": error, "val_loss": 0.5, "train_loss": 0.4}
     best["val_auc_per_generator"] = {"FaceSwap": 0.75}
-    verdict = decision(best, 0.0)
-    assert (verdict.name, verdict.ends_run) == (name, False)
+    verdict = decision(best, EarlyStopping(), is_last=False)
+    assert (verdict.name, verdict.ends_run) == (name, name == "stop")
+    if verdict.ends_run:
+        assert verdict.reason.endswith("to go on all the same: --resume --accept-chance joint")
+    assert not decision(best, EarlyStopping(), is_last=True).ends_run, "its model is there to be looked at"
+    accepted = decision(best, EarlyStopping(accept_chance=("joint",)), is_last=False)
+    assert (accepted.name, accepted.ends_run) == (name, False)
     table = stage_table(best, 7, verdict)
     for words in ("stage joint", "2 of 7", f"{auc:.3f}", "FaceSwap", "0.750", f"  {name}: "):
         assert words in table, table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -17,7 +18,7 @@ from veridical.errors import UsageError
 from veridical.inference import load_detector, score_store
 from veridical.progress import Task, listening
 from veridical.training import sweeps
-from veridical.training.sweeps import Choice, ensemble, parse_choice, sweep
+from veridical.training.sweeps import Choice, ensemble, parse_choice, sweep, tied_trials
 
 
 @pytest.fixture
@@ -74,6 +75,13 @@ def test_a_grid_is_continued_and_sorted_by_validation(recipe: Path, tmp_path: Pa
     assert keys == sorted(keys)
     assert (tmp_path / "sweep" / "trial-000" / "model" / "model.json").stat().st_mtime_ns == before
     assert sweep(recipe, [], choices, tmp_path / "sweep") == found
+    tied = "validation cannot tell the best trial from all 2 others: validation AUC"
+    assert tied_trials(found, tmp_path / "sweep").startswith(tied), "four people in validation"
+    model = tmp_path / "sweep" / f"trial-{found[0].number:03d}" / "model" / "model.json"
+    facts = json.loads(model.read_text())
+    facts["worth"] |= {"low": found[0].auc + 1e-6, "high": 1.0}
+    model.write_text(json.dumps(facts))
+    assert tied_trials(found, tmp_path / "sweep") == ""
     with pytest.raises(
         UsageError, match=r"holds a sweep made with other settings \(recipe\.seed: 0 there, 3 asked for"
     ):

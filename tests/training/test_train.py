@@ -15,11 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import fabricate_store, tiny_recipe, tiny_values
 
 from veridical import corpora
-from veridical.clips import ClipStore
-from veridical.errors import ArtefactError, DivergedError, LeakError, UsageError
-from veridical.inference import load_detector, score_store
+from veridical.artefacts import Manifest
+from veridical.clips import ClipStore, first_clip_hashes
+from veridical.errors import ArtefactError, DivergedError, LeakError, SeenError, UsageError
+from veridical.evaluation import EvaluationSettings
+from veridical.inference import load_detector, read_seen, score_store
 from veridical.metrics import fit_temperature, roc_auc, threshold_at_eer, threshold_at_tpr
 from veridical.models import DetectorModel, set_trainable
+from veridical.pipeline import judge
 from veridical.randomness import seed_from
 from veridical.training import Run, TrainSummary, train
 from veridical.training.data import load_data
@@ -65,10 +68,62 @@ def test_the_model_is_calibrated_on_the_logits_that_validation_sees(store: ClipS
     videos = scores.groupby("video_id").agg(logit=("logit", "mean"), label=("label", "max"))
     labels, logits = videos["label"].to_numpy(np.int64), videos["logit"].to_numpy(np.float64)
     calibration = detector.facts.calibration
-    assert calibration.temperature == pytest.approx(fit_temperature(labels, logits).temperature, rel=1e-3)
+    assert calibration.temperature == pytest.approx(
+        fit_temperature(labels, logits, num_independent=4).temperature, rel=1e-3
+    )
+    assert (detector.facts.worth.num_videos, detector.facts.worth.num_groups) == (12, 4)
     assert (calibration.fitted_on, calibration.num_videos) == ("val, mean logit per video", 12)
     points = {"eer": threshold_at_eer(labels, logits), "tpr95": threshold_at_tpr(labels, logits)}
     assert detector.facts.operating_points == pytest.approx(points, rel=1e-3)
+
+
+def test_a_run_is_not_judged_on_what_it_learned_unless_accepted(
+    store: ClipStore, summary: TrainSummary, tmp_path: Path
+) -> None:
+    resplit = corpora.split(store.manifest(), "all-test").manifest
+    detector, settings = load_detector(summary.run, "cpu"), EvaluationSettings(replicates=50)
+    learned = r"of the 48 videos to judge it learned from 24 and was selected on 12 \(for example p00-hum"
+    with pytest.raises(SeenError, match=learned):
+        score_store(detector, store, resplit)
+    with pytest.raises(SeenError, match=learned):
+        judge(detector, [store], resplit, output=tmp_path / "refused", settings=settings)
+    judged = judge(detector, [store], resplit, output=tmp_path / "e", settings=settings, accept_seen=True)
+    risk = judged.risks.set_index("risk").loc["seen in training (tiny)"]
+    assert (risk["verdict"], risk["figure"]) == ("FLAG", 0.75)
+    assert "learned from 24, was selected on 12, and knows people of 0 more" in risk["reason"]
+    kept = judge(tmp_path / "e" / "scores.parquet", output=tmp_path / "kept", settings=settings)
+    assert kept.risks.set_index("risk").loc["seen in training (tiny)", "verdict"] == "FLAG", "the scores remember"
+
+
+def test_new_videos_of_a_run_are_judged_without_a_remark(
+    store: ClipStore, summary: TrainSummary, tmp_path: Path
+) -> None:
+    settings = EvaluationSettings(replicates=50)
+    risks = judge(summary.run, [store], output=tmp_path / "e", settings=settings).risks.set_index("risk")
+    assert risks.loc["seen in training (tiny)", "verdict"] == "PASS"
+    (summary.run / "model" / "seen.json").rename(tmp_path / "seen.json")
+    try:
+        older = judge(summary.run, [store], output=tmp_path / "older", settings=settings).risks.set_index("risk")
+    finally:
+        (tmp_path / "seen.json").rename(summary.run / "model" / "seen.json")
+    assert older.loc["seen in training (tiny)", "verdict"] == "NOT EVALUABLE"
+
+
+def test_a_renamed_file_and_a_model_that_goes_on_are_recognised(
+    store: ClipStore, summary: TrainSummary, tmp_path: Path
+) -> None:
+    before = read_seen(summary.run)
+    assert before is not None
+    clips = first_clip_hashes(store, ["p00-real"])
+    renamed = store.manifest().select(split="train")
+    renamed = Manifest.from_videos([replace(next(renamed.videos()), video_id="other", dataset="other", identities=())])
+    assert before.compare(renamed, {"other": next(iter(clips.values()))}) == {"other": "training"}
+    other = fabricate_store(tmp_path / "store", people=12)
+    stages = [{**stage, "epochs": 1} for stage in tiny_values(other.path)["stages"]]
+    later = train(tiny_recipe(other.path, stages=stages, start_from=str(summary.run)), tmp_path / "run")
+    after = read_seen(later.run)
+    assert after is not None
+    assert set(before.learned.videos) <= set(after.learned.videos)
 
 
 def test_events_hold_every_number_of_the_history(summary: TrainSummary) -> None:

@@ -95,6 +95,7 @@ def tiny_values(store: Path, **changes: Any) -> dict[str, Any]:
              "all_losses": True, "modality_dropout": 0.2},
         ],
         "runtime": {"accelerator": "cpu", "threads": 1},
+        "early_stopping": {"accept_chance": ["video", "audio"]},
     }  # fmt: skip
     return {**values, **changes}
 

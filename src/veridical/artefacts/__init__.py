@@ -24,14 +24,20 @@ from veridical.artefacts.folders import (
 )
 from veridical.artefacts.manifest import LABELS, MANIFEST_SCHEMA, SPLITS, FakeSegment, Manifest, Video
 from veridical.artefacts.scores import ScoreTable
+from veridical.artefacts.seen import LEARNED, NEW, PEOPLE, SELECTED, Seen
 
 __all__ = [
     "LABELS",
+    "LEARNED",
     "MANIFEST_SCHEMA",
+    "NEW",
+    "PEOPLE",
+    "SELECTED",
     "SPLITS",
     "FakeSegment",
     "Manifest",
     "ScoreTable",
+    "Seen",
     "Video",
     "atomic_folder",
     "atomic_path",

@@ -40,6 +40,7 @@ SCHEMA = pa.schema(
         pa.field("condition", pa.string(), nullable=False),
         pa.field("logit", pa.float64()),
         pa.field("p_fake", pa.float64()),
+        pa.field("seen", pa.string()),
     ]
 )
 
@@ -49,8 +50,9 @@ class ScoreTable:
     """A validated table of scores; missing columns are added as null.
 
     `start_s` is null for a score of a whole video; `logit` is raw (higher = more fake); `p_fake` is calibrated, null before
-    calibration. `person` numbers the people of a video, null where they are not told apart. Null labels are unknown. (video_id,
-    start_s, person, condition) is unique.
+    calibration. `person` numbers the people of a video, null where they are not told apart. Null labels are unknown. `seen` says
+    how well the detector knows the video from its training (a word of `artefacts.Seen`), null where that is not known.
+    (video_id, start_s, person, condition) is unique.
     """
 
     table: pa.Table

@@ -24,18 +24,17 @@ HEADLINE = ("auc", "eer", "average_precision", "fpr_at_95_tpr")
 def compare(
     first: Annotated[Path, typer.Argument(help="Evaluation folder, or a run that has been evaluated.")],
     second: Annotated[Path, typer.Argument(help="The other one; differences are second minus first.")],
-    replicates: Annotated[int, typer.Option(help="Bootstrap replicates behind the intervals.")] = 1000,
 ) -> None:
     """Compare two evaluations: figures, significance on the videos they share, and what else differs.
 
-    Interval and p come from a bootstrap over leak groups that draws the same groups for both; Holm's correction is for the
-    number of data sets. DeLong's test takes videos as independent.
+    Interval and p are those of a paired test over leak groups (Obuchowski, 1997); Holm's correction is for the number of data
+    sets. DeLong's test takes videos as independent.
     """
     from veridical import evaluation
 
     console = open_console()
     sides = [evaluation.Evaluation.read(path) for path in (first, second)]
-    comparison = evaluation.compare(*sides, replicates=replicates)
+    comparison = evaluation.compare(*sides)
     table = Table("data set", "videos", "first", "second", "difference", "p", title="AUC", title_justify="left")
     for item in comparison.sets:
         numbers = [""] * 4

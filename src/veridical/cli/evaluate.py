@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veridical.cli.options import DetectorSpec, Device, Interventions
+from veridical.cli.options import AcceptSeen, DetectorSpec, Device, Interventions
 from veridical.cli.outcome import show_evaluation
 from veridical.cli.terminal import open_console
 from veridical.errors import UsageError
@@ -89,6 +89,7 @@ def evaluate(
     replicates: Replicates = None,
     assignments: Assignments = None,
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "",
+    accept_seen: AcceptSeen = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a risk is flagged.")] = False,
 ) -> None:
     """Evaluate a detector: figures with intervals, a risk register, a sign-off, and a report.
@@ -118,6 +119,7 @@ def evaluate(
         interventions=intervention or (),
         device=device,
         title=title,
+        accept_seen=accept_seen,
     )
     show_evaluation(open_console(), evaluation, folder / "report.html")
     if strict and len(evaluation.flagged):

@@ -102,6 +102,7 @@ def forge(
 
     videos = Manifest.read(manifest)
     _refuse_another_corpus(videos, output)
+    _warn_of_obstacles(videos)
     report = forge_videos(
         videos,
         output,
@@ -119,8 +120,17 @@ def forge(
     )
     _show_counts(report)
     _refuse_nothing(report, output)
+    _warn_of_obstacles(report.manifest)
     line = f"{len(report.manifest)} videos in {output / 'manifest.parquet'}; the outcome of each is in outcomes.csv"
     open_console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _warn_of_obstacles(videos: Manifest) -> None:
+    """Say what keeps a manifest from being trained on, and the remedy."""
+    from veridical.corpora import training_obstacles
+
+    for line in training_obstacles(videos):
+        open_console().print(f"warning: {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _refuse_another_corpus(videos: Manifest, output: Path) -> None:

@@ -22,6 +22,12 @@ Interventions = Annotated[
         " Degradations lower quality: h264:CRF.",
     ),
 ]
+AcceptSeen = Annotated[
+    bool,
+    typer.Option(
+        "--accept-seen", help="Go on although the run was trained on videos to be judged; a risk then says so."
+    ),
+]
 Device = Annotated[
     str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")
 ]

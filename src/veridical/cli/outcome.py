@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from veridical.evaluation import Evaluation
 
 COLUMNS = {"auc": "AUC", "eer": "EER", "average_precision": "AP"}
-VERDICT_STYLE = {"PASS": "green", "FLAG": "bold red", "NOT EVALUABLE": "yellow"}
+VERDICT_STYLE = {"FLAG": "bold red", "UNDECIDED": "yellow", "PASS": "green", "NOT EVALUABLE": "dim"}
 NOTES_SHOWN = 2
 
 

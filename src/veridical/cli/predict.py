@@ -89,7 +89,11 @@ def _voice_lines(result: SpeechPrediction | Unpredicted, threshold: float) -> li
 
     if isinstance(result, Unpredicted):
         return [str(result.path), f"  not evaluable: {result.reason}"]
-    verdict = "sounds synthetic" if result.is_called_synthetic else "not told from genuine speech, which is no proof"
+    verdict = (
+        "leans to synthetic, as some genuine voices do"
+        if result.is_called_synthetic
+        else "not told from genuine speech, which is no proof"
+    )
     windows = " ".join(f"{window.start_s:.0f} s {window.p_fake:.2f}" for window in result.windows)
     return [
         str(result.path),
@@ -100,18 +104,20 @@ def _voice_lines(result: SpeechPrediction | Unpredicted, threshold: float) -> li
 
 
 def _lines(result: Prediction | Unpredicted) -> list[str]:
+    from veridical.artefacts import LEARNED, SELECTED
     from veridical.inference import Unpredicted
 
     if isinstance(result, Unpredicted):
         return [str(result.path), f"  not evaluable: {result.reason}"]
+    seen = [f"  this file was in the {result.seen} data of the model: nothing follows from its score"]
     audio = "no usable speech" if result.audio_logit is None else f"{result.audio_logit:+.2f}"
     several = len(result.people) > 1
     people = f"; highest of {len(result.people)} people" if several else ""
     lines = [
         str(result.path),
-        f"  p(fake) {_probability(result.p_fake)}{people}; video head {result.video_logit:+.2f}, audio head {audio}",
+        f"  {_verdict(result)}{people}; video head {result.video_logit:+.2f}, audio head {audio}",
     ]
-    for person in result.people:
+    for person in result.people if result.p_fake is not None else ():
         clips = [clip for clip in result.clips if clip.person == person.person]
         name = (
             f"person {person.person} from {clips[0].start_s:g} s: p(fake) {_probability(person.p_fake)}; "
@@ -119,8 +125,18 @@ def _lines(result: Prediction | Unpredicted) -> list[str]:
             else ""
         )
         lines.append(f"  {name}second by second: {' '.join(_probability(clip.p_fake) for clip in clips)}")
+    lines += seen if result.seen in (LEARNED, SELECTED) else []
     lines += [f"  remark: {remark}" for remark in result.remarks]
     return lines
+
+
+def _verdict(result: Prediction) -> str:
+    """Return the probability and what it is worth, or that there is none."""
+    if result.worth is None:
+        return f"p(fake) {_probability(result.p_fake)}"
+    if not result.worth.above_chance:
+        return f"no verdict: no better than chance, {result.worth}"
+    return f"p(fake) {_probability(result.p_fake)}, {result.worth}"
 
 
 def _probability(value: float | None) -> str:

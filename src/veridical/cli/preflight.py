@@ -16,7 +16,7 @@ from veridical.errors import UsageError
 if TYPE_CHECKING:
     from veridical.training import Check
 
-STYLES = {"pass": "green", "fail": "bold red", "not applicable": "dim"}
+STYLES = {"pass": "green", "changed": "yellow", "fail": "bold red", "not applicable": "dim"}
 
 
 Store = Annotated[Path | None, typer.Option(help="Clip store to train on (the recipe's data.store).")]
@@ -36,7 +36,8 @@ def preflight(
 ) -> None:
     """Check data, model and settings before training, row by row.
 
-    Loads the weights and audits the training split for shortcuts, but trains nothing. Exit code 1 when a row fails.
+    Loads the weights and audits the training split for shortcuts, but trains nothing. Settings are as the strategy, or a row says
+    what was changed. Exit code 1 when a row fails.
     """
     from veridical import training
 

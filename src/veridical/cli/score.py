@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from veridical.cli.options import DetectorSpec, Device, Interventions
+from veridical.cli.options import AcceptSeen, DetectorSpec, Device, Interventions
 from veridical.cli.terminal import open_console
 
 
@@ -25,6 +25,7 @@ def score(
         list[str] | None,
         typer.Option(help="Only this split (train, val, test; may be repeated). All videos when not given."),
     ] = None,
+    accept_seen: AcceptSeen = False,
 ) -> None:
     """Score every clip of a store with a run, or with a foreign detector.
 
@@ -46,7 +47,7 @@ def score(
     store = ClipStore.open(on)
     labels = Manifest.read(manifest) if manifest else store.manifest()
     scorer = load_scorer(detector or run or "", device)
-    table = score_store(scorer, store, labels, splits=split or (), interventions=interventions)
+    table = score_store(scorer, store, labels, splits=split or (), interventions=interventions, accept_seen=accept_seen)
     table.write(output)
     conditions = table.table["condition"].value_counts().to_pylist()
     clips = max((row["counts"] for row in conditions), default=0)

@@ -54,6 +54,7 @@ def split(
     console = open_console()
     print_table(console, corpora.videos_table(result.proof.counts, by_split=True))
     print_lines(console, result.lines, indent="  ")
+    print_lines(console, [f"warning: {line}" for line in corpora.training_obstacles(result.manifest)])
     print_lines(console, [f"{len(result.manifest)} videos: {output}"])
     if strict and not result.proof.clean:
         raise typer.Exit(1)

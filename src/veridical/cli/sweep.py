@@ -64,6 +64,8 @@ def sweep(
         _show(finished, output, console)
         if finished[0].auc is None:
             raise UsageError(f"no trial ended well; the first: {finished[0].reason}")
+        if remark := training.tied_trials(finished, output):
+            console.print(remark, highlight=False, markup=False, soft_wrap=True)
         shared += training.assignments_of(finished[0].settings)
     if seeds is not None:
         folder = training.ensemble(recipe, shared, output / "ensemble", seeds)

@@ -19,7 +19,7 @@ from veridical.clips.encoding import (
     encode_frames,
     encode_grey,
 )
-from veridical.clips.facts import CLIPS_PER_VIDEO, content_facts
+from veridical.clips.facts import CLIPS_PER_VIDEO, content_facts, first_clip_hashes
 from veridical.clips.joined import join_stores
 from veridical.clips.labels import label_clips
 from veridical.clips.ledger import STATUSES, LedgerEntry, Status
@@ -59,6 +59,7 @@ __all__ = [
     "encode_clips",
     "encode_frames",
     "encode_grey",
+    "first_clip_hashes",
     "join_stores",
     "label_clips",
     "reading_table",

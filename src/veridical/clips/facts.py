@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +42,21 @@ def content_facts(store: ClipStore, video_ids: set[str], clips_per_video: int = 
         for clip in store.take(chosen[start : start + CLIPS_AT_ONCE]):
             rows.append({"video_id": clip.video_id, "start_s": clip.start_s, **clip_facts(clip)})
     return pd.DataFrame(rows) if rows else pd.DataFrame({"video_id": []})
+
+
+def first_clip_hashes(store: ClipStore, video_ids: Iterable[str]) -> dict[str, str]:
+    """Return video_id → 16 hex digits of the faces and samples of its first clip: its content, under whatever name."""
+    index = store.index()
+    first = index[index["video_id"].isin(set(video_ids))].drop_duplicates("video_id")["row"].to_numpy()
+    hashes = {}
+    for start in range(0, len(first), CLIPS_AT_ONCE):
+        table = store.take_table(first[start : start + CLIPS_AT_ONCE], ("video_id", "faces", "samples"))
+        for row in table.to_pylist():
+            digest = hashlib.blake2b(row["samples"] or b"", digest_size=8)
+            for image in row["faces"]:
+                digest.update(image)
+            hashes[row["video_id"]] = digest.hexdigest()
+    return hashes
 
 
 def clip_facts(clip: Clip) -> dict[str, float]:

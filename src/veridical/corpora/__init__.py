@@ -7,7 +7,7 @@ from veridical.corpora.differences import differences
 from veridical.corpora.expected import EXPECTED, official_counts
 from veridical.corpora.groups import LINKS, attribute_column, leak_groups
 from veridical.corpora.held_out import HELD_OUT, held_out_corpora
-from veridical.corpora.people import target_groups
+from veridical.corpora.people import resampling_units, target_groups
 from veridical.corpora.probing import ProbeResult, Probing, probe_media
 from veridical.corpora.proof import Absence, Leak, Proof, prove, split_counts
 from veridical.corpora.properties import PROPERTIES
@@ -15,6 +15,7 @@ from veridical.corpora.scanning import CORPORA, scan, scan_to_file
 from veridical.corpora.splitting import GROUP_BY, SCHEMES, SplitResult, split
 from veridical.corpora.statistics import Statistics, statistics
 from veridical.corpora.tables import TextTable, videos_table
+from veridical.corpora.trainable import training_obstacles
 from veridical.corpora.tree import VIDEO_SUFFIXES, list_files
 
 __all__ = [
@@ -51,11 +52,13 @@ __all__ = [
     "official_counts",
     "probe_media",
     "prove",
+    "resampling_units",
     "scan",
     "scan_to_file",
     "split",
     "split_counts",
     "statistics",
     "target_groups",
+    "training_obstacles",
     "videos_table",
 ]

@@ -20,6 +20,8 @@ from veridical.corpora.groups import LINKS, KeyEdges, attribute_column, componen
 Ints = npt.NDArray[np.int64]
 
 LARGER_THAN_A_SPLIT = 1.1
+FEWEST_GROUPS = 10
+"""Fewest leak groups over which videos are resampled."""
 _MANY_PEOPLE = 20
 _FEWEST_GROUPS = 2.0
 
@@ -94,6 +96,23 @@ def target_groups(manifest: Manifest) -> Ints:
     edges = [key_edges(manifest, link) for link in LINKS if link != "identity"]
     edges.append(KeyEdges("identity", video, encoded.indices.to_numpy().astype(np.int64), encoded.dictionary))
     return components(len(manifest), edges)
+
+
+def resampling_units(manifest: Manifest, video_ids: Sequence[str]) -> list[str]:
+    """Return for each of these videos what a bootstrap over them draws: its leak group, or the person it shows.
+
+    Donors tie people together: all videos of a corpus of swaps can form one leak group, and one group cannot be resampled. With
+    fewer than `FEWEST_GROUPS` the person shown counts instead, which makes intervals slightly too narrow. A video without a leak
+    group is a unit of its own.
+    """
+    position = {name: row for row, name in enumerate(manifest.table["video_id"].to_pylist())}
+    rows = [position[video_id] for video_id in video_ids]
+    named = manifest.table["group"].to_pylist()
+    groups = [named[row] or video_id for row, video_id in zip(rows, video_ids, strict=True)]
+    people = target_groups(manifest)[rows]
+    if len(set(groups)) < min(FEWEST_GROUPS, len(set(people))):
+        return [f"person shown {person}" for person in people]
+    return groups
 
 
 def _people_edges(manifest: Manifest) -> KeyEdges:

@@ -10,10 +10,9 @@ import pandas as pd
 
 from veridical.errors import NotEvaluableError, UsageError
 from veridical.evaluation.result import Evaluation
-from veridical.evaluation.settings import FEWEST_REPLICATES
 from veridical.evaluation.slices import choose_test_splits
 from veridical.evaluation.tables import KEY_COLUMNS
-from veridical.metrics import delong_test, holm, paired_group_bootstrap, roc_auc
+from veridical.metrics import clustered_test, delong_test, holm, roc_auc
 from veridical.settings import differences
 
 
@@ -33,10 +32,10 @@ class ComparedSet:
     """Second minus first."""
     low: float
     high: float
-    """95 % interval, paired bootstrap over leak groups."""
-    p_bootstrap: float
+    """95 % interval over leak groups (Obuchowski, 1997)."""
+    p_value: float
     p_holm: float
-    """p_bootstrap, corrected for the number of data sets compared (Holm)."""
+    """p_value, corrected for the number of data sets compared (Holm)."""
     p_delong: float
     """DeLong's test, which takes videos as independent."""
     reason: str = ""
@@ -54,14 +53,12 @@ class Comparison:
     """Figures that both have: the columns of metrics.csv that identify one, with `first`, `second` and `difference`."""
 
 
-def compare(first: Evaluation, second: Evaluation, *, replicates: int = 1000, seed: int = 0) -> Comparison:
+def compare(first: Evaluation, second: Evaluation) -> Comparison:
     """Compare two evaluations on the videos that both have scored.
 
     Raises:
         UsageError: when they share no scored video.
     """
-    if replicates < FEWEST_REPLICATES:
-        raise UsageError(f"expected at least {FEWEST_REPLICATES} replicates, got {replicates}")
     shared = set(first.videos["video_id"]) & set(second.videos["video_id"])
     if not shared:
         raise UsageError("the two evaluations share no scored video; they cannot be compared")
@@ -69,9 +66,9 @@ def compare(first: Evaluation, second: Evaluation, *, replicates: int = 1000, se
     if all(side.empty for side in sides):
         raise UsageError("neither evaluation has scores of a test split; there is nothing to compare")
     keys = sorted({key for side in sides for key in zip(side["dataset"], side["split"], strict=True)})
-    sets = [_compare_set(*key, sides[0], sides[1], replicates, seed) for key in keys]
+    sets = [_compare_set(*key, sides[0], sides[1]) for key in keys]
     compared = [number for number, item in enumerate(sets) if not item.reason]
-    for number, p_value in zip(compared, holm([sets[number].p_bootstrap for number in compared]), strict=True):
+    for number, p_value in zip(compared, holm([sets[number].p_value for number in compared]), strict=True):
         sets[number] = replace(sets[number], p_holm=float(p_value))
     return Comparison(tuple(sets), tuple(_differences(first, second)), _figures(first, second))
 
@@ -81,9 +78,7 @@ def _test_videos(videos: pd.DataFrame) -> pd.DataFrame:
     return videos[videos["split"] == videos["dataset"].map(tested)]
 
 
-def _compare_set(
-    dataset: str, split: str, first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
-) -> ComparedSet:
+def _compare_set(dataset: str, split: str, first: pd.DataFrame, second: pd.DataFrame) -> ComparedSet:
     mine = [side[(side["dataset"] == dataset) & (side["split"] == split)] for side in (first, second)]
     both = mine[0].merge(mine[1][["video_id", "logit", "label"]], on="video_id", suffixes=("", "_second"))
     both = both[both["label"].notna()]
@@ -95,7 +90,7 @@ def _compare_set(
     ours, theirs = (both[name].to_numpy(dtype=float) for name in ("logit", "logit_second"))
     groups = np.where(both["group"] == "", both["video_id"], both["group"]).astype(str)
     try:
-        paired = paired_group_bootstrap(labels, ours, theirs, groups, replicates=replicates, seed=seed)
+        paired = clustered_test(labels, ours, theirs, groups)
         delong = delong_test(labels, ours, theirs)
     except NotEvaluableError as error:
         return ComparedSet(dataset, split, *counts, *nothing, reason=str(error))

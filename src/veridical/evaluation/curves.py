@@ -17,7 +17,7 @@ from veridical.evaluation.protocol import MODALITY_CONDITIONS
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import Cell, video_sample
-from veridical.metrics import FloatArray, equal_width_edges, reliability, roc_curve
+from veridical.metrics import FloatArray, RocCurves, equal_width_edges, reliability, roc_curve, share_limits
 
 MAX_POINTS = 300
 _BAND_AT = np.linspace(0, 1, 61)
@@ -37,7 +37,7 @@ class RocPoints:
     band_fpr: Points = ()
     """Where the band is given; empty: no band."""
     band_low: Points = ()
-    """95 % of bootstrap replicates, point by point."""
+    """The 95 % interval of the TPR, point by point."""
     band_high: Points = ()
 
 
@@ -118,13 +118,24 @@ def roc_points(cell: Cell, sample: Sample, condition: str, *, band: bool) -> Roc
     fpr, tpr = _thinned(exact.fpr[:, 0], exact.tpr[:, 0])
     bands: tuple[Points, ...] = ()
     if band:
-        replicates = next(iter(sample.bootstrap.curves(sample.labels, sample.logits, sample.rows)))
-        defined = np.flatnonzero((replicates.real_weight > 0) & (replicates.fake_weight > 0))
-        if len(defined) >= 20:
-            at = [np.interp(_BAND_AT, replicates.fpr[:, index], replicates.tpr[:, index]) for index in defined]
-            low, high = np.quantile(np.stack(at), [0.025, 0.975], axis=0)
-            bands = _rounded(_BAND_AT), _rounded(low), _rounded(high)
+        bands = tuple(map(_rounded, _band(sample, exact)))
     return RocPoints(cell.dataset, cell.split, condition, _rounded(fpr), _rounded(tpr), *bands)
+
+
+def _band(sample: Sample, exact: RocCurves) -> tuple[FloatArray, ...]:
+    """Return FPR, lower and upper TPR of the 95 % band, point by point; empty where people are too few."""
+    replicates = next(iter(sample.bootstrap.curves(sample.labels, sample.logits, sample.rows)))
+    defined = np.flatnonzero((replicates.real_weight > 0) & (replicates.fake_weight > 0))
+    if sample.support.too_few or len(defined) < 20:
+        return ()
+    at = np.stack([np.interp(_BAND_AT, replicates.fpr[:, index], replicates.tpr[:, index]) for index in defined])
+    tpr, groups = np.interp(_BAND_AT, exact.fpr[:, 0], exact.tpr[:, 0]), sample.support.fewest
+    variance = at.var(axis=0) * groups / (groups - 1)
+    low, high = share_limits(tpr, variance, sample.support.num_fake, groups, confidence=sample.confidence)
+    quantiles = np.quantile(at, [0.025, 0.975], axis=0)
+    low, high = np.minimum(low, quantiles[0]), np.maximum(high, quantiles[1])
+    low[-1] = 1.0  # at an FPR of 1 everything is called fake
+    return _BAND_AT, low, high
 
 
 def score_histogram(cell: Cell, sample: Sample, bins: int = 40) -> ScoreHistogram:

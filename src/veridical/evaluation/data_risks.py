@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from veridical.artefacts import LEARNED, PEOPLE, SELECTED
 from veridical.corpora import PROPERTIES, attribute_column, leak_groups
 from veridical.evaluation.figures import Figure, rank_figures
 from veridical.evaluation.slices import Cell, video_sample
@@ -70,6 +71,26 @@ def _shared(measured: Measurements, fact: str, name: str, noun: str, needed: str
     return verdict(name, Figure(shared, shared, shared), 0.0, mitigation, note=f"{shared:.0f} of {len(test)} {noun}")
 
 
+def seen_in_training(measured: Measurements) -> Iterator[Risk]:
+    """Test videos that the detector was trained on, or that show people of its training."""
+    mitigation = "judge on other videos, with people that training did not see"
+    for cell in measured.test_sets:
+        name = f"seen in training ({cell.dataset})"
+        videos = measured.evidence.videos.iloc[cell.videos]
+        known = videos.loc[videos["seen"] != "", "seen"]
+        if not len(known):
+            needed = "what the detector was trained on is not known: score it with its run, or trust its makers"
+            yield unmeasured(name, 0.0, needed, mitigation)
+            continue
+        counts = {word: int((known == word).sum()) for word in (LEARNED, SELECTED, PEOPLE)}
+        share = sum(counts.values()) / len(known)
+        note = (
+            f"of {len(known)} test videos the detector learned from {counts[LEARNED]}, was selected on {counts[SELECTED]}, and"
+            f" knows people of {counts[PEOPLE]} more"
+        )
+        yield verdict(name, Figure(share, share, share), 0.0, mitigation, note=note)
+
+
 def presence_of_audio(measured: Measurements, cell: Cell) -> Risk:
     """AUC of the mere presence of an audio track."""
     name, mitigation = f"presence of audio ({cell.dataset})", "give both classes an audio track, or neither"
@@ -83,7 +104,8 @@ def presence_of_audio(measured: Measurements, cell: Cell) -> Risk:
         figure = rank_figures(replace(sample, logits=-sample.logits), ("auc",))["auc"]
     same = len(set(sample.logits)) == 1
     note = f"has_audio is the same for all {len(sample.logits)} videos" if same else "AUC of has_audio alone"
-    return verdict(name, figure, limit, mitigation, note=note if figure.evaluable else "")
+    note = note if figure.evaluable else ""
+    return verdict(name, figure, limit, mitigation, note=note, no_fault=0.5)
 
 
 FROM_FILES = "the files were not probed: scan with --probe and give the manifest"
@@ -150,8 +172,10 @@ def _shortcut(
         low=low,
         high=high,
         threshold=limit,
-        verdict="FLAG" if len(flagged) else "PASS",
-        certain=bool(len(flagged) or high <= limit),
+        verdict="FLAG" if len(flagged) else "PASS" if high <= limit else "UNDECIDED",
+        certain=bool(low > limit if len(flagged) else high <= limit),
+        crossed=bool(area > limit),
+        groups_needed=0,
         reason=note,
         mitigation=row["advice"] or "none needed",
     )

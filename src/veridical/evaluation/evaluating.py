@@ -20,6 +20,7 @@ from veridical.evaluation.coverage import coverage
 from veridical.evaluation.curves import curves
 from veridical.evaluation.evidence import Evidence, gather
 from veridical.evaluation.failures import Common, Failure, failures
+from veridical.evaluation.figures import Key
 from veridical.evaluation.protocol import compute_figures
 from veridical.evaluation.register import risk_register
 from veridical.evaluation.result import Evaluation, Facts, Fingerprints, Reference
@@ -28,7 +29,7 @@ from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.signoff import decide, outcomes
 from veridical.evaluation.slices import Cell, cells
 from veridical.evaluation.verdicts import Measurements
-from veridical.metrics import Aggregation, fewest_groups
+from veridical.metrics import FEWEST_GROUPS, Aggregation
 
 
 def evaluate(
@@ -106,7 +107,7 @@ def _facts(
         failures=tuple(worst),
         failures_in_common=tuple(common),
         remarks=tuple(remarks),
-        warnings=(*_below_chance(measured), *_too_few_groups(measured), *_warnings(measured)),
+        warnings=(*_below_chance(measured), *_too_few_people(measured), *_warnings(measured)),
         settings=measured.settings,
         fingerprints=fingerprints,
         versions=_versions(),
@@ -178,18 +179,27 @@ def _videos(evidence: Evidence, selection: Selection, settings: EvaluationSettin
     return videos.assign(logit=logits[scored], p_fake=p_fake, p_fake_in_use=np.nan if p_in_use is None else p_in_use)
 
 
-def _too_few_groups(measured: Measurements) -> list[str]:
-    """Warn of test sets with too few leak groups for their intervals to be reliable."""
+def _too_few_people(measured: Measurements) -> list[str]:
+    """Name the test sets and slices whose figures are withheld, with the number of people behind them."""
+    withheld: dict[str, dict[str, str]] = {}
+    for key, figure in measured.named("auc"):
+        if figure.reason.startswith("too few to say") and _is_primary(key, measured):
+            people = figure.reason.partition("(")[2].partition(";")[0]
+            withheld.setdefault(f"{key.dataset} {key.split}".strip(), {})[key.slice] = people
     warnings = []
-    for cell in (cell for cell in measured.parts if cell.is_test):
-        groups = measured.get(cell, "auc").groups
-        if 0 < groups < fewest_groups():
-            where = f"{cell.dataset} {cell.split}".strip()
-            warnings.append(
-                f"{where} has only {groups} leak {'groups' if groups > 1 else 'group'} of the smaller class: its intervals are"
-                f" too narrow and nothing about it is certain; at least {fewest_groups()} are needed, tens are good"
-            )
+    for where, slices in withheld.items():
+        if "" in slices:
+            warnings.append(f"{where}: too few to say anything: {slices['']}, at least {FEWEST_GROUPS} are needed")
+        else:
+            named = ", ".join(f"{name} ({people.split()[0]})" for name, people in slices.items())
+            warnings.append(f"{where}: too few to say (people; a figure needs {FEWEST_GROUPS} of each class): {named}")
     return warnings
+
+
+def _is_primary(key: Key, measured: Measurements) -> bool:
+    """Return whether a figure is of videos, by the evaluation's own aggregation, under the primary condition."""
+    own = (measured.evidence.primary, "video", measured.settings.video_rule.rule)
+    return (key.condition, key.level, key.aggregation) == own and "against=" not in key.slice
 
 
 def _below_chance(measured: Measurements) -> list[str]:
@@ -197,7 +207,7 @@ def _below_chance(measured: Measurements) -> list[str]:
     warnings = []
     for cell in measured.parts:
         figure = measured.get(cell, "auc")
-        if figure.groups >= fewest_groups() and figure.high < 0.5:
+        if figure.evaluable and figure.high < 0.5:
             where = f"{cell.dataset} {cell.split}".strip()
             warnings.append(
                 f"the AUC on {where} is {figure.value:.3f}, certainly below chance: are real and fake swapped in the labels,"

@@ -63,7 +63,7 @@ class Evidence:
     videos: pd.DataFrame
     """A row per video: video_id, the text facts ('' unknown), resampling_group (the unit of the bootstrap: the leak group, or
     the person shown where there are too few leak groups), labels (0, 1, NaN), has_audio (0, 1, NaN), speech_share, face_size_px,
-    attributes (a dict), in_manifest and sha256 ('' unknown)."""
+    attributes (a dict), in_manifest, sha256 ('' unknown) and seen (how well the detector knows it, '' unknown)."""
     clips: Mapping[str, Clips]
     """Condition → its scored rows; the primary condition comes first."""
     rows_without_logit: int = 0
@@ -164,6 +164,8 @@ def _facts_of_scores(scored: pa.Table, codes: IntArray, names: np.ndarray) -> pd
     columns["has_audio"] = with_audio.astype(float) if with_audio.any() else np.full(len(names), np.nan)
     videos = pd.DataFrame(columns)
     attributes = scored["attributes"].take(pa.array(first)).to_pylist()
+    seen, words = _encode(scored["seen"])
+    videos["seen"] = words[seen[first]].astype(object)
     videos["attributes"] = pd.Series([dict(item or ()) for item in attributes], dtype=object)
     return videos.assign(in_manifest=False, sha256="")
 
@@ -196,6 +198,7 @@ def _with_manifest(videos: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     for fact in (*LABELS, "has_audio"):
         stated = pd.to_numeric(known[fact].astype(object), errors="coerce").astype(float)
         merged[fact] = stated.where(stated.notna(), scored[fact].astype(float))
+    merged["seen"] = scored["seen"].where(scored["seen"].notna(), "").astype(object)
     for fact in ("speech_share", "face_size_px"):
         merged[fact] = scored[fact].astype(float)
     pairs = zip(scored["attributes"], known["attributes"], strict=True)

@@ -4,37 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from veridical.errors import NotEvaluableError
+from veridical.evaluation.interval_rules import (
+    SET_BY,
+    IntervalRule,
+    decision_rule,
+    mean_rule,
+    positive_rule,
+    rank_rule,
+    share_rule,
+)  # fmt: skip
 from veridical.evaluation.tables import METRIC_COLUMNS
 from veridical.metrics import (
     DECISION_METRICS,
+    AgainstChance,
+    Estimate,
     FloatArray,
     GroupBootstrap,
     IntArray,
+    Interval,
     RocCurves,
     Rows,
+    Support,
     auc_of,
     average_precision_of,
     bin_index,
-    bootstrap_interval,
     confusion,
     decision_metrics,
     ece_by_chance,
+    ece_interval,
     eer_of,
     equal_count_edges,
     equal_width_edges,
     fpr_at_tpr_of,
+    label_support,
     labels_and_probabilities,
     labels_and_scores,
     roc_curve,
     row_log_loss,
-    smaller_class_groups,
+    too_few_for_rate,
     tpr_at_fpr_of,
 )
+from veridical.randomness import stream
 
 RANK_METRICS: dict[str, Callable[[RocCurves], FloatArray]] = {
     "auc": auc_of,
@@ -75,8 +91,26 @@ class Figure:
     reason: str = ""
     replicates: FloatArray | None = None
     """(B,) the figure in each bootstrap replicate."""
-    groups: int = 0
-    """Leak groups of the smaller class."""
+    support: Support | None = None
+    """Videos and leak groups of both classes; None where the figure does not come from videos."""
+    observed: float = np.nan
+    """The plain figure where `value` is that without what chance adds (ECE, spreads)."""
+    by_chance: float = np.nan
+    """What chance alone gives."""
+    p_chance: float = np.nan
+    """Share of faultless worlds that show at least `observed`."""
+    no_fault: float = np.nan
+    """What the figure is in truth where there is no fault (0 for a difference)."""
+
+    @property
+    def groups(self) -> int:
+        """Leak groups of the smaller class; 0 where the figure does not come from videos."""
+        return self.support.fewest if self.support is not None else 0
+
+    @property
+    def estimate(self) -> Estimate:
+        """Value and interval."""
+        return Estimate(self.value, Interval(self.low, self.high))
 
     @property
     def evaluable(self) -> bool:
@@ -103,6 +137,11 @@ class Sample:
     def counts(self) -> tuple[int, int]:
         """Number of reals and fakes."""
         return int((self.labels == 0).sum()), int((self.labels == 1).sum())
+
+    @cached_property
+    def support(self) -> Support:
+        """Videos and leak groups behind figures of this sample."""
+        return label_support(self.bootstrap, self.labels, self.rows)
 
 
 class FigureTable:
@@ -138,43 +177,39 @@ class FigureTable:
         rows = [
             {
                 **dict(zip(names, astuple(key), strict=True)),
-                **{name: getattr(figure, name) for name in ("value", "low", "high", "n_real", "n_fake", "reason")},
+                **{name: getattr(figure, name) for name in METRIC_COLUMNS[len(names) :]},
             }
             for key, figure in self._figures.items()
         ]
         return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
 
-def figure_from(value: float, replicates: FloatArray, sample: Sample, groups: int, *, shift: bool = False) -> Figure:
-    """Return a figure with its interval, or with the reason why it is undefined.
+def figure_from(value: float, replicates: FloatArray, sample: Sample, interval: IntervalRule) -> Figure:
+    """Return a figure with its interval; what is undefined, or stands on too few people, says why.
 
     Args:
         value: The figure itself; NaN where it is undefined.
         replicates: (B,).
         sample: What it was computed from.
-        groups: Leak groups of the smaller class.
-        shift: For figures that chance can only raise (ECE, a highest minus a lowest): the interval is moved down by twice
-            the bootstrap's bias, once for the bias of the replicates and once for that of the figure.
+        interval: How its interval is made.
     """
-    n_real, n_fake = sample.counts
+    if reason := sample.support.too_few:
+        return not_evaluable(sample, reason)
     if not np.isfinite(value):
-        return Figure(n_real=n_real, n_fake=n_fake, reason="not defined: nothing is called fake")
-    low, high, reason = _interval(value, replicates, groups, sample.confidence, shift=shift)
-    return Figure(value, low, high, n_real, n_fake, reason, replicates, groups)
+        return not_evaluable(sample, "not defined: nothing is called fake")
+    defined = int(np.isfinite(replicates).sum())
+    if defined * 2 < len(replicates):
+        return not_evaluable(sample, f"defined in {defined} of {len(replicates)} bootstrap replicates only")
+    ends, (n_real, n_fake) = interval(value, replicates), sample.counts
+    return Figure(value, ends.low, ends.high, n_real, n_fake, "", replicates, sample.support)
 
 
-def _interval(
-    value: float, replicates: FloatArray, groups: int, confidence: float, *, shift: bool, share: bool = True
-) -> tuple[float, float, str]:
-    """Return low, high and, where there is no interval, NaN, NaN and the reason."""
-    try:
-        interval = bootstrap_interval(value, replicates, groups=groups, confidence=confidence, share=share)
-    except NotEvaluableError as error:
-        return np.nan, np.nan, str(error)
-    if not shift:
-        return interval.low, interval.high, ""
-    bias = max(float(np.nanmean(replicates)) - value, 0.0)
-    return max(interval.low - 2 * bias, 0.0), max(interval.high - 2 * bias, 0.0), ""
+def without_chance(measured: AgainstChance, n_real: int, n_fake: int, support: Support) -> Figure:
+    """Return a figure that chance can only raise, without what chance adds."""
+    return Figure(
+        measured.value, measured.interval.low, measured.interval.high, n_real, n_fake, "", None, support,
+        measured.observed, measured.by_chance, measured.p_chance, 0.0,
+    )  # fmt: skip
 
 
 def not_evaluable(sample: Sample, reason: str) -> Figure:
@@ -190,16 +225,27 @@ def rank_figures(sample: Sample, names: Iterable[str] = tuple(RANK_METRICS)) -> 
         labels_and_scores(sample.labels, sample.logits)
     except NotEvaluableError as error:
         return {name: not_evaluable(sample, str(error)) for name in names}
+    if reason := sample.support.too_few:
+        return {name: not_evaluable(sample, reason) for name in names}
     exact = roc_curve(sample.labels, sample.logits)
     replicates: dict[str, list[FloatArray]] = {name: [] for name in names}
     for curves in sample.bootstrap.curves(sample.labels, sample.logits, sample.rows):
         for name in names:
             replicates[name].append(RANK_METRICS[name](curves))
-    groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
-    return {
-        name: figure_from(float(RANK_METRICS[name](exact)[0]), np.concatenate(replicates[name]), sample, groups)
+    figures = {
+        name: figure_from(
+            float(RANK_METRICS[name](exact)[0]),
+            np.concatenate(replicates[name]),
+            sample,
+            rank_rule(name, sample.support, sample.confidence),
+        )
         for name in names
     }
+    numbers = {"real": int(sample.support.num_real), "fake": int(sample.support.num_fake)}
+    for name, (noun, rate) in SET_BY.items():
+        if name in figures and (reason := too_few_for_rate(numbers[noun], rate, noun)):
+            figures[name] = not_evaluable(sample, reason)
+    return figures
 
 
 def decision_figures(sample: Sample, threshold: float) -> dict[str, Figure]:
@@ -212,13 +258,19 @@ def decision_figures(sample: Sample, threshold: float) -> dict[str, Figure]:
     cell = np.select([called & fake, called & ~fake, ~called & ~fake], [0, 1, 2], 3)
     totals = sample.bootstrap.binned_totals(np.ones(len(cell)), cell, 4, sample.rows)
     values, replicates = decision_metrics(counts), decision_metrics(totals)
-    groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
-    return {name: figure_from(float(values[name]), replicates[name], sample, groups) for name in DECISION_METRICS}
+    return {
+        name: figure_from(
+            float(values[name]),
+            replicates[name],
+            sample,
+            decision_rule(name, counts, sample.support, sample.confidence),
+        )
+        for name in DECISION_METRICS
+    }
 
 
 def share_figures(sample: Sample, events: Mapping[str, tuple[FloatArray, FloatArray]]) -> dict[str, Figure]:
     """Return shares with intervals; `events`: name → (m,) rows counted and (m,) rows they are a share of, both 0 or 1."""
-    groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
     shares = {}
     for name, (counted, among) in events.items():
         if not among.sum():
@@ -227,7 +279,9 @@ def share_figures(sample: Sample, events: Mapping[str, tuple[FloatArray, FloatAr
         totals = sample.bootstrap.totals(np.stack([counted * among, among], axis=1), sample.rows)
         with np.errstate(invalid="ignore", divide="ignore"):
             replicates = totals[:, 0] / totals[:, 1]
-        shares[name] = figure_from(float((counted * among).sum() / among.sum()), replicates, sample, groups)
+        groups = len(np.unique(sample.bootstrap.cluster[sample.rows][among > 0]))
+        interval = share_rule(float(among.sum()), groups, sample.confidence)
+        shares[name] = figure_from(float((counted * among).sum() / among.sum()), replicates, sample, interval)
     return shares
 
 
@@ -239,22 +293,24 @@ def calibration_figures(sample: Sample, p_fake: FloatArray, bins: int = 10, seed
         labels_and_probabilities(sample.labels, p_fake)
     except NotEvaluableError as error:
         return {name: not_evaluable(sample, str(error)) for name in names}
-    groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
+    if reason := sample.support.too_few:
+        return {name: not_evaluable(sample, reason) for name in names}
+    figures = {
+        name: _ece(sample, p_fake, np.ones(len(p_fake)), edges, seed)
+        for name, edges in (("ece", equal_width_edges(bins)), ("adaptive_ece", equal_count_edges(p_fake, bins)))
+    }
     surplus = p_fake - sample.labels
-    figures = {}
-    for name, edges in (("ece", equal_width_edges(bins)), ("adaptive_ece", equal_count_edges(p_fake, bins))):
-        index = bin_index(p_fake, edges)
-        exact = np.abs(np.bincount(index, weights=surplus)).sum() / len(surplus)
-        totals = sample.bootstrap.binned_totals(surplus, index, len(edges) - 1, sample.rows)
-        size = sample.bootstrap.binned_totals(np.ones(len(surplus)), np.zeros_like(index), 1, sample.rows)[:, 0]
-        figures[name] = figure_from(float(exact), np.abs(totals).sum(axis=1) / size, sample, groups, shift=True)
     losses = {"brier": surplus**2, "log_loss": row_log_loss(sample.labels, p_fake)}
     for name, loss in losses.items():
         totals = sample.bootstrap.totals(np.stack([loss, np.ones_like(loss)], axis=1), sample.rows)
-        figures[name] = figure_from(float(loss.mean()), totals[:, 0] / totals[:, 1], sample, groups)
+        facts = sample.support.groups, sample.confidence
+        interval = mean_rule(float(loss.var()), len(loss), *facts) if name == "brier" else positive_rule(*facts)
+        figures[name] = figure_from(float(loss.mean()), totals[:, 0] / totals[:, 1], sample, interval)
     n_real, n_fake = sample.counts
-    chance = ece_by_chance(p_fake, bins, seed=seed)
-    figures["ece_by_chance"] = Figure(chance, n_real=n_real, n_fake=n_fake, reason="an expectation: it has no interval")
+    expected = ece_by_chance(p_fake, bins, seed=seed)
+    figures["ece_by_chance"] = Figure(
+        expected, n_real=n_real, n_fake=n_fake, reason="an expectation: it has no interval"
+    )
     return figures
 
 
@@ -264,59 +320,25 @@ def ece_at_prevalence(sample: Sample, p_fake: FloatArray, prevalence: float, bin
         labels_and_scores(sample.labels, sample.logits)
     except NotEvaluableError as error:
         return not_evaluable(sample, str(error))
+    if reason := sample.support.too_few:
+        return not_evaluable(sample, reason)
     share = sample.labels.mean()
     weight = np.where(sample.labels == 1, prevalence / share, (1 - prevalence) / (1 - share))
-    surplus, index = (p_fake - sample.labels) * weight, bin_index(p_fake, equal_width_edges(bins))
-    exact = np.abs(np.bincount(index, weights=surplus)).sum() / weight.sum()
-    totals = sample.bootstrap.binned_totals(surplus, index, bins, sample.rows)
-    size = sample.bootstrap.totals(weight[:, None], sample.rows)[:, 0]
-    groups = smaller_class_groups(sample.bootstrap, sample.labels, sample.rows)
-    return figure_from(float(exact), np.abs(totals).sum(axis=1) / size, sample, groups, shift=True)
+    return _ece(sample, p_fake, weight, equal_width_edges(bins), seed=0)
 
 
-def difference(first: Figure, second: Figure, confidence: float = 0.95) -> Figure:
-    """Return first minus second: paired where both come from one bootstrap, else independent."""
-    return combine([first, second], lambda values: values[0] - values[1], confidence)
-
-
-def spread(figures: Iterable[Figure], confidence: float = 0.95) -> Figure:
-    """Return the highest minus the lowest figure; the interval is corrected for the spread that chance adds."""
-    return combine(
-        list(figures), lambda values: np.max(values, axis=0) - np.min(values, axis=0), confidence, shift=True
+def _ece(sample: Sample, p_fake: FloatArray, weight: FloatArray, edges: FloatArray, seed: int) -> Figure:
+    """Return the expected calibration error of weighted videos (m,), without what chance adds."""
+    index, total = bin_index(p_fake, edges), weight.sum()
+    surplus, size = (p_fake - sample.labels) * weight, len(edges) - 1
+    replicates = sample.bootstrap.binned_totals(surplus, index, size, sample.rows)
+    error = ece_interval(
+        np.bincount(index, weights=surplus, minlength=size) / total,
+        replicates / sample.bootstrap.totals(weight[:, None], sample.rows),
+        np.bincount(index, weights=p_fake * (1 - p_fake) * weight**2, minlength=size) / total**2,
+        groups=sample.support.groups,
+        num_videos=float(total**2 / (weight**2).sum()),
+        rng=stream(seed, "ece", len(p_fake)),
+        confidence=sample.confidence,
     )
-
-
-def combine(
-    figures: list[Figure],
-    function: Callable[[FloatArray], FloatArray],
-    confidence: float = 0.95,
-    *,
-    shift: bool = False,
-) -> Figure:
-    """Return a function of several figures with its interval.
-
-    Args:
-        figures: F figures.
-        function: Takes (F, ...) values to (...).
-        confidence: Coverage of the interval.
-        shift: As in :func:`figure_from`.
-
-    Where all replicates are equal (all figures perfect), the widest interval of a part is put around the value.
-    """
-    missing = next((figure for figure in figures if not figure.evaluable), None)
-    if missing is not None:
-        return Figure(reason=missing.reason)
-    n_real, n_fake = (min(getattr(figure, name) for figure in figures) for name in ("n_real", "n_fake"))
-    value = float(function(np.array([figure.value for figure in figures])))
-    if not np.isfinite(value):
-        return Figure(n_real=n_real, n_fake=n_fake, reason="not defined: nothing is called fake")
-    stacked = [figure.replicates for figure in figures if figure.replicates is not None]
-    if len(stacked) < len(figures):
-        return Figure(value, n_real=n_real, n_fake=n_fake, reason="no interval: a part has none")
-    replicates = np.asarray(function(np.stack(stacked)))
-    groups = min(figure.groups for figure in figures)
-    low, high, reason = _interval(value, replicates, groups, confidence, shift=shift, share=False)
-    if not reason and np.ptp(replicates[np.isfinite(replicates)]) == 0:
-        reach = max(figure.high - figure.low for figure in figures)
-        low, high = max(value - reach, 0.0) if shift else value - reach, value + reach
-    return Figure(value, low, high, n_real, n_fake, reason, replicates, groups)
+    return without_chance(error, *sample.counts, sample.support)

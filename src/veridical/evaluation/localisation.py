@@ -12,6 +12,7 @@ import numpy as np
 
 from veridical.evaluation.evidence import Clips, Evidence
 from veridical.evaluation.figures import Figure, Sample, figure_from
+from veridical.evaluation.interval_rules import share_rule
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import Cell
 from veridical.metrics import FloatArray, IntArray, Segments, ranked_hits, recalled_segments, segment_average_precision
@@ -73,6 +74,7 @@ def _figures(
     sample = Sample(labels, np.zeros(len(labels)), rows, cell.bootstrap, settings.confidence)
     counts = np.array([float(len(segments)) for segments in truths.values()])
     groups = len(np.unique(cell.bootstrap.cluster[rows[labels == 1]]))
+    interval = share_rule(float(counts.sum()), groups, sample.confidence)
     weights = cell.bootstrap.weights[cell.bootstrap.cluster[rows]].astype(float)
     total = counts @ weights
     figures = {}
@@ -83,10 +85,10 @@ def _figures(
             segment_average_precision(correct, weights[video, at : at + _CHUNK], total[at : at + _CHUNK])
             for at in range(0, weights.shape[1], _CHUNK)
         ]
-        figures[f"ap_at_iou_{iou:g}"] = figure_from(float(value), np.concatenate(parts), sample, groups)
+        figures[f"ap_at_iou_{iou:g}"] = figure_from(float(value), np.concatenate(parts), sample, interval)
     for number in PROPOSALS:
         hit = recalled_segments(proposed, truths, number)
         with np.errstate(invalid="ignore", divide="ignore"):
             replicates = (hit @ weights) / total
-        figures[f"ar_at_{number}"] = figure_from(float(hit.sum() / counts.sum()), replicates, sample, groups)
+        figures[f"ar_at_{number}"] = figure_from(float(hit.sum() / counts.sum()), replicates, sample, interval)
     return figures

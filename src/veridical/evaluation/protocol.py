@@ -5,13 +5,13 @@ Test splits (and videos without a split) are evaluated in full; training and val
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from veridical.evaluation.combined import difference, linear, precision_in_use, spread
 from veridical.evaluation.evidence import Evidence, describe_condition
 from veridical.evaluation.figures import (
     CALIBRATION_METRICS,
@@ -21,14 +21,11 @@ from veridical.evaluation.figures import (
     Key,
     Sample,
     calibration_figures,
-    combine,
     decision_figures,
-    difference,
     ece_at_prevalence,
     not_evaluable,
     rank_figures,
     share_figures,
-    spread,
 )  # fmt: skip
 from veridical.evaluation.localisation import localisation_figures
 from veridical.evaluation.selection import Selection
@@ -48,9 +45,9 @@ from veridical.progress import track
 
 MODALITY_CONDITIONS = ("audio_masked", "video_masked", "video_head", "audio_head")
 
-CONTRIBUTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "contribution_video": lambda auc: (auc[1] - 0.5 + auc[0] - auc[2]) / 2,
-    "contribution_audio": lambda auc: (auc[2] - 0.5 + auc[0] - auc[1]) / 2,
+CONTRIBUTIONS: dict[str, tuple[float, float, float]] = {
+    "contribution_video": (0.5, 0.5, -0.5),
+    "contribution_audio": (0.5, -0.5, 0.5),
 }
 """Shapley values from the AUC with video and audio, with video alone, with audio alone, and .5 with neither."""
 
@@ -147,10 +144,9 @@ class CellFigures:
                 figures = {name: not_evaluable(sample, reason) for name in DECISION_METRICS}
             else:
                 figures = decision_figures(sample, point.logit)
-            rates = [figures["recall"], figures["fpr"]]
-            share = combine(rates, self._precision_in_use, self.settings.confidence)
-            # An interval around a difference may leave [0, 1], a share cannot.
-            figures["precision_at_prevalence"] = replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
+            figures["precision_at_prevalence"] = precision_in_use(
+                figures["recall"], figures["fpr"], self.settings.prevalence
+            )
             facts = {"level": level, "calibration": point.calibration, "operating_point": point.name}
             self._add(figures, condition=primary, **facts)
         selected = {point.name for point in self.selection.operating_points if point.level == level}
@@ -158,12 +154,6 @@ class CellFigures:
             if name not in selected:
                 figures = {metric: not_evaluable(sample, self.selection.reason) for metric in DECISION_METRICS}
                 self._add(figures, condition=primary, level=level, operating_point=name)
-
-    def _precision_in_use(self, rates: FloatArray) -> FloatArray:
-        """Return the precision at the stated prevalence from recall and false positive rate (2, ...)."""
-        share = self.settings.prevalence
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(share * rates[0] / (share * rates[0] + (1 - share) * rates[1]))
 
     def _abstention(self, sample: Sample, condition: str) -> None:
         """Add how often a detector that may abstain does so, and how often its decisions are wrong."""
@@ -231,10 +221,8 @@ class CellFigures:
             if prefix in ("forged", "audio"):
                 continue
             parts = self.table.slices(self._key("auc", condition=condition), prefix)
-            # A value without an interval (one leak group alone) is no evidence of a difference between values.
-            parts = {value: part for value, part in parts.items() if np.isfinite(part.low)}
             if len(parts) < 2:
-                figure = Figure(reason=f"fewer than two values of {prefix} have an AUC with an interval")
+                figure = Figure(reason=f"fewer than two values of {prefix} stand on enough people")
             else:
                 figure = spread(parts.values(), self.settings.confidence)
             self.table.add(self._key("auc_spread", condition=condition, slice=prefix), figure)
@@ -280,16 +268,21 @@ class CellFigures:
             present[sample.rows] = True
             together &= present
         figures = [rank_figures(self._videos(condition, mask=together), ("auc",))["auc"] for condition in used]
-        for metric, gain in CONTRIBUTIONS.items():
-            self.table.add(self._key(metric, condition=primary), combine(figures, gain, self.settings.confidence))
+        for metric, weights in CONTRIBUTIONS.items():
+            gain = linear(figures, weights, -0.25, self.settings.confidence)
+            self.table.add(self._key(metric, condition=primary), gain)
 
     def _drop(self, primary: str, condition: str) -> None:
         """Add the loss of AUC under a degradation, control or attack, on the videos that have both scores."""
         both = np.zeros(len(self.cell.videos), dtype=bool)
         shared = np.intersect1d(self._videos(primary).rows, self._videos(condition).rows)
         both[shared] = True
-        first, second = (rank_figures(self._videos(name, mask=both), ("auc",))["auc"] for name in (primary, condition))
-        self.table.add(self._key("auc_drop", condition=condition), difference(first, second, self.settings.confidence))
+        samples = [self._videos(name, mask=both) for name in (primary, condition)]
+        first, second = (rank_figures(sample, ("auc",))["auc"] for sample in samples)
+        drop = difference(first, second, self.settings.confidence)
+        if drop.evaluable and np.allclose(samples[0].logits, samples[1].logits):
+            drop = replace(drop, value=0.0, low=0.0, high=0.0)  # no score has changed: that is certain
+        self.table.add(self._key("auc_drop", condition=condition), drop)
 
 
 def test_set(parts: list[Cell], dataset: str) -> Cell | None:
@@ -314,9 +307,7 @@ def _gaps(
             table.add(key, Figure(reason=reason))
             continue
         first, second = (table.get(Key(cell.dataset, cell.split, "auc", **facts)) for cell in (source, target))
-        gap = difference(first, second, settings.confidence)
+        gap = difference(first, second, settings.confidence, paired=False)
         if gap.evaluable:
-            gap = Figure(
-                gap.value, gap.low, gap.high, second.n_real, second.n_fake, gap.reason, gap.replicates, gap.groups
-            )
+            gap = replace(gap, n_real=second.n_real, n_fake=second.n_fake)
         table.add(key, gap)

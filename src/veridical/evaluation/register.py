@@ -1,30 +1,32 @@
 """The risk register: ways in which a good figure can mislead, each with a measurement, a threshold and a mitigation.
 
-A risk is flagged when its figure is beyond the threshold, and `certain` when the whole interval lies on the same side of the
-threshold as the figure. What the tables cannot show is NOT EVALUABLE, with what would be needed. One function per risk; a
-function may yield several rows.
+How a figure becomes one of four verdicts: `verdicts.py`. What the tables cannot show is NOT EVALUABLE, with what would be needed.
+One function per risk; a function may yield several rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from veridical.corpora import DEMOGRAPHICS, demographic
+from veridical.evaluation.combined import difference
 from veridical.evaluation.data_risks import (
     duplicates_across_splits,
     leaks_across_splits,
     near_duplicates_across_splits,
     presence_of_audio,
+    seen_in_training,
     shortcuts,
 )  # fmt: skip
-from veridical.evaluation.figures import Figure, Key, difference
+from veridical.evaluation.figures import Figure, Key
 from veridical.evaluation.slices import Cell, choose_test_splits
 from veridical.evaluation.tables import RISK_COLUMNS
-from veridical.evaluation.verdicts import Measurements, Risk, unmeasured, verdict
+from veridical.evaluation.verdicts import Measurements, Risk, among_many, unmeasured, verdict
 from veridical.interventions import INTERVENTIONS, find_intervention
+from veridical.metrics import Estimate, linear_interval, share_interval
 
 COMPRESSION_ORDER = ("c0", "raw", "c23", "c40")
 
@@ -49,9 +51,14 @@ def generator_overfitting(measured: Measurements) -> Iterator[Risk]:
         return
     parts = measured.table.slices(measured.key(cell, "auc"), "generator")
     figure = measured.get(cell, "auc_spread", slice="generator")
-    if len(parts) < 2:
-        number = "one generator has" if parts else "no generator has"
-        figure = Figure(reason=f"{cell.dataset}: {number} scores, at least two are needed")
+    if not figure.evaluable:
+        known = sum(
+            key.slice.startswith("generator=") for key, _ in measured.named("auc") if key.dataset == cell.dataset
+        )
+        reason = (
+            figure.reason if known > 1 else f"{'one' if known else 'no'} generator has scores, at least two are needed"
+        )
+        figure = Figure(reason=f"{cell.dataset}: {reason}")
     note = ", ".join(f"{generator} {part.value:.3f}" for generator, part in parts.items())
     yield verdict(name, figure, limit, mitigation, note=f"AUC by generator: {note}" if note else "")
 
@@ -68,9 +75,8 @@ def compression_shortcut(measured: Measurements) -> Iterator[Risk]:
     ordered = [level for level in COMPRESSION_ORDER if level in parts]
     if len(ordered) < 2:
         levels = ", ".join(sorted(set(measured.evidence.videos["compression"]) - {""})) or "none stated"
-        reason = (
-            f"{cell.dataset}: scores at two of the compression levels c0, c23, c40 are needed; levels here: {levels}"
-        )
+        needed = "scores of enough people at two of the compression levels c0, c23, c40 are needed"
+        reason = f"{cell.dataset}: {needed}; levels here: {levels}"
         yield unmeasured(name, limit, reason, mitigation)
         return
     figure = difference(parts[ordered[0]], parts["c23" if "c23" in ordered[1:] else ordered[-1]])
@@ -89,9 +95,12 @@ def audio_leakage(measured: Measurements) -> Iterator[Risk]:
         audio = measured.get(cell, "auc", condition="video_masked")
         genuine = measured.get(cell, "auc", condition="video_masked", slice="forged=video")
         if not genuine.evaluable:
-            genuine = Figure(reason=audio.reason or "no fake with genuine audio is known")
+            known = genuine.reason != "not computed"
+            genuine = Figure(
+                reason=audio.reason or (genuine.reason if known else "no fake with genuine audio is known")
+            )
         note = "AUC of audio alone on fakes with genuine audio; .5 is expected" if genuine.evaluable else ""
-        yield verdict(f"audio-only leakage {where}", genuine, limit, fix, note=note)
+        yield verdict(f"audio-only leakage {where}", genuine, limit, fix, note=note, no_fault=0.5)
         joint = measured.get(cell, "auc")
         yield _video_only(measured, cell, fix)
         gain = difference(audio, joint)
@@ -133,10 +142,12 @@ def group_bias(measured: Measurements) -> Iterator[Risk]:
     limit = measured.settings.thresholds.group_gap
     mitigation = "collect more videos of the weaker group; weight it in training; report figures by group"
     spreads = [(key, figure) for key, figure in measured.named("auc_spread") if demographic(key.slice) is not None]
-    for key, figure in spreads:
+    raised = among_many([figure.p_chance for _, figure in spreads])
+    for (key, figure), p_chance in zip(spreads, raised, strict=True):
         parts = measured.table.slices(Key(**{**vars(key), "metric": "auc", "slice": ""}), key.slice)
         note = ", ".join(f"{value} {part.value:.3f}" for value, part in parts.items())
-        yield verdict(f"speaker / demographic bias: {key.slice} ({key.dataset})", figure, limit, mitigation, note=note)
+        name = f"speaker / demographic bias: {key.slice} ({key.dataset})"
+        yield verdict(name, replace(figure, p_chance=p_chance), limit, mitigation, note=note)
     if not spreads:
         reason = f"no demographic attribute ({', '.join(DEMOGRAPHICS)}) with at least two values is known"
         yield unmeasured("speaker / demographic bias", limit, reason, mitigation)
@@ -150,10 +161,9 @@ def overconfidence(measured: Measurements) -> Iterator[Risk]:
         raw, scaled, beta = (measured.get(cell, "ece", calibration=name) for name in ("none", "temperature", "beta"))
         figure = scaled if scaled.evaluable else raw
         stage = "after temperature scaling" if scaled.evaluable else "raw, no temperature could be fitted"
-        chance = measured.get(cell, "ece_by_chance", calibration="temperature" if scaled.evaluable else "none")
-        note = f"{stage}; raw {raw.value:.3f}; {chance.value:.3f} expected by chance" if figure.evaluable else ""
+        note = f"{stage}; raw {raw.observed:.3f} as measured" if figure.evaluable else ""
         if figure.evaluable and beta.evaluable and beta.value < figure.value - 0.01:
-            note += f"; {beta.value:.3f} with beta calibration, which corrects the share of fakes as well"
+            note += f"; {beta.observed:.3f} with beta calibration, which corrects the share of fakes as well"
         yield verdict(f"overconfidence ({cell.dataset})", figure, limit, mitigation, note=note)
 
 
@@ -171,15 +181,26 @@ def unequal_coverage(measured: Measurements) -> Iterator[Risk]:
             yield unmeasured(name, limit, reason, mitigation)
             continue
         shares = item.real_without_score / item.num_real, item.fake_without_score / item.num_fake
-        variances = [p * (1 - p) / n for p, n in zip(shares, (item.num_real, item.num_fake), strict=True)]
-        reach = 1.96 * float(np.sqrt(sum(variances)))
-        value = abs(shares[0] - shares[1])
-        figure = Figure(value, max(value - reach, 0.0), value + reach)
+        figure = _distance(*shares, item.num_real, item.num_fake)
         note = (
             f"without a score: {item.real_without_score} of {item.num_real} reals,"
             f" {item.fake_without_score} of {item.num_fake} fakes"
         )
-        yield verdict(name, figure, limit, mitigation, note=note)
+        yield verdict(name, figure, limit, mitigation, note=note, no_fault=0.0)
+
+
+def _distance(first: float, second: float, first_size: int, second_size: int) -> Figure:
+    """Return how far two shares of independent videos lie apart, whichever is the higher; exact where both are 0."""
+    if first == second == 0.0:
+        return Figure(0.0, 0.0, 0.0)
+    shares = [
+        Estimate(share, share_interval(share, share * (1 - share) / size, trials=size, groups=size))
+        for share, size in ((first, first_size), (second, second_size))
+    ]
+    apart = linear_interval(shares, (1.0, -1.0))
+    ends = sorted((abs(apart.interval.low), abs(apart.interval.high)))
+    spans = apart.interval.low < 0 < apart.interval.high
+    return Figure(abs(apart.value), 0.0 if spans else ends[0], ends[1])
 
 
 CUES = {
@@ -256,6 +277,7 @@ RISKS: tuple[Callable[[Measurements], Iterator[Risk]], ...] = (
     overconfidence,
     leaks_across_splits,
     duplicates_across_splits,
+    seen_in_training,
     near_duplicates_across_splits,
     unequal_coverage,
     shortcuts,

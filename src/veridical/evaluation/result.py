@@ -22,7 +22,7 @@ from veridical.evaluation.slices import choose_test_splits
 from veridical.evaluation.tables import read_metrics, read_risks, write_metrics, write_risks
 from veridical.metrics import Temperature
 
-EVALUATION_VERSION = 3
+EVALUATION_VERSION = 4
 """Schema version of an evaluation folder."""
 RUN_EVALUATION = Path("evaluation", "default")
 """Where a run keeps its evaluation."""
@@ -54,7 +54,7 @@ class Facts:
     """What `evaluation.json` holds: everything but the tables, the curves and the attachments."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     title: str
     """Heading of the report: the detector's name, for example."""
     decision: Decision

@@ -221,12 +221,13 @@ def _temperatures(
             )
             continue
         if temperatures[condition].at_bound:
-            perfect = temperatures[condition].temperature < 1
+            perfect = temperatures[condition].temperature <= 1
             separation = (
                 "separate the validation videos perfectly" if perfect else "do not separate the validation videos"
             )
-            bound = f"is at its bound ({temperatures[condition].temperature:.3g})"
-            warnings.append(f"the temperature for {describe_condition(condition)} {bound}: the scores {separation}")
+            value = f"{temperatures[condition].temperature:.3g}"
+            held = f"is held at {value} for want of evidence" if perfect else f"is at its bound ({value})"
+            warnings.append(f"the temperature for {describe_condition(condition)} {held}: the scores {separation}")
     return temperatures, warnings
 
 

@@ -11,16 +11,21 @@ from veridical.errors import ArtefactError
 
 METRIC_COLUMNS = (
     "dataset", "split", "level", "aggregation", "condition", "slice", "calibration", "operating_point",
-    "metric", "value", "low", "high", "n_real", "n_fake", "reason",
+    "metric", "value", "low", "high", "n_real", "n_fake", "observed", "reason",
 )  # fmt: skip
 """`level`: clip or video. `slice`: `generator=FaceSwap`, empty = all. `value` is empty where a figure is not evaluable, and
-`reason` says why. A gap is dataset `A->B`, metric `auc_gap`. `low`, `high`: 95 % interval."""
+`reason` says why. A gap is dataset `A->B`, metric `auc_gap`. `low`, `high`: 95 % interval. `observed`: the figure
+as measured where chance can only raise it (ECE, spreads), and `value` is what is left without chance."""
 KEY_COLUMNS = METRIC_COLUMNS[:9]
 """Those that identify a figure."""
-RISK_COLUMNS = ("risk", "figure", "low", "high", "threshold", "verdict", "certain", "reason", "mitigation")
-VERDICTS = ("PASS", "FLAG", "NOT EVALUABLE")
+RISK_COLUMNS = (
+    "risk", "figure", "low", "high", "threshold", "verdict", "certain", "crossed", "groups_needed", "reason", "mitigation",
+)  # fmt: skip
+"""`certain`: the whole interval is on the side of the verdict. `crossed`: the figure as measured is beyond the threshold,
+whatever its interval. `groups_needed`: about how many people (leak groups) would decide, 0 where it is decided."""
+VERDICTS = ("FLAG", "UNDECIDED", "PASS", "NOT EVALUABLE")
 LEVELS = ("clip", "video")
-_NUMBERS = {"value", "low", "high", "n_real", "n_fake", "figure", "threshold"}
+_NUMBERS = {"value", "low", "high", "n_real", "n_fake", "observed", "figure", "threshold", "groups_needed"}
 
 
 def write_metrics(path: Path, metrics: pd.DataFrame) -> None:
@@ -39,9 +44,10 @@ def write_risks(path: Path, risks: pd.DataFrame) -> None:
 
 
 def read_risks(path: Path) -> pd.DataFrame:
-    """Read risks.csv; `certain` becomes a bool."""
+    """Read risks.csv; `certain` and `crossed` become bools."""
     frame = check_risks(_read(path))
-    return frame.assign(certain=frame["certain"].str.lower().map({"true": True, "false": False}))
+    truth = {"true": True, "false": False}
+    return frame.assign(**{name: frame[name].str.lower().map(truth) for name in ("certain", "crossed")})
 
 
 def check_metrics(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -1,12 +1,20 @@
-"""What risks and sign-off are decided from, and how a figure becomes the verdict of a risk."""
+"""What risks and sign-off are decided from, and how a figure becomes the verdict of a risk.
+
+PASS: the interval lies on the good side of the threshold. FLAG: the value is beyond it, and data without any fault would show so
+much in fewer than 5 % of cases; `certain` if the interval excludes the threshold as well. UNDECIDED: the value is beyond the
+threshold but chance could do that, or the interval spans it; with the number of people that would decide. NOT EVALUABLE: there is
+no value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+import scipy.special
 
 from veridical.artefacts import Manifest
 from veridical.evaluation.coverage import Coverage
@@ -16,7 +24,11 @@ from veridical.evaluation.protocol import test_set
 from veridical.evaluation.selection import Selection
 from veridical.evaluation.settings import EvaluationSettings
 from veridical.evaluation.slices import Cell
-from veridical.metrics import fewest_groups
+from veridical.metrics import Interval
+
+CHANCE = 0.05
+"""Share of data sets without any fault that may show as much as a flagged figure."""
+Verdict = Literal["FLAG", "UNDECIDED", "PASS", "NOT EVALUABLE"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +40,13 @@ class Risk:
     low: float
     high: float
     threshold: float
-    verdict: str
+    verdict: Verdict
     certain: bool
+    """The whole interval is on the side of the verdict."""
+    crossed: bool
+    """The plain rule: the figure as measured is beyond the threshold."""
+    groups_needed: int
+    """People who would decide; 0 where it is decided."""
     reason: str
     mitigation: str
 
@@ -75,30 +92,146 @@ class Measurements:
         return [(key, figure) for key, figure in self.table.items() if key.metric == metric]
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a figure says about a risk."""
+
+    verdict: Verdict
+    certain: bool
+    """The whole interval is on the side of the verdict; True for every PASS."""
+    crossed: bool
+    """The plain rule: the figure as measured is beyond the threshold."""
+    p_chance: float
+    """Share of faultless worlds that would show at least as much; NaN where the value is not beyond the threshold."""
+    groups_needed: int
+    """People who would decide, all else equal; 0 where it is decided or nothing can be said."""
+
+
+def judge_figure(
+    value: float,
+    interval: Interval,
+    threshold: float,
+    *,
+    groups: int,
+    below: bool = False,
+    no_fault: float | None = None,
+    observed: float | None = None,
+    p_chance: float | None = None,
+    confidence: float = 0.95,
+) -> Judgement:
+    """Return the verdict of a figure.
+
+    Args:
+        value: NaN where it is not evaluable. For figures that chance can only raise, without what chance adds.
+        interval: Of the value.
+        threshold: Beyond it there is a risk.
+        groups: Groups behind the figure, for the number that would decide.
+        below: Beyond means below.
+        no_fault: What the figure is in truth where there is no fault (0 for a gap, .5 for the area of a shortcut); the threshold
+            if not given.
+        observed: The figure as measured where that is not `value`.
+        p_chance: Where it is known from a simulation of faultless worlds (`raised_by_chance`).
+        confidence: Of the interval.
+    """
+    if not np.isfinite(value):
+        return Judgement("NOT EVALUABLE", False, False, float("nan"), 0)
+    sign = -1.0 if below else 1.0
+    excess, plain = sign * (value - threshold), sign * ((value if observed is None else observed) - threshold)
+    near, far = (interval.high, interval.low) if below else (interval.low, interval.high)
+    certain = sign * (near - threshold) > 0
+    if plain > 0 and excess > 0:
+        reach = sign * (value - near)
+        if p_chance is None:
+            p_chance = _one_sided(sign * (value - (threshold if no_fault is None else no_fault)), reach, confidence)
+        if p_chance < CHANCE:
+            return Judgement("FLAG", bool(certain), True, p_chance, 0)
+        return Judgement("UNDECIDED", False, True, p_chance, _needed(groups, reach, excess))
+    if sign * (far - threshold) <= 0:
+        return Judgement("PASS", True, plain > 0, float("nan"), 0)
+    return Judgement("UNDECIDED", False, plain > 0, float("nan"), _needed(groups, sign * (far - value), -excess))
+
+
+def among_many(p_chance: Sequence[float], flagged: float = 0.20) -> list[float]:
+    """Return (m,) shares of faultless worlds, raised for having looked at m risks of one kind.
+
+    Below `CHANCE` are those that are below it themselves and that Benjamini and Hochberg (1995) keep at the rate `flagged`: with
+    no fault anywhere at most that share of evaluations carries any FLAG of this kind, however many groups are compared. Up to
+    `flagged / CHANCE` risks nothing changes.
+
+    Args:
+        p_chance: (m,) of all risks of a kind that were judged, flagged or not; NaN where there is none.
+        flagged: Share of faultless evaluations that may carry a FLAG.
+
+    Example:
+        >>> [round(p, 3) for p in among_many([0.01, 0.04, 0.2, 0.5, 0.6, 0.7, 0.8, 0.9])]
+        [0.02, 0.04, 0.2, 0.5, 0.6, 0.7, 0.8, 0.9]
+    """
+    known = np.array([value for value in p_chance if np.isfinite(value)])
+    order = np.argsort(known)
+    adjusted = np.empty_like(known)
+    scaled = known[order] * len(known) / np.arange(1, len(known) + 1)
+    adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+    raised = iter(np.maximum(known, adjusted * CHANCE / flagged))
+    return [float(next(raised)) if np.isfinite(value) else float("nan") for value in p_chance]
+
+
+def _one_sided(distance: float, reach: float, confidence: float) -> float:
+    """Return the chance of a value so far from the faultless one, from the reach of the interval towards it."""
+    if reach <= 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(scipy.special.ndtr(-distance / reach * scipy.special.ndtri((1 + confidence) / 2)))
+
+
+def _needed(groups: int, reach: float, distance: float) -> int:
+    """Return the groups with which an interval that shrinks with their square root ends at the threshold."""
+    if distance <= 0 or groups <= 0:
+        return 0
+    return int(np.ceil(groups * max(reach / distance, 1.0) ** 2 - 1e-6))
+
+
 def verdict(
-    name: str, figure: Figure, threshold: float, mitigation: str, *, below: bool = False, note: str = ""
+    name: str,
+    figure: Figure,
+    threshold: float,
+    mitigation: str,
+    *,
+    below: bool = False,
+    note: str = "",
+    no_fault: float | None = None,
 ) -> Risk:
     """Return the row of a risk from its figure.
 
     Args:
         name: The risk.
         figure: What was measured.
-        threshold: A figure beyond it is flagged.
+        threshold: Beyond it there is a risk.
         mitigation: What to do about it.
-        below: Flag figures below the threshold, not above.
+        below: Beyond means below.
         note: Shown beside the verdict.
+        no_fault: As in :func:`judge_figure`; None: the figure's own.
     """
-    if not figure.evaluable:
-        return Risk(name, np.nan, np.nan, np.nan, threshold, "NOT EVALUABLE", False, figure.reason, mitigation)
-    flagged = figure.value < threshold if below else figure.value > threshold
-    certain = figure.high < threshold if flagged else figure.low >= threshold
-    if not below:
-        certain = figure.low > threshold if flagged else figure.high <= threshold
-    if 0 < figure.groups < fewest_groups():
-        certain = False  # the interval is only the range of the replicates
-    reason = "; ".join(part for part in (note, figure.reason) if part)
-    outcome = "FLAG" if flagged else "PASS"
-    return Risk(name, figure.value, figure.low, figure.high, threshold, outcome, bool(certain), reason, mitigation)
+    own = figure.no_fault if np.isfinite(figure.no_fault) and not below else None
+    by_chance = np.isfinite(figure.p_chance)
+    judged = judge_figure(
+        figure.value,
+        Interval(figure.low, figure.high),
+        threshold,
+        groups=figure.groups,
+        below=below,
+        no_fault=own if no_fault is None else no_fault,
+        observed=figure.observed if by_chance else None,
+        p_chance=figure.p_chance if by_chance else None,
+    )
+    parts = [note, figure.reason]
+    if by_chance:
+        parts.append(f"{figure.observed:.3f} as measured, of which chance alone gives {figure.by_chance:.3f}")
+    if judged.groups_needed:
+        parts.append(f"{figure.groups} people so far, about {judged.groups_needed} would decide")
+    reason = "; ".join(part for part in parts if part)
+    return Risk(
+        name, figure.value, figure.low, figure.high, threshold, judged.verdict, judged.certain, judged.crossed,
+        judged.groups_needed, reason, mitigation,
+    )  # fmt: skip
 
 
 def unmeasured(name: str, threshold: float, reason: str, mitigation: str) -> Risk:

@@ -2,7 +2,15 @@
 
 from veridical.inference.conditions import CONDITIONS, condition_logits, encode
 from veridical.inference.detector import ClipScore, Detector, PersonScore, Prediction, load_detector, save_detector
-from veridical.inference.model_folder import WEIGHTS_FILE, ModelFacts, current_version, describe_pretrained
+from veridical.inference.model_folder import (
+    WEIGHTS_FILE,
+    ModelFacts,
+    Worth,
+    current_version,
+    describe_pretrained,
+    read_seen,
+    read_worth,
+)
 from veridical.inference.prediction import Unpredicted, describe_calibration, find_videos, predict_files
 from veridical.inference.scoring import ClipScorer, load_scorer, score_store
 
@@ -16,6 +24,7 @@ __all__ = [
     "PersonScore",
     "Prediction",
     "Unpredicted",
+    "Worth",
     "condition_logits",
     "current_version",
     "describe_calibration",
@@ -25,6 +34,8 @@ __all__ = [
     "load_detector",
     "load_scorer",
     "predict_files",
+    "read_seen",
+    "read_worth",
     "save_detector",
     "score_store",
 ]

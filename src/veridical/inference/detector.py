@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from veridical.artefacts import NEW, Seen, file_sha256
 from veridical.clips import Clip, ClipStore, Content
 from veridical.devices import pick_device
 from veridical.inference.conditions import CONDITIONS, Logits, condition_logits, encode
-from veridical.inference.model_folder import ModelFacts, read_model, write_model
+from veridical.inference.model_folder import ModelFacts, Worth, read_model, write_model
 from veridical.inputs import check_fit, clip_inputs
 from veridical.metrics import Aggregation, Calibration
 from veridical.models import DetectorModel
@@ -61,7 +62,7 @@ class Prediction:
     logit: float
     """Joint logit of the video: its windows' logits, aggregated by the model's rule; of several people the highest."""
     p_fake: float | None
-    """Calibrated probability that anything about the video is forged."""
+    """Calibrated probability that anything about the video is forged; None from a detector that is no better than chance."""
     video_logit: float
     audio_logit: float | None
     clips: tuple[ClipScore, ...]
@@ -69,12 +70,17 @@ class Prediction:
     """Windows without a score; the remarks say why."""
     remarks: tuple[str, ...] = ()
     """What is remarkable about the file: windows dropped, a choice between audio tracks, a file cut short."""
+    worth: Worth | None = None
+    """What the detector is worth on validation; None when that is not known."""
+    seen: str | None = None
+    """`training` or `validation` when this very file was part of it, `new` when not; None when that is not known."""
     people: tuple[PersonScore, ...] = ()
     """The people whom the video shows for a window or more, each with a score of their own."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON holds it."""
-        return {**asdict(self), "path": str(self.path), "status": "ok"}
+        worth = None if self.worth is None else {**self.worth.model_dump(), "above_chance": self.worth.above_chance}
+        return {**asdict(self), "path": str(self.path), "worth": worth, "status": "ok"}
 
 
 class Detector:
@@ -83,9 +89,11 @@ class Detector:
     conditions = CONDITIONS
     concurrent = True
 
-    def __init__(self, facts: ModelFacts, members: Sequence[DetectorModel]) -> None:
+    def __init__(self, facts: ModelFacts, members: Sequence[DetectorModel], seen: Seen | None = None) -> None:
         self.facts = facts.model_copy(update={"members": len(members)})
         self.members = tuple(members)
+        self.seen = seen
+        """What it was trained on; None where that is not known."""
 
     @property
     def name(self) -> str:
@@ -99,8 +107,13 @@ class Detector:
 
     @property
     def calibration(self) -> Calibration | None:
-        """The map from video logits to probabilities; None when it was not calibrated."""
-        return self.facts.calibration
+        """The map from video logits to probabilities; None when it was not calibrated, or is no better than chance."""
+        return None if self.is_chance else self.facts.calibration
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether validation could not tell it from chance; then it gives no verdict."""
+        return self.facts.worth is not None and not self.facts.worth.above_chance
 
     @property
     def contents(self) -> tuple[Content, ...]:
@@ -109,7 +122,7 @@ class Detector:
 
     def to(self, device: torch.device) -> Detector:
         """Return the detector on a device."""
-        return Detector(self.facts, [member.to(device) for member in self.members])
+        return Detector(self.facts, [member.to(device) for member in self.members], self.seen)
 
     def check(self, store: ClipStore) -> None:
         """Refuse a store whose clips differ from the training clips.
@@ -164,9 +177,17 @@ class Detector:
             audio_logit=self._video_logit(heard) if heard else None,
             clips=tuple(scores),
             num_dropped_windows=extraction.num_dropped_windows,
+            worth=self.facts.worth,
+            seen=self._seen(path),
             remarks=extraction.remarks,
             people=tuple(people),
         )
+
+    def _seen(self, path: Path) -> str | None:
+        if self.seen is None:
+            return None
+        known = self.seen.compare_file(file_sha256(path))
+        return known if known != NEW or self.seen.learned.files else None
 
     def _person_score(self, scores: Sequence[ClipScore], person: int) -> PersonScore:
         logits = [score.logit for score in scores if score.person == person]
@@ -204,4 +225,4 @@ def load_detector(path: str | Path, device: str = "auto") -> Detector:
 
 def save_detector(folder: Path, detector: Detector) -> None:
     """Write the model folder atomically."""
-    write_model(folder, detector.facts, detector.members)
+    write_model(folder, detector.facts, detector.members, detector.seen)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import veridical
-from veridical.artefacts import atomic_folder, read_json, write_json
+from veridical.artefacts import Seen, atomic_folder, read_json, write_json
 from veridical.clips import StoreSettings
 from veridical.devices import save_tensors
 from veridical.errors import ArtefactError
@@ -24,6 +24,29 @@ from veridical.settings import Settings, parse_settings
 SCHEMA_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
 FACTS_FILE = "model.json"
+SEEN_FILE = "seen.json"
+"""Hashes of the videos and people of training; models of earlier versions have none."""
+
+
+class Worth(Settings):
+    """What a model is worth: how well its verdict separated the validation videos."""
+
+    auc: float
+    """Of the videos' joint logits."""
+    low: float | None = None
+    """95 % interval by the bootstrap over leak groups, or the people shown; None where there are too few for one."""
+    high: float | None = None
+    num_videos: int
+    num_groups: int
+
+    @property
+    def above_chance(self) -> bool:
+        """Whether the interval lies above .5, so that the model may give verdicts."""
+        return self.low is not None and self.low > 0.5
+
+    def __str__(self) -> str:
+        interval = "no interval" if self.low is None or self.high is None else f"95 % {self.low:.2f} to {self.high:.2f}"
+        return f"validation AUC {self.auc:.2f} ({interval}; {self.num_videos} videos of {self.num_groups} people or groups)"
 
 
 class ModelFacts(Settings):
@@ -40,6 +63,8 @@ class ModelFacts(Settings):
     aggregation: Aggregation = Aggregation()
     """From clip logits to a video's; validation, calibration, prediction and evaluation all use it."""
     calibration: Calibration | None
+    worth: Worth | None = None
+    """On validation; None when an earlier version wrote the model."""
     operating_points: dict[str, float]
     """Thresholds on the raw logit of a video, chosen on validation."""
     fingerprints: dict[str, str]
@@ -49,23 +74,24 @@ class ModelFacts(Settings):
     """Origin of the initial weights, by encoder."""
 
 
-def write_model(folder: Path, facts: ModelFacts, members: Sequence[DetectorModel]) -> None:
+def write_model(folder: Path, facts: ModelFacts, members: Sequence[DetectorModel], seen: Seen | None) -> None:
     """Write the model folder atomically."""
     with atomic_folder(folder) as temporary:
         for number, member in enumerate(members):
             save_tensors(temporary / _weights_file(number, len(members)), member.state_dict())
         values = {"kind": "model", "schema_version": SCHEMA_VERSION, **facts.model_dump(mode="json")}
+        if seen is not None:
+            seen.write(temporary / SEEN_FILE)
         write_json(temporary / FACTS_FILE, values)
 
 
-def read_model(folder: Path) -> tuple[ModelFacts, tuple[DetectorModel, ...]]:
+def read_model(folder: Path) -> tuple[ModelFacts, tuple[DetectorModel, ...], Seen | None]:
     """Read a model folder, or the `model` folder of a run; the networks are frozen and in evaluation mode.
 
     Raises:
         ArtefactError: when it is missing, damaged or of another schema version.
     """
-    if not (folder / FACTS_FILE).exists() and (folder / "model" / FACTS_FILE).exists():
-        folder = folder / "model"
+    folder = _model_folder(folder)
     if not (folder / FACTS_FILE).exists():
         raise ArtefactError(f"{folder}: no trained model here (no {FACTS_FILE}); give a run or its model folder")
     values: dict[str, Any] = read_json(folder / FACTS_FILE)
@@ -76,11 +102,30 @@ def read_model(folder: Path) -> tuple[ModelFacts, tuple[DetectorModel, ...]]:
     for number in range(facts.members):
         members.append(DetectorModel(facts.detector, load_weights=False).eval().requires_grad_(False))
         load_weights(folder / _weights_file(number, facts.members), members[-1])
-    return facts, tuple(members)
+    return facts, tuple(members), read_seen(folder)
+
+
+def _model_folder(folder: Path) -> Path:
+    """Return the model folder of a run; any other folder as it is."""
+    inside = folder / "model"
+    return inside if not (folder / FACTS_FILE).exists() and (inside / FACTS_FILE).exists() else folder
+
+
+def read_seen(folder: Path) -> Seen | None:
+    """Return what the model of a folder, or of a run, was trained on; None where an earlier version wrote it."""
+    path = _model_folder(folder) / SEEN_FILE
+    return Seen.read(path) if path.exists() else None
 
 
 def _weights_file(number: int, count: int) -> str:
     return WEIGHTS_FILE if count == 1 else f"model-{number}.safetensors"
+
+
+def read_worth(folder: Path) -> Worth | None:
+    """Return what the model of a folder, or of a run, is worth on validation, without loading it; None where unknown."""
+    path = _model_folder(folder) / FACTS_FILE
+    values = read_json(path).get("worth") if path.exists() else None
+    return None if values is None else parse_settings(Worth, values, str(path))
 
 
 def load_weights(path: Path, detector: DetectorModel) -> None:

@@ -63,12 +63,18 @@ def _predict(detector: Detector, path: Path) -> Prediction | Unpredicted:
 
 def describe_calibration(detector: Detector) -> str:
     """Return in one or two sentences what the probabilities of a detector rest on."""
+    if detector.is_chance:
+        return (
+            f"No verdicts: the detector cannot be told from chance ({detector.facts.worth}). Train it on more videos of more "
+            "people. Video head and audio head: raw logits, positive = more likely fake."
+        )
     calibration = detector.calibration
     if calibration is None:
         return "The model is not calibrated: no probabilities."
+    worth = f" What that is worth: {detector.facts.worth}." if detector.facts.worth is not None else ""
     threshold = calibration.p_fake(detector.facts.operating_points["eer"])
     return (
         f"p(fake) is calibrated on {calibration.num_videos} validation videos of the model's own corpus, with equal error "
-        f"rates at {threshold:.2f}; on other material it may be far off. Video head and audio head: raw logits, positive = "
-        "more likely fake."
+        f"rates at {threshold:.2f}; on other material it may be far off.{worth} Video head and audio head: raw logits, "
+        "positive = more likely fake."
     )

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from veridical import progress
-from veridical.artefacts import LABELS, Manifest, ScoreTable
-from veridical.clips import Clip, ClipStore, Content, label_clips
+from veridical.artefacts import LABELS, LEARNED, SELECTED, Manifest, ScoreTable, Seen
+from veridical.clips import Clip, ClipStore, Content, first_clip_hashes, label_clips
 from veridical.devices import map_ahead
-from veridical.errors import UsageError
+from veridical.errors import SeenError, UsageError
 from veridical.inference.conditions import Logits
 from veridical.inference.detector import BATCH_CLIPS, load_detector
 from veridical.interventions import AppliedIntervention
@@ -58,6 +58,11 @@ class ClipScorer(Protocol):
     @property
     def concurrent(self) -> bool:
         """Whether `logits` may run in several threads at once."""
+        ...
+
+    @property
+    def seen(self) -> Seen | None:
+        """The videos and people of its training; None when they are not known."""
         ...
 
     def check(self, store: ClipStore) -> None:
@@ -105,6 +110,7 @@ def score_store(
     conditions: Sequence[str] | None = None,
     interventions: Sequence[AppliedIntervention] = (),
     batch: int = BATCH_CLIPS,
+    accept_seen: bool = False,
 ) -> ScoreTable:
     """Score the clips of a store.
 
@@ -116,16 +122,20 @@ def score_store(
         conditions: Some of the scorer's conditions; None for all.
         interventions: Changes of the clips, each a further condition with the joint score of the changed clip.
         batch: Clips at a time.
+        accept_seen: Score videos that the detector was trained on as if they were new; without it they are refused, unless the
+            manifest has them in the split that they had in training.
 
     Returns:
         A row per clip and condition; the logit is null where there is no score. `p_fake` is set for `joint` when the scorer
-        is calibrated.
+        is calibrated; `seen` says how well the detector knows the video from its training.
 
     Raises:
+        SeenError: when the detector was trained on videos that it is to be judged on.
         UsageError: when scorer and store do not fit, no clip is left to score, or none of them gets a score.
     """
     scorer.check(store)
     clips = _select_clips(store, manifest, splits)
+    clips["seen"] = _seen(scorer, store, manifest, clips, accept_seen)
     names = tuple(scorer.conditions if conditions is None else conditions)
     rows = clips["row"].to_numpy()
     partners = np.roll(rows, len(rows) // 2)  # of another video wherever there are several
@@ -174,9 +184,27 @@ def _select_clips(store: ClipStore, manifest: Manifest, splits: Sequence[str]) -
     return clips.rename(columns={"mean_box_size_px": "face_size_px"}).reset_index(drop=True)
 
 
+def _seen(scorer: ClipScorer, store: ClipStore, manifest: Manifest, clips: pd.DataFrame, accept: bool) -> pd.Series:
+    """Return for each clip how well the detector knows its video, null where that is not known."""
+    if scorer.seen is None:
+        return pd.Series(None, index=clips.index, dtype=object)
+    known = clips["video_id"].map(scorer.seen.compare(manifest, first_clip_hashes(store, clips["video_id"])))
+    learned = (known == LEARNED) & (clips["split"] != "train")
+    selected = (known == SELECTED) & ~clips["split"].isin(["train", "val"])
+    if (learned | selected).any() and not accept:
+        counts = [clips.loc[rows, "video_id"].nunique() for rows in (learned, selected)]
+        names = ", ".join(clips.loc[learned | selected, "video_id"].unique()[:3])
+        raise SeenError(
+            f"{scorer.name}: of the {clips['video_id'].nunique()} videos to judge it learned from {counts[0]} and was selected "
+            f"on {counts[1]} (for example {names}): figures on them say nothing about new videos; judge others, give the "
+            "manifest of training with its splits, or go on with --accept-seen (accept_seen=True in Python)"
+        )
+    return known
+
+
 def _table(clips: pd.DataFrame, logits: Logits, scorer: ClipScorer) -> ScoreTable:
     frames, calibration = [], scorer.calibration
     for condition, values in logits.items():
         p_fake = np.nan if calibration is None or condition != "joint" else calibration.p_fake(values)
-        frames.append(clips[list(_DESCRIBED)].assign(condition=condition, logit=values, p_fake=p_fake))
+        frames.append(clips[[*_DESCRIBED, "seen"]].assign(condition=condition, logit=values, p_fake=p_fake))
     return ScoreTable.from_frame(pd.concat(frames, ignore_index=True), scorer.aggregation)

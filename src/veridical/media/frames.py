@@ -77,6 +77,8 @@ class VideoFrames(Iterator[VideoFrame]):
     def __init__(self, read: Callable[[VideoFrames], Iterator[VideoFrame]], quarter_turns: int = 0) -> None:
         self.end_s: float | None = None
         """Until when the last frame is shown, seconds from the start; None before everything was read."""
+        self.stored_sizes: list[tuple[int, int]] = []
+        """Widths and heights of the frames read so far as the file stores them, each once; all are shown in one size."""
         self._frames = read(self)
         self._quarter_turns = quarter_turns % 4
 
@@ -85,6 +87,12 @@ class VideoFrames(Iterator[VideoFrame]):
         if not self._quarter_turns:
             return frame
         return replace(frame, image=np.ascontiguousarray(np.rot90(frame.image, self._quarter_turns)))
+
+    def note_size(self, frame: av.VideoFrame) -> None:
+        """Take note of the size of a decoded frame."""
+        size = frame.width, frame.height
+        if size not in self.stored_sizes:
+            self.stored_sizes.append(size)
 
 
 def video_frames(
@@ -237,6 +245,7 @@ def _between(shown: Iterator[_Shown], start_s: float, stop_s: float, result: Vid
     for item in shown:
         if item.start_s >= stop_s - ROUNDING_S:
             return
+        result.note_size(item.frame)
         if item.start_s >= start_s - ROUNDING_S:
             yield item.at(item.start_s)
         end_s = item.start_s + item.duration_s
@@ -276,6 +285,7 @@ def _on_display(
         if k / fps >= stop_s - ROUNDING_S:
             return
         current = item
+        result.note_size(item.frame)
     while current is not None and k / fps < min(current.start_s + current.duration_s, stop_s) - ROUNDING_S:
         yield current.at(k / fps)
         k += 1

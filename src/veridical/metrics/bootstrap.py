@@ -7,10 +7,9 @@ conditions are paired.
 What keeps it fast, and its coverage right:
 - the weight of fakes and reals at each distinct score is a sparse matrix (K, G) times the group weights (G, B);
 - above `MAX_SCORE_BINS` distinct scores the replicates (never the value itself) use equal-count score bins; above
-  `MAX_GROUPS` groups, groups are merged at random into that many clusters, which leaves the variance unbiased;
-- with few groups percentile intervals are too narrow: the percentiles are moved outwards as a t distribution asks (the
-  "expanded percentile interval" of T. Hesterberg, "What teachers should know about the bootstrap", 2015). A figure
-  that is 0 or 1 in every replicate gets the Clopper-Pearson bound for as many trials as the smaller class has groups.
+  `MAX_GROUPS` groups, groups are merged at random into that many clusters, which leaves the variance unbiased.
+
+How replicates become an interval that holds when groups are few: `metrics.intervals`.
 
 Shapes: n rows, G groups, K score bins, B replicates.
 """
@@ -22,11 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
-import scipy.special
 from numpy.typing import ArrayLike, NDArray
 
 from veridical.errors import NotEvaluableError
 from veridical.metrics.checks import FloatArray, IntArray, labels_and_scores
+from veridical.metrics.intervals import Interval, Support, auc_interval, group_variance
 from veridical.metrics.ranking import RocCurves, auc_of, curves_from_counts, roc_auc
 from veridical.randomness import stream
 
@@ -35,14 +34,6 @@ MAX_SCORE_BINS = 8_192
 _CHUNK = 250
 Rows = NDArray[np.bool_] | IntArray
 """Which of the n units the rows are: a mask (n,), or positions (m,), among which a unit may recur (clips of a video)."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A confidence interval, both ends included."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,53 +125,12 @@ def draw_groups(groups: ArrayLike, *, replicates: int = 1000, seed: int = 0) -> 
     return GroupBootstrap(cluster, weights)
 
 
-def smaller_class_groups(bootstrap: GroupBootstrap, labels: IntArray, rows: Rows) -> int:
-    """Return in how many groups the rarer class occurs: the effective sample size behind an interval."""
+def label_support(bootstrap: GroupBootstrap, labels: IntArray, rows: Rows) -> Support:
+    """Return the videos and drawn units of both classes behind the selected rows (m,)."""
     cluster = bootstrap.cluster[rows]
-    return int(min(len(np.unique(cluster[labels == value])) for value in (0, 1)))
-
-
-def fewest_groups(replicates: int = 1000, confidence: float = 0.95) -> int:
-    """Return the number of groups from which on the expanded percentile lies within the replicates.
-
-    With fewer the interval is no more than the range of the replicates, too narrow by an unknown amount.
-    """
-    tail, deviate = (1 - confidence) / 2, scipy.special.ndtri(1 / (replicates + 1))
-    return next(
-        groups for groups in range(2, 1000)
-        if scipy.special.stdtr(groups - 1, deviate / np.sqrt(groups / (groups - 1))) < tail
-    )  # fmt: skip
-
-
-def bootstrap_interval(
-    value: float, replicates: FloatArray, *, groups: int, confidence: float = 0.95, share: bool = True
-) -> Interval:
-    """Return the interval of a figure from its (B,) replicates; NaN replicates (a class was not drawn) are left out.
-
-    Args:
-        value: The figure itself.
-        replicates: (B,) the figure in each replicate.
-        groups: Number of groups behind the figure, of the smaller class where there are classes.
-        confidence: Nominal two-sided coverage.
-        share: The figure lies in [0, 1], and 0 or 1 in all replicates does not make it certain; False for a difference.
-
-    Raises:
-        NotEvaluableError: fewer than two groups, or the figure is undefined in more than half of the replicates.
-    """
-    if groups < 2:
-        raise NotEvaluableError(f"no interval: {groups} leak group in the smaller class, at least 2 are needed")
-    defined = replicates[np.isfinite(replicates)]
-    if len(defined) * 2 < len(replicates):
-        raise NotEvaluableError(
-            f"no interval: undefined in {len(replicates) - len(defined)} of {len(replicates)} replicates"
-        )
-    tail = (1 - confidence) / 2
-    if share and np.ptp(defined) == 0 and value in (0.0, 1.0):
-        reach = tail ** (1 / groups)
-        return Interval(reach, 1.0) if value == 1.0 else Interval(0.0, 1 - reach)
-    expanded = scipy.special.ndtr(np.sqrt(groups / (groups - 1)) * scipy.special.stdtrit(groups - 1, tail))
-    low, high = np.quantile(defined, [expanded, 1 - expanded])
-    return Interval(float(low), float(high))
+    real, fake = (np.bincount(cluster[labels == value], minlength=bootstrap.num_clusters) > 0 for value in (0, 1))
+    num_fake = int(labels.sum())
+    return Support(num_fake, len(labels) - num_fake, int(fake.sum()), int(real.sum()), int((real | fake).sum()))
 
 
 def group_bootstrap_auc(
@@ -195,5 +145,8 @@ def group_bootstrap_auc(
     bootstrap = draw_groups(groups, replicates=replicates, seed=seed)
     rows = np.ones(len(label_array), dtype=bool)
     replicated = np.concatenate([auc_of(curves) for curves in bootstrap.curves(label_array, score_array, rows)])
+    support = label_support(bootstrap, label_array, rows)
+    if support.too_few:
+        raise NotEvaluableError(support.too_few)
     value = roc_auc(label_array, score_array)
-    return value, bootstrap_interval(value, replicated, groups=smaller_class_groups(bootstrap, label_array, rows))
+    return value, auc_interval(value, group_variance(replicated, support.fewest), support)

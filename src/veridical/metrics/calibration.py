@@ -21,6 +21,8 @@ from veridical.randomness import stream
 from veridical.settings import Settings
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)
+EVIDENCE_NATS = 1.92
+"""Half of the 95 % quantile of chi-squared with one degree of freedom: how much log likelihood a likelihood ratio test needs."""
 _EDGE = 1e-12
 
 
@@ -59,6 +61,7 @@ class Temperature:
     """A fitted temperature, and how well it fits."""
 
     temperature: float
+    """The best one; below 1 only as far as there is evidence for it."""
     at_bound: bool
     """The best value lies at the edge of what is allowed: the validation set is separated perfectly, or not at all."""
     loss_before: float
@@ -161,9 +164,21 @@ def at_prevalence(p_fake: ArrayLike, share_before: float, share_in_use: float) -
 
 
 def fit_temperature(
-    labels: ArrayLike, logits: ArrayLike, bounds: tuple[float, float] = TEMPERATURE_BOUNDS
+    labels: ArrayLike,
+    logits: ArrayLike,
+    bounds: tuple[float, float] = TEMPERATURE_BOUNDS,
+    num_independent: int | None = None,
 ) -> Temperature:
-    """Find the temperature with the least log loss, within bounds.
+    """Find the temperature with the least log loss, within bounds; one below 1 sharpens the logits and needs evidence.
+
+    The best temperature of few videos is far too low by chance. Below 1 it is the largest one, at most 1, that a likelihood ratio
+    test at 95 % does not reject against the best: nearly the best for many videos, 1 where the data say nothing.
+
+    Args:
+        labels: (n,) 0 real, 1 fake.
+        logits: (n,).
+        bounds: Of the temperature.
+        num_independent: Independent cases (leak groups) among the n rows; n when not given.
 
     Raises:
         NotEvaluableError: one class only, no rows, or logits that are not finite.
@@ -179,7 +194,12 @@ def fit_temperature(
     log_bounds = (np.log(bounds[0]), np.log(bounds[1]))
     best = float(scipy.optimize.minimize_scalar(loss, bounds=log_bounds, method="bounded", options={"xatol": 1e-6}).x)
     at_bound = min(best - log_bounds[0], log_bounds[1] - best) < 1e-2
-    return Temperature(float(np.exp(best)), bool(at_bound), loss(0.0), loss(best))
+    allowed = loss(best) + EVIDENCE_NATS / min(num_independent or len(label_array), len(label_array))
+    cautious = best
+    if best < 0:  # the loss rises from the best temperature to 1
+        rejected = loss(0.0) > allowed
+        cautious = scipy.optimize.brentq(lambda value: loss(value) - allowed, best, 0.0) if rejected else 0.0
+    return Temperature(float(np.exp(cautious)), bool(at_bound), loss(0.0), loss(cautious))
 
 
 def fit_isotonic(labels: ArrayLike, logits: ArrayLike) -> MonotoneMap:

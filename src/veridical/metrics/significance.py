@@ -1,8 +1,8 @@
-"""Is a difference between two detectors more than chance? DeLong's test, the paired group bootstrap, Holm's correction.
+"""Is a difference between two detectors more than chance? DeLong's test, its form for groups of rows, Holm's correction.
 
 DeLong: E. R. DeLong et al., "Comparing the areas under two or more correlated ROC curves", 1988, in the mid-rank form
-of X. Sun and W. Xu, 2014. It takes rows as independent; where leak groups hold several rows, believe the paired group
-bootstrap instead. Variance over clusters of rows: N. Obuchowski, "Nonparametric analysis of clustered ROC curve data",
+of X. Sun and W. Xu, 2014. It takes rows as independent; where leak groups hold several rows, believe the test over groups
+instead. Variance over clusters of rows: N. Obuchowski, "Nonparametric analysis of clustered ROC curve data",
 Biometrics 1997. Variance under a hypothesis: J. Hanley and B. McNeil, Radiology 1982.
 """
 
@@ -15,9 +15,8 @@ import scipy.special
 from numpy.typing import ArrayLike
 
 from veridical.errors import NotEvaluableError
-from veridical.metrics.bootstrap import Interval, bootstrap_interval, draw_groups, fewest_groups, smaller_class_groups
 from veridical.metrics.checks import FloatArray, IntArray, labels_and_scores
-from veridical.metrics.ranking import auc_of, roc_auc
+from veridical.metrics.intervals import FEWEST_GROUPS, Interval, share_interval
 
 
 @dataclass(frozen=True)
@@ -121,44 +120,40 @@ def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike, confiden
     return Difference(value, Interval(value - reach, value + reach), p_value)
 
 
-def paired_group_bootstrap(
-    labels: ArrayLike,
-    first: ArrayLike,
-    second: ArrayLike,
-    groups: ArrayLike,
-    *,
-    replicates: int = 1000,
-    seed: int = 0,
+def clustered_test(
+    labels: ArrayLike, first: ArrayLike, second: ArrayLike, groups: ArrayLike, confidence: float = 0.95
 ) -> Difference:
-    """Compare the AUCs of two detectors on the same rows, drawing whole groups for both alike.
+    """Compare the AUCs of two detectors on the same rows, where rows of a group belong together.
 
-    The p-value is that of the interval, the level at which it would just reach zero: the smaller share of replicates on
-    either side of zero, (count + 1) / (B + 1), enlarged for few groups as the interval is widened.
+    The variance is that of :func:`clustered_auc_variance`, of the differences of placements; the quantile is Student's, for the
+    groups of the smaller class.
+
+    Args:
+        labels: (n,) 0 or 1.
+        first: (n,) scores of one detector.
+        second: (n,) of the other.
+        groups: (n,) what belongs together.
+        confidence: Nominal two-sided coverage of the interval.
 
     Raises:
-        NotEvaluableError: one class only, scores that are not finite, or fewer groups than `fewest_groups`: with those
-            no difference, however large, has a p-value below .05.
+        NotEvaluableError: one class only, scores that are not finite, or fewer than `FEWEST_GROUPS` groups of a class.
     """
     label_array, first_array = labels_and_scores(labels, first)
     second_array = labels_and_scores(labels, second)[1]
-    bootstrap = draw_groups(groups, replicates=replicates, seed=seed)
-    rows = np.ones(len(label_array), dtype=bool)
-    areas = [
-        np.concatenate([auc_of(curves) for curves in bootstrap.curves(label_array, values, rows)])
-        for values in (first_array, second_array)
-    ]
-    differences = areas[1] - areas[0]
-    value = roc_auc(label_array, second_array) - roc_auc(label_array, first_array)
-    num_groups = smaller_class_groups(bootstrap, label_array, rows)
-    if num_groups < (needed := fewest_groups(replicates)):
-        raise NotEvaluableError(
-            f"no interval of a difference: {num_groups} leak groups in the smaller class, at least {needed} are needed"
-        )
-    interval = bootstrap_interval(value, differences, groups=num_groups, share=False)
-    defined = differences[np.isfinite(differences)]
-    share = (min((defined <= 0).sum(), (defined >= 0).sum()) + 1) / (len(defined) + 1)
-    deviate = scipy.special.ndtri(min(share, 0.5)) / np.sqrt(num_groups / (num_groups - 1))
-    return Difference(value, interval, float(2 * scipy.special.stdtr(num_groups - 1, deviate)))
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    clusters = group[label_array == 1], group[label_array == 0]
+    fewest = min(len(np.unique(cluster)) for cluster in clusters)
+    if fewest < FEWEST_GROUPS:
+        raise NotEvaluableError(f"too few to say ({fewest} people of a class; at least {FEWEST_GROUPS} are needed)")
+    parts = zip(placements(label_array, first_array), placements(label_array, second_array), strict=True)
+    fakes, reals = (later - earlier for earlier, later in parts)
+    value, deviation = float(fakes.mean()), float(np.sqrt(clustered_auc_variance(fakes, reals, *clusters)))
+    if deviation < 1e-12:  # the same order everywhere: the interval is that of a share of no differences
+        reach = share_interval(0.0, 0.0, trials=len(label_array), groups=fewest, confidence=confidence).high
+        return Difference(value, Interval(value - reach, value + reach), 1.0)
+    reach = float(scipy.special.stdtrit(fewest - 1, (1 + confidence) / 2)) * deviation
+    p_value = float(2 * scipy.special.stdtr(fewest - 1, -abs(value) / deviation))
+    return Difference(value, Interval(max(value - reach, -1.0), min(value + reach, 1.0)), p_value)
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

@@ -8,6 +8,8 @@ than the detection size is enlarged only when it shows no face, or a small one, 
 Where the faces fill little of the frame, and the frame around them looks as it did when all of it was searched last, only
 the region around them is searched: where nothing has changed, no face has appeared.
 
+A face that fills a frame, in a video cropped to it, is found when a border is put around the frame.
+
 A frame in which fewer faces are found than before, and one frame every few seconds, is searched at full size again, and
 the scale is chosen anew when the faces call for it; so no face is lost that full size would find, except a small face that
 appears and goes between two full searches while a large one stays, one beside a large face of which a frame that is
@@ -39,6 +41,10 @@ BORDER = 0.3
 """Of a face's side: a face that comes so near to the region's border was not seen well enough."""
 MOST_OF_FRAME = 0.6
 """A region larger than this share of the frame is not worth it."""
+WIDER = 0.5
+"""Of a frame's longer side: width of the border in which a face that fills the frame is looked for."""
+FILLS = 0.4
+"""Of a frame's shorter side: side of the smallest face that fills it."""
 NUM_CELLS = 80
 """On a frame's longer side, in which surroundings are compared: two or three make the smallest face that can be found."""
 CHANGE = 0.05
@@ -111,12 +117,20 @@ class ThriftyDetector:
         self._since_full, self._searched_whole = 0, _cells(image)
         full = self._large_as_it_is(image) if was_large else None
         if full is None or self._share_for(full, image) == 1.0:  # the shot's scale is then full size, here too
-            full = self._sure(self._detector_of(1.0).detect(image))
+            full = self._sure(self._detector_of(1.0).detect(image)) or self._filling(image)
         self._share = self._share_for(full, image)
         if self._share == 1.0:
             return full
         detected = self._sure(self._detector_of(self._share).detect(image))
         return detected if len(detected) >= len(full) else full
+
+    def _filling(self, image: Frame) -> list[Face]:
+        """Return the faces that fill a frame, found in the middle of a larger one: the detector expects room around a face."""
+        border = round(WIDER * max(image.shape[:2]))
+        wide = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
+        detected = self._sure(self._detector_of(1.0).detect(np.asarray(wide, np.uint8)))
+        large = [face for face in detected if face.area >= (FILLS * min(image.shape[:2])) ** 2]
+        return [Face(face.box - border, face.landmarks - border, face.score) for face in large]
 
     def _large_as_it_is(self, image: Frame) -> list[Face] | None:
         """Return the faces of a frame that full size would enlarge; None unless all that may be faces are large enough."""

@@ -190,7 +190,7 @@ def plan_clips(source: Source, video_id: str, settings: StoreSettings, tools: To
         sound=sound,
         crops=looked.crops,
         landmarker=tools.landmarker,
-        media_remarks=facts.remarks,
+        media_remarks=(*facts.remarks, *_size_change(looked.stored_sizes)),
         quarter_turns=looked.quarter_turns,
     )
 
@@ -204,6 +204,8 @@ class _Looked:
     crops: CropKeeper
     end_s: float
     quarter_turns: int
+    stored_sizes: list[tuple[int, int]]
+    """Of the frames, in the order in which they occur."""
 
 
 def _look_through(path: Path, settings: StoreSettings, tools: Tools) -> _Looked:
@@ -225,7 +227,19 @@ def _look(path: Path, settings: StoreSettings, tools: Tools, quarter_turns: int)
     except BaseException:
         crops.close()
         raise
-    return _Looked([crops.track_in_frame(track) for track in tracks], crops, frames.end_s or 0.0, quarter_turns)
+    return _Looked(
+        [crops.track_in_frame(track) for track in tracks],
+        crops,
+        frames.end_s or 0.0,
+        quarter_turns,
+        frames.stored_sizes,
+    )
+
+
+def _size_change(sizes: list[tuple[int, int]]) -> Iterator[str]:
+    if len(sizes) > 1:
+        named = ", ".join(f"{width}x{height}" for width, height in sizes[:3])
+        yield f"frames change their size ({named}{', …' if len(sizes) > 3 else ''}): all are shown in that of the first"
 
 
 def remarks(plan: Plan) -> Iterator[str]:

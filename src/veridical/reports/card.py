@@ -12,7 +12,7 @@ from veridical.reports import content
 from veridical.reports.content import Cell, Table
 
 SCOPE = """Reference corpus: {reference}. Tested on {tested}. Figures are for whole videos unless stated otherwise; brackets are
-95 % intervals over leak groups."""
+95 % intervals over leak groups; they allow for the number of people tested, not for a kind of person that is not among them."""
 SELECTED = " (thresholds and temperatures were selected on its validation videos)"
 LIMITS = """The figures hold for videos like those above. A score is evidence, not proof: on other material, for other generators
 or at another compression it may be less reliable, and the decision is for a person to make. Not for decisions about people
@@ -45,6 +45,8 @@ def model_card(evaluation: Evaluation) -> str:
         *(_markdown(table) for table in content.decision_tables(evaluation)),
         "## Known risks",
         _bullets(_risks(evaluation, "FLAG")) or "No risk was flagged.",
+        "## Undecided risks",
+        _bullets(_risks(evaluation, "UNDECIDED")) or "No risk is undecided.",
         "## Not evaluated",
         _bullets(_risks(evaluation, "NOT EVALUABLE")) or "Every risk of the register was evaluated.",
         "## Use and limits",
@@ -60,9 +62,10 @@ def _risks(evaluation: Evaluation, verdict: str) -> list[str]:
     lines = []
     for _, row in evaluation.risks[evaluation.risks["verdict"] == verdict].iterrows():
         risk = content.typeset(row["risk"])
-        if verdict == "FLAG":
+        if verdict in ("FLAG", "UNDECIDED"):
             certain = "certain" if row["certain"] else "not certain"
-            limit = f"{content.plain(row['figure'])} against a threshold of {row['threshold']:g}, {certain}"
+            why = certain if verdict == "FLAG" else row["reason"]
+            limit = f"{content.plain(row['figure'])} against a threshold of {row['threshold']:g}, {why}"
             lines.append(f"**{risk}**: {limit}. Mitigation: {row['mitigation']}.")
         else:
             lines.append(f"{risk}: {row['reason']}.")

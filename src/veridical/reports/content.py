@@ -34,6 +34,7 @@ DECISIONS = {
 }
 UNTITLED = "Evaluation"
 READY = {"yes": "good", "no": "bad", "not evaluable": "open"}
+VERDICT_CSS = {"FLAG": "flag", "UNDECIDED": "open", "PASS": "pass", "NOT EVALUABLE": "open"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,12 @@ def number(row: pd.Series | None, digits: int = 3, *, signed: bool = False) -> C
     if row is None:
         return Cell("–", css="absent")
     if pd.isna(row["value"]):
-        return Cell("not evaluable", str(row["reason"]), "absent")
+        few, reason = "too few to say", str(row["reason"])
+        return (
+            Cell(few, reason.removeprefix(few).strip(), "absent")
+            if reason.startswith(few)
+            else Cell("not evaluable", reason, "absent")
+        )
     sign = "+" if signed else ""
     below = ""
     if pd.notna(row["low"]):
@@ -78,6 +84,13 @@ def number(row: pd.Series | None, digits: int = 3, *, signed: bool = False) -> C
     return Cell(
         typeset(f"{row['value']:{sign}.{digits}f}"), below, "number", f"{row['n_real']:g} real, {row['n_fake']:g} fake"
     )
+
+
+def observed(row: pd.Series | None) -> Cell:
+    """Return the cell of a figure as it was measured, before what chance adds is taken off."""
+    if row is None or pd.isna(row["observed"]):
+        return Cell("–", css="absent")
+    return Cell(f"{row['observed']:.3f}", css="number")
 
 
 def typeset(text: str) -> str:
@@ -105,9 +118,10 @@ def tiles(evaluation: Evaluation) -> list[Tile]:
         shown.append(Tile(typeset(f"Gap {row['dataset']}"), cell.text, cell.below))
     flags = evaluation.risks[evaluation.risks["verdict"] == "FLAG"]
     certain = int((flags["certain"] == True).sum())  # noqa: E712
-    open_rows = int((evaluation.risks["verdict"] == "NOT EVALUABLE").sum())
-    css = "bad" if certain else ("warn" if len(flags) else "good")
-    shown.append(Tile("Risks flagged", str(len(flags)), f"{certain} certain · {open_rows} not evaluable", css))
+    undecided, silent = (int((evaluation.risks["verdict"] == name).sum()) for name in ("UNDECIDED", "NOT EVALUABLE"))
+    css = "bad" if certain else ("warn" if len(flags) + undecided else "good")
+    below = f"{certain} certain · {undecided} undecided · {silent} not evaluable"
+    shown.append(Tile("Risks flagged", str(len(flags)), below, css))
     return shown
 
 
@@ -226,13 +240,13 @@ def gap_table(evaluation: Evaluation) -> Table | None:
     gaps = evaluation.metrics[evaluation.metrics["metric"] == "auc_gap"]
     if gaps.empty:
         return None
-    limit = evaluation.facts.settings.thresholds.corpus_gap
+    limit, verdicts = evaluation.facts.settings.thresholds.corpus_gap, evaluation.risks.set_index("risk")["verdict"]
     rows = []
     for _, row in gaps.iterrows():
         verdict = Cell("")
         if pd.notna(row["value"]):
-            over = row["value"] > limit
-            verdict = Cell("FLAG" if over else "PASS", css="verdict flag" if over else "verdict pass")
+            outcome = str(verdicts.get(f"temporal shortcut ({row['dataset']})", ""))
+            verdict = Cell(outcome, css=f"verdict {VERDICT_CSS.get(outcome, 'open')}")
         apart = Cell(_apart(evaluation, *row["dataset"].split("->", 1)), css="text")
         rows.append([Cell(typeset(row["dataset"])), number(row, signed=True), Cell(f"≤ {limit:g}"), verdict, apart])
     return Table(["From → to", "Loss of AUC", "Allowed", "", "In what they differ"], rows)
@@ -311,7 +325,7 @@ def temperatures(evaluation: Evaluation) -> str:
 
 
 def calibration_table(evaluation: Evaluation) -> Table:
-    """Return the calibration raw and after each calibration map, with the ECE expected by chance."""
+    """Return the calibration raw and after each calibration map, with the ECE as measured and that expected by chance."""
     rows = []
     for dataset, split in evaluation.test_sets:
         for calibration, name in CALIBRATIONS.items():
@@ -322,11 +336,11 @@ def calibration_table(evaluation: Evaluation) -> Table:
                 continue
             chance = evaluation.figure(dataset, split, "ece_by_chance", calibration=calibration)
             cells = [number(row) for row in figures.values()]
-            rows.append([Cell(dataset, name), cells[0], number(chance), *cells[1:]])
+            rows.append([Cell(dataset, name), cells[0], observed(figures["ece"]), number(chance), *cells[1:]])
         in_use = evaluation.figure(dataset, split, "ece_at_prevalence", calibration="beta")
         name = f"beta, corrected to {evaluation.facts.settings.prevalence:.2%} fakes"
-        rows.append([Cell(dataset, name), number(in_use), *[Cell("–", css="absent")] * 4])
-    return Table(["Data set", "ECE", "ECE by chance", "Adaptive ECE", "Brier", "Log loss"], rows)
+        rows.append([Cell(dataset, name), number(in_use), observed(in_use), *[Cell("–", css="absent")] * 4])
+    return Table(["Data set", "ECE", "As measured", "ECE by chance", "Adaptive ECE", "Brier", "Log loss"], rows)
 
 
 CALIBRATIONS = {

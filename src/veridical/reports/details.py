@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from veridical.evaluation import CONDITION_NAMES, Evaluation
-from veridical.reports.content import Cell, Table, number, plain, typeset
+from veridical.reports.content import VERDICT_CSS, Cell, Table, number, plain, typeset
 from veridical.reports.svg import timeline_plot
 
 
@@ -100,16 +100,16 @@ class Verdicts:
     """The risks of one verdict."""
 
     verdict: str
-    """FLAG, PASS or NOT EVALUABLE."""
+    """FLAG, UNDECIDED, PASS or NOT EVALUABLE."""
     names: str
     """Names of the risks, shown while the table is folded."""
     table: Table
 
 
 def risk_tables(evaluation: Evaluation) -> list[Verdicts]:
-    """Return the risk register by verdict: flagged, passed, not evaluable; those that occur."""
+    """Return the risk register by verdict: flagged, undecided, passed, not evaluable; those that occur."""
     tables = []
-    for verdict in ("FLAG", "PASS", "NOT EVALUABLE"):
+    for verdict in VERDICT_CSS:
         rows = evaluation.risks[evaluation.risks["verdict"] == verdict]
         if len(rows):
             headers = ["Risk", "Verdict", "Measured", "Threshold", "Finding", "Mitigation"]
@@ -119,8 +119,7 @@ def risk_tables(evaluation: Evaluation) -> list[Verdicts]:
 
 
 def _risk_row(row: pd.Series) -> list[Cell]:
-    css = {"FLAG": "flag", "PASS": "pass", "NOT EVALUABLE": "open"}[row["verdict"]]
-    sure = "" if row["verdict"] == "NOT EVALUABLE" else ("certain" if row["certain"] is True else "not certain")
+    sure = ("certain" if row["certain"] else "not certain") if row["verdict"] == "FLAG" else ""
     figure = Cell("–", css="absent")
     if pd.notna(row["figure"]):
         ranged = pd.notna(row["low"]) and row["low"] < row["high"]
@@ -128,7 +127,7 @@ def _risk_row(row: pd.Series) -> list[Cell]:
         figure = Cell(plain(row["figure"]), below, "number")
     return [
         Cell(typeset(row["risk"])),
-        Cell(row["verdict"].lower(), sure, f"verdict {css}"),
+        Cell(row["verdict"].lower(), sure, f"verdict {VERDICT_CSS[row['verdict']]}"),
         figure,
         Cell(f"{row['threshold']:g}", css="number"),
         Cell(typeset(row["reason"]), css="text"),

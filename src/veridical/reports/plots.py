@@ -164,7 +164,9 @@ def breakdown_plot(evaluation: Evaluation, prefix: str) -> str:
         whole = evaluation.figure(dataset, split, "auc")
         if whole is not None:
             rows.append(_dot("all videos", whole, "muted"))
-        rows += [_dot(row["slice"].partition("=")[2], row, tone(number)) for _, row in table.iterrows()]
+        few = table["value"].isna() & table["reason"].str.startswith("too few to say")
+        rows += [_dot(row["slice"].partition("=")[2], row, tone(number)) for _, row in table[~few].iterrows()]
+        rows += [_dot(row["slice"].partition("=")[2], row, tone(number)) for _, row in table[few].iterrows()]
     return dot_plot(f"AUC by {prefix}", rows, _auc_axis(rows), reference=0.5) if rows else ""
 
 
@@ -254,7 +256,8 @@ def _primary_roc(evaluation: Evaluation, dataset: str, split: str) -> RocPoints 
 
 def _dot(label: str, row: pd.Series, tone_name: str) -> Dot:
     value, low, high = (float(row[name]) if pd.notna(row[name]) else None for name in ("value", "low", "high"))
-    return Dot(label, value, low, high, tone_name, note=str(row["reason"]))
+    reason, needed, _ = str(row["reason"]).partition("; at least")
+    return Dot(label, value, low, high, tone_name, note=f"{reason})" if needed else reason)
 
 
 def _auc_axis(rows: Sequence[Dot]) -> Axis:

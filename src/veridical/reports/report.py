@@ -119,7 +119,7 @@ def render(evaluations: Sequence[Evaluation], extras: ReportExtras) -> str:
 
 def _curves(evaluation: Evaluation) -> list[Plot]:
     legend, missing = content.legend(evaluation), plots.missing_curves(evaluation)
-    band = "Bands: 95 % of bootstrap replicates over leak groups, pointwise."
+    band = "Bands: 95 % intervals of the TPR over leak groups, pointwise."
     axes = "Both error rates on normal deviate axes; dashed: equal error rate and, where a curve comes near it, chance."
     return [
         Plot("ROC", plots.roc_plot(evaluation), legend, f"{band} {missing}".strip()),

@@ -6,7 +6,7 @@ from veridical.training.loop import StageSummary, TrainSummary, train
 from veridical.training.preflight import Check, preflight
 from veridical.training.recipe import Recipe, packaged_recipes, read_recipe
 from veridical.training.run import Run
-from veridical.training.sweeps import Choice, Trial, assignments_of, ensemble, parse_choice, sweep
+from veridical.training.sweeps import Choice, Trial, assignments_of, ensemble, parse_choice, sweep, tied_trials
 
 __all__ = [
     "Check",
@@ -26,5 +26,6 @@ __all__ = [
     "preflight",
     "read_recipe",
     "sweep",
+    "tied_trials",
     "train",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightning_fabric import Fabric
@@ -15,12 +16,15 @@ from veridical.training.validation import Validation
 Row = dict[str, Any]
 
 
-def history_row(stage: str, epoch: int, terms: dict[str, float], validation: Validation) -> Row:
+def history_row(
+    stage: str, epoch: int, terms: dict[str, float], shares: dict[str, float], validation: Validation
+) -> Row:
     """Return the row of metrics.jsonl for an epoch (counted from 0)."""
     return {
         "stage": stage,
         "epoch": epoch + 1,
         **{f"train_{name}": value for name, value in terms.items()},
+        "loss_shares": shares,
         "val_loss": validation.loss,
         "val_auc": validation.auc,
         "val_ece": validation.ece,
@@ -43,7 +47,9 @@ def log_epoch(fabric: Fabric, run: Run, history: list[Row], seconds: float, epoc
         run.write_history(history)
     numbers = {name: value for name, value in flatten(row, "/").items() if isinstance(value, float)}
     fabric.log_dict({f"{row['stage']}/{name}": value for name, value in numbers.items()}, len(history))
-    losses = f"loss {row['train_loss']:.3f}, validation loss {row['val_loss']:.3f}"
+    losses = f"validation loss {row['val_loss']:.3f}, loss {row['train_loss']:.3f}"
+    if len(row["loss_shares"]) > 1:
+        losses += f" ({', '.join(f'{name} {share:.1%}' for name, share in row['loss_shares'].items())})"
     each = ", ".join(f"{name} {auc:.2f}" for name, auc in row["val_auc_per_generator"].items())
     left = seconds * (epochs - row["epoch"])
     time_left = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
@@ -53,8 +59,8 @@ def log_epoch(fabric: Fabric, run: Run, history: list[Row], seconds: float, epoc
     )
 
 
-def stage_table(best: Row, num_epochs: int, verdict: Decision) -> str:
-    """Return the table that is shown at the end of a stage: its best epoch and the decision."""
+def stage_table(best: Row, num_epochs: int, verdict: Decision, unreached: Sequence[str] = ()) -> str:
+    """Return the table that is shown at the end of a stage: its best epoch, what it never came to, and the decision."""
     rows = [
         ("best epoch", f"{best['epoch']} of {num_epochs}"),
         ("validation AUC (video level)", f"{best['val_auc']:.3f}"),
@@ -62,6 +68,7 @@ def stage_table(best: Row, num_epochs: int, verdict: Decision) -> str:
         ("validation loss", f"{best['val_loss']:.3f}"),
         ("training loss", f"{best['train_loss']:.3f}"),
         ("ECE before calibration", f"{best['val_ece']:.3f}"),
+        *(("never opened", promise) for promise in unreached),
         ("decision", f"{verdict.name}: {verdict.reason}"),
     ]
     width = max(len(name) for name, _ in rows)

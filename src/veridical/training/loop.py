@@ -49,7 +49,7 @@ from veridical.training.run import Run
 from veridical.training.selection import decision
 from veridical.training.stages import StageSettings
 from veridical.training.targets import clip_facts
-from veridical.training.terms import BatchLoss, batch_loss
+from veridical.training.terms import BatchLoss, batch_loss, loss_shares
 from veridical.training.validation import Validation, validate
 
 StageData = dict[str, tuple[pd.DataFrame, ...]]
@@ -67,6 +67,8 @@ class StageSummary:
     """Video-level validation AUC of the stage's own logit."""
     decision: str
     """`proceed`, `recalibrate` or `stop`."""
+    unreached: tuple[str, ...] = ()
+    """What the recipe promised and the stage never came to: openings of parts, because it ended before."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def train(recipe: Recipe, run_path: Path, *, resume: bool = False) -> TrainSumma
         UsageError: when data and recipe do not fit (all stages are checked before the first one starts).
         LeakError: when splits share people or files, or something other than content separates the classes in training.
         DivergedError: when a loss or a gradient becomes NaN or infinite, naming the batch.
-        StageStoppedError: when a stage stays below `early_stopping.stop_run_below`.
+        StageStoppedError: when a stage stays below `early_stopping.stop_run_below`, or at chance with stages after it.
         KeyboardInterrupt: when asked to stop by Ctrl-C or SIGTERM; the run can be resumed.
     """
     run = Run(Path(run_path))
@@ -143,7 +145,8 @@ def _train(fabric: Fabric, recipe: Recipe, run: Run, resume: bool) -> TrainSumma
 def _summary(run: Run, recipe: Recipe) -> TrainSummary:
     """Return what a finished run reached."""
     folders = [run.stage_folder(number, stage.name) for number, stage in enumerate(recipe.schedule)]
-    stages = tuple(StageSummary(**read_json(folder / "stage.json")) for folder in folders)
+    rows = [read_json(folder / "stage.json") for folder in folders]
+    stages = tuple(StageSummary(**{**row, "unreached": tuple(row.get("unreached", ()))}) for row in rows)
     return TrainSummary(run.path, stages, tuple(run.history()))
 
 
@@ -198,7 +201,7 @@ class _Trainer:
             self._epoch(learner, source, stage)
             self._validate(source, stage, started)
             self.checkpoints.save_if_due(self.state)
-        self._finish_stage(stage, self.run.stage_folder(number, stage.name))
+        self._finish_stage(number, stage)
 
     def _open(self, stage: StageSettings) -> Learner:
         """Open the parts of the stage, and start an optimiser with the moments that are known of them."""
@@ -316,22 +319,27 @@ class _Trainer:
         validation, done = self._validation(stage, source), self.state.progress
         if done.selection.update(validation.auc, validation.loss, done.epoch, self.recipe.early_stopping):
             self.state.best = learning_weights(self.model, stage)
-        done.history.append(history_row(stage.name, done.epoch, done.sums, validation))
+        shares = loss_shares(done.sums, self.recipe.losses)
+        done.history.append(history_row(stage.name, done.epoch, done.sums, shares, validation))
         done.next_epoch()
         log_epoch(self.fabric, self.run, done.history, time.monotonic() - started, stage.epochs)
 
-    def _finish_stage(self, stage: StageSettings, folder: Path) -> None:
+    def _finish_stage(self, number: int, stage: StageSettings) -> None:
         """Restore the best weights, decide what to conclude from the stage, and move on."""
         self.model.load_state_dict(self.state.best, strict=False)
         done, selection = self.state.progress, self.state.progress.selection
         best = [row for row in done.history if row["stage"] == stage.name][selection.best_epoch]
-        verdict = decision(best, self.recipe.early_stopping.stop_run_below)
+        is_last, folder = number + 1 == len(self.recipe.schedule), self.run.stage_folder(number, stage.name)
+        verdict = decision(best, self.recipe.early_stopping, is_last=is_last)
+        opened = {opening for opening, _ in done.opened}
+        unreached = tuple(opening.promise for i, opening in enumerate(stage.openings) if i not in opened)
         if self.fabric.is_global_zero:
             with atomic_path(folder / WEIGHTS_FILE) as temporary:
                 save_tensors(temporary, self.model.state_dict())
-            summary = StageSummary(stage.name, done.epoch, selection.best_epoch, selection.best_auc, verdict.name)
+            reached = done.epoch, selection.best_epoch, selection.best_auc, verdict.name, unreached
+            summary = StageSummary(stage.name, *reached)
             write_json(folder / "stage.json", vars(summary))
-            progress.say(stage_table(best, done.epoch, verdict))
+            progress.say(stage_table(best, done.epoch, verdict, unreached))
         if verdict.ends_run:
             raise StageStoppedError(f"{self.run.path}: stage {stage.name}: {verdict.reason}")
         self.state.next_stage()

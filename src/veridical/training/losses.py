@@ -15,7 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from veridical.metrics import Aggregation
-from veridical.training.distributed import masked_mean
+from veridical.training.distributed import masked_mean, num_processes, sum_over_processes
+
+SMALLEST_SPREAD = 1e-6
+"""Variance of unit embeddings below which they count as equal, so that rounding is no movement."""
 
 # B clips, V videos, T frames, D features, L time shifts
 
@@ -85,21 +88,50 @@ def video_loss(
     return smoothed_bce(logit_V, forged_V > 0, counts_V > 0, smoothing)
 
 
-def frame_variance(embeddings_BTD: Tensor) -> Tensor:
-    """Return the variance over time of the L2-normalised frame embeddings (B,), summed over features: 0 (still) to 1."""
-    return F.normalize(embeddings_BTD, dim=-1).var(dim=1, unbiased=False).sum(-1)
+def _spreads(embeddings_BTD: Tensor, applies_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how far the frames of each clip lie from the clip's mean (B,), and from the mean of all frames (B,).
+
+    Squared distances of L2-normalised embeddings, mean over frames. The mean of all frames is taken over all processes, without
+    gradient: a variance has none through its mean.
+    """
+    unit_BTD = F.normalize(embeddings_BTD, dim=-1)
+    clip_BD = unit_BTD.mean(1)
+    applying_BD = clip_BD.detach() * applies_B[:, None].to(unit_BTD.dtype)
+    sums = torch.cat([applying_BD.sum(0), applies_B.sum()[None].to(unit_BTD.dtype)])
+    sums = sum_over_processes(sums)
+    centre_D = sums[:-1] / sums[-1].clamp_min(1)
+    within_B = (unit_BTD - clip_BD[:, None]).square().sum(-1).mean(1)
+    return within_B, within_B + (clip_BD - centre_D).square().sum(-1)
+
+
+def _share_of_total(part_B: Tensor, total_B: Tensor, applies_B: Tensor) -> Tensor:
+    """Return the mean of a part over the mean of the total; with several processes their results have the right mean."""
+    part, total = masked_mean(part_B, applies_B), masked_mean(total_B, applies_B)
+    means = sum_over_processes(torch.stack([part.detach(), total.detach()])) / num_processes()
+    whole = means[1].clamp_min(SMALLEST_SPREAD)
+    share = means[0] / whole
+    return share + (part - part.detach() - share * (total - total.detach())) / whole
 
 
 def temporal_variance(embeddings_BTD: Tensor, applies_B: Tensor) -> Tensor:
-    """Mean variance over time of the frame embeddings, whatever the label."""
-    return masked_mean(frame_variance(embeddings_BTD), applies_B)
+    """Variance of the frame embeddings inside clips, as a share of that over all frames of the batch, whatever the label.
+
+    0: every clip is still; 1: clips differ by nothing but the movement inside them. The variance by itself says little: frames of
+    a second are alike and all embeddings point about one way, so it is nearly 0 from the start, and embeddings that collapse onto
+    one point make it 0. The share does not depend on the common direction, and a collapse does not lower it.
+    """
+    within_B, total_B = _spreads(embeddings_BTD, applies_B)
+    return _share_of_total(within_B, total_B, applies_B)
 
 
 def conditional_variance(embeddings_BTD: Tensor, label_B: Tensor, applies_B: Tensor, margin: float) -> Tensor:
-    """Variance of real clips, and the shortfall of fake ones from `margin`: only real faces are pushed to be still."""
-    variance_B = frame_variance(embeddings_BTD)
-    share_B = label_B.to(variance_B.dtype)
-    return masked_mean((1 - share_B) * variance_B + share_B * (margin - variance_B).relu(), applies_B)
+    """The same share for real clips, and the shortfall of fake ones from `margin`: only real faces are to be still."""
+    within_B, total_B = _spreads(embeddings_BTD, applies_B)
+    fake_B = label_B.to(within_B.dtype)
+    whole = (sum_over_processes(masked_mean(total_B.detach(), applies_B)) / num_processes()).clamp_min(SMALLEST_SPREAD)
+    short_B = fake_B * (within_B.detach() < margin * whole)  # fakes too still: each costs the margin minus its share
+    signed_B = (1 - fake_B - short_B) * within_B
+    return _share_of_total(signed_B, total_B, applies_B) + margin * masked_mean(short_B, applies_B)
 
 
 def disagreement_l1(video_logit_B: Tensor, audio_logit_B: Tensor, applies_B: Tensor) -> Tensor:

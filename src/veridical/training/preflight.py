@@ -12,13 +12,29 @@ from veridical import corpora
 from veridical.devices import pick_device, resolve_precision
 from veridical.errors import LeakError, MissingWeightsError, UsageError, VeridicalError
 from veridical.models import DetectorModel, summarise
+from veridical.settings import differences
 from veridical.training.data import TrainingData, load_data
 from veridical.training.leaks import held_out, refuse_leaks, untested_reason
 from veridical.training.outlook import room, stage_costs
-from veridical.training.recipe import Recipe
-from veridical.training.stages import STRATEGY_STAGES
+from veridical.training.recipe import Recipe, read_recipe
 
-Verdict = Literal["pass", "fail", "not applicable"]
+Verdict = Literal["pass", "changed", "fail", "not applicable"]
+"""`changed` departs from the strategy, on purpose or not, and can be trained; `fail` stops `veridical train`."""
+STRATEGY = "contract-v1"
+"""The recipe that states the strategy's values."""
+MOST_CHANGES = 8
+"""A row names at most so many changed settings."""
+SETTING_ROWS: dict[str, tuple[str, ...]] = {
+    "inputs": ("inputs",),
+    "model": ("model",),
+    "augmentation": ("augmentation", "mixing"),
+    "batches": ("batches",),
+    "optimiser": ("optimiser",),
+    "stages": ("pretraining", "stages"),
+    "three-term loss": ("losses", "aggregation"),
+    "early stopping": ("early_stopping",),
+}
+"""Row → the parts of the recipe that it compares with the strategy's own."""
 STRATEGY_FPS = 5.0
 LESS_MEMORY = "take fewer batches.clips or batches.videos, or train fewer parts at a time"
 LESS_DISK = "take fewer augmentation.views or data.clips_per_video, set runtime.reuse_features=false, or make room"
@@ -50,6 +66,12 @@ def _row(name: str, passed: bool, detail: str) -> Check:
     return Check(name, "pass" if passed else "fail", detail)
 
 
+def _compared(name: str, changes: Sequence[str], note: str = "") -> Check:
+    """Return the row of settings that may depart from the strategy."""
+    detail = f"changed: {'; '.join(changes)}" if changes else "as the strategy"
+    return Check(name, "changed" if changes else "pass", f"{detail}{'; ' * bool(note)}{note}")
+
+
 def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
     names = ("frames", "faces", "audio", "speech", "splits", "held-out corpora", "statistics", "shortcuts", "plan")
     if recipe.data.store is None:
@@ -61,14 +83,16 @@ def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
         yield Check("data", "fail", str(error))
         return
     fps = data.store.settings.fps
-    departs = "" if fps == STRATEGY_FPS else f"; the strategy says {STRATEGY_FPS:g}"
-    yield _row("frames", True, f"{fps:g} fps, {data.store.settings.num_frames} per clip{departs}")
+    departs = [] if fps == STRATEGY_FPS else [f"{fps:g} fps (strategy {STRATEGY_FPS:g})"]
+    yield _compared("frames", departs, f"{fps:g} fps, {data.store.settings.num_frames} per clip")
     yield _faces(data)
     yield from _audio_rows(data, needs_audio=any(stage.objective == "audio" for stage in recipe.schedule))
     yield _splits(data, recipe.data.accept_leaks)
     learned = held_out(data, recipe.data.accept_leaks)
     none = "none in training or validation, except those accepted by name"
-    yield _row("held-out corpora", not learned, "; ".join(learned.values()) or none)
+    options = " ".join(f"--accept-leak {corpus}" for corpus in learned)
+    found = f"{'; '.join(learned.values())}: leave them out, or accept it: {options}" if learned else none
+    yield _row("held-out corpora", not learned, found)
     yield _statistics(recipe, data)
     if not quick:
         yield _shortcuts(recipe, data)
@@ -134,11 +158,13 @@ def _audio_rows(data: TrainingData, needs_audio: bool) -> Iterator[Check]:
 
 def _splits(data: TrainingData, accepted: Sequence[str]) -> Check:
     proof = corpora.prove(data.manifest, accepted)
-    shared = [f"{leak.keys} of {leak.link} in {leak.first} and {leak.second}" for leak in proof.leaks if leak.keys]
+    leaks = [leak for leak in proof.leaks if leak.keys]
+    if leaks:
+        shared = "; ".join(f"{leak.keys} of {leak.link} in {leak.first} and {leak.second}" for leak in leaks)
+        options = " ".join(f"--accept-leak {link}" for link in dict.fromkeys(leak.link for leak in leaks))
+        return _row("splits", False, f"{shared}: split anew (see `veridical split`), or accept it: {options}")
     lacking = [f"{absence.split} has no {absence.generator}" for absence in proof.absent]
-    if shared or lacking:
-        return _row("splits", False, "; ".join([*shared, *lacking]))
-    return _row("splits", True, "nothing shared, every generator in every split")
+    return _compared("splits", lacking, "nothing shared" + ("" if lacking else ", every generator in every split"))
 
 
 def _statistics(recipe: Recipe, data: TrainingData) -> Check:
@@ -168,11 +194,12 @@ def _shortcuts(recipe: Recipe, data: TrainingData) -> Check:
 
 
 def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
-    name = f"{recipe.model.video.backbone}: {recipe.model.video.weights}; {recipe.model.audio.kind}: {recipe.model.audio.weights}"
+    strategy = read_recipe(STRATEGY)
+    named, theirs = (_weights(each) for each in (recipe, strategy))
     if not quick:
         try:
             DetectorModel(recipe.model)
-            yield _row("weights", True, name)
+            yield _compared("weights", [] if named == theirs else [f"{named} (strategy {theirs})"])
         except (MissingWeightsError, UsageError) as error:
             yield _row("weights", False, str(error))
     for part in summarise(DetectorModel(recipe.model, load_weights=False)):
@@ -180,8 +207,17 @@ def _model_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
         if expected is None:
             yield Check(f"parameters, {part.part}", "not applicable", f"{actual:.2f} M; the strategy gives no figure")
             continue
+        figure = f"{actual:.2f} M, expected about {expected:g} M"
         close = abs(actual - expected) <= max(TOLERANCE_SHARE * expected, TOLERANCE_MILLIONS)
-        yield _row(f"parameters, {part.part}", close, f"{actual:.2f} M, expected about {expected:g} M")
+        if close or recipe.model == strategy.model:
+            yield _row(f"parameters, {part.part}", close, figure)
+        else:
+            yield _compared(f"parameters, {part.part}", [figure])
+
+
+def _weights(recipe: Recipe) -> str:
+    video, audio = recipe.model.video, recipe.model.audio
+    return f"{video.backbone}: {video.weights}; {audio.kind}: {audio.weights}"
 
 
 def _setting_rows(recipe: Recipe) -> Iterator[Check]:
@@ -190,23 +226,20 @@ def _setting_rows(recipe: Recipe) -> Iterator[Check]:
         yield _row("device", True, f"{device}, precision {resolve_precision(recipe.runtime.precision, device)}")
     except UsageError as error:
         yield _row("device", False, str(error))
-    batch = f"batches of {recipe.batches.videos} videos x {recipe.batches.clips} clips"
-    optimiser = f"AdamW {recipe.optimiser.betas}, gradients clipped at {recipe.optimiser.clip_norm:g}"
-    stages = ", ".join(f"{stage.name} {stage.epochs} x {stage.lr:g}" for stage in recipe.schedule)
-    departs = (
-        ""
-        if recipe.schedule == STRATEGY_STAGES
-        else " (the strategy: video 5 x 0.001, audio 5 x 0.0001, joint 10 x 0.0001)"
-    )
-    yield _row("hyper-parameters", True, f"{batch}; {optimiser}; {stages}{departs}")
-    losses = recipe.losses
-    terms = {"segment": losses.segment, "video": losses.video, "temporal": losses.temporal}
-    whole = all(terms.values()) and recipe.schedule[-1].all_losses
-    detail = " + ".join(f"{weight:g} {term}" for term, weight in terms.items())
-    yield _row(
-        "three-term loss", whole, detail if recipe.schedule[-1].all_losses else "the last stage has all_losses=false"
-    )
-    stopping = recipe.early_stopping
-    acts = any(stage.epochs > stopping.patience for stage in recipe.schedule)
-    never = "" if acts else "; no stage is longer than the patience, so it never stops one"
-    yield _row("early stopping", acts, f"patience {stopping.patience}, min_delta {stopping.min_delta:g}{never}")
+    mine, theirs = (each.model_dump(mode="json") for each in (recipe, read_recipe(STRATEGY)))
+    for name, parts in SETTING_ROWS.items():
+        apart = differences({part: mine[part] for part in parts}, {part: theirs[part] for part in parts})
+        changes = [f"{setting} {_shown(own)} (strategy {_shown(asked)})" for setting, (own, asked) in apart.items()]
+        if len(changes) > MOST_CHANGES:
+            changes = [*changes[:MOST_CHANGES], f"and {len(changes) - MOST_CHANGES} more"]
+        yield _compared(name, changes, _never_acts(recipe) if name == "early stopping" else "")
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _never_acts(recipe: Recipe) -> str:
+    patience = recipe.early_stopping.patience
+    acts = any(stage.epochs > patience for stage in recipe.schedule)
+    return "" if acts else "no stage is longer than the patience, so it never stops one"

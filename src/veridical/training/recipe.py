@@ -108,6 +108,9 @@ class Recipe(Settings):
         if not self.losses.segment and not (stage.all_losses and self.losses.video):
             yield "no term of the loss tells real from fake; set losses.segment above 0"
         yield from self._part_problems(parts)
+        if "frame_head" in parts and not (self.losses.frame and stage.all_losses):
+            cure = "give the stage all_losses" if self.losses.frame else "set losses.frame above 0"
+            yield f"frame_head would learn nothing: {cure}, or leave it out of train"
         for opening in stage.openings:
             if opening.epoch is not None and opening.epoch >= stage.epochs:
                 yield f"an opening at epoch {opening.epoch} of {stage.epochs} never takes place"

@@ -129,8 +129,12 @@ class Run:
 
 
 def comparable(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings that must agree when a run is resumed: all but the paths of the data, how it runs and is judged."""
+    """Return the settings that must agree when a run is resumed.
+
+    All but the paths of the data, how it runs, how it is judged, and what is accepted.
+    """
     values = recipe.model_dump(mode="json")
     for name in ("data", "runtime", "evaluation"):
         values.pop(name)
+    values["early_stopping"].pop("accept_chance")
     return values

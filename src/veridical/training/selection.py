@@ -24,6 +24,8 @@ class EarlyStopping(Settings):
     """Where AUC equals the best so far, a fall of the validation loss by this share counts as well: learning goes on at AUC 1."""
     stop_run_below: float = Field(0.0, ge=0, le=1)
     """A stage whose best validation AUC is lower ends the run; 0 never does."""
+    accept_chance: tuple[str, ...] = ()
+    """Names of stages after which the run goes on although validation shows no more than chance."""
 
 
 @dataclass
@@ -63,15 +65,22 @@ class Decision:
     ends_run: bool
 
 
-def decision(best: dict[str, Any], stop_below: float) -> Decision:
-    """Decide by the best epoch of a stage (a row of the history): chance or too low, overconfident, or good to go on."""
+def decision(best: dict[str, Any], settings: EarlyStopping, *, is_last: bool) -> Decision:
+    """Decide by the best epoch of a stage (a row of the history): chance or too low, overconfident, or good to go on.
+
+    A stage at chance ends the run unless it was accepted by name. After the last stage there is nothing to stop: its model, which
+    gives no verdicts, is kept.
+    """
     auc, error = best["val_auc"], best["val_ece"]
-    if auc < stop_below:
-        reason = f"validation AUC {auc:.3f} is below early_stopping.stop_run_below={stop_below:g}"
+    if auc < settings.stop_run_below:
+        reason = f"validation AUC {auc:.3f} is below early_stopping.stop_run_below={settings.stop_run_below:g}"
         return Decision("stop", reason, ends_run=True)
     if auc <= 0.5:
         reason = f"validation AUC {auc:.3f} is chance: check the data; nothing can build on this stage"
-        return Decision("stop", reason, ends_run=False)
+        if best["stage"] in settings.accept_chance:
+            return Decision("stop", f"{reason}; goes on, as early_stopping.accept_chance says", ends_run=False)
+        go_on = f"; to go on all the same: --resume --accept-chance {best['stage']}"
+        return Decision("stop", reason if is_last else reason + go_on, ends_run=not is_last)
     if error > MAX_ECE:
         reason = f"ECE {error:.3f} is above {MAX_ECE:g}; the temperature fitted at the end of the run corrects it"
         return Decision("recalibrate", reason, ends_run=False)

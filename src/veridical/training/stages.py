@@ -27,6 +27,16 @@ class Opening(Settings):
             raise ValueError("an opening needs either epoch or plateau")
         return self
 
+    @property
+    def promise(self) -> str:
+        """What it opens and when."""
+        when = (
+            f"at epoch {self.epoch + 1}"
+            if self.epoch is not None
+            else f"after {self.plateau} epochs without improvement"
+        )
+        return f"{', '.join(self.train)} {when}"
+
     def is_due(self, epoch: int, waited: int) -> bool:
         """Return whether it is time to open, in an epoch of the stage and after so many epochs without improvement."""
         return (self.epoch is not None and epoch >= self.epoch) or (self.plateau is not None and waited >= self.plateau)

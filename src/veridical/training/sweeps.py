@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from veridical import progress
 from veridical.artefacts import claim_folder, read_json, write_json
+from veridical.corpora import resampling_units
 from veridical.errors import DivergedError, StageStoppedError, UsageError, VeridicalError
-from veridical.inference import Detector, load_detector, save_detector, score_store
+from veridical.inference import Detector, load_detector, read_worth, save_detector, score_store
 from veridical.randomness import seed_from
 from veridical.settings import parse_yaml
 from veridical.training.calibration import calibrate
@@ -139,6 +140,24 @@ def sweep(
         runner.run(trial.number, trial.params)
     trials = runner.finished()
     return sorted(trials, key=lambda trial: (trial.auc is None, -(trial.auc or 0), trial.loss or 0, trial.number))
+
+
+def tied_trials(trials: Sequence[Trial], folder: Path) -> str:
+    """Return a sentence when validation cannot tell the best trial from others, else an empty string.
+
+    Args:
+        trials: Best first.
+        folder: Of the sweep.
+    """
+    best, *others = [trial for trial in trials if trial.auc is not None]
+    worth = read_worth(folder / f"trial-{best.number:03d}")
+    if worth is None or not others:
+        return ""
+    tied = [trial for trial in others if worth.low is None or (trial.auc or 0) >= worth.low]
+    if not tied:
+        return ""
+    which = f"all {len(others)} others" if len(tied) == len(others) else f"{len(tied)} of {len(others)} others"
+    return f"validation cannot tell the best trial from {which}: {worth} of trial-{best.number:03d}; prefer the strategy's value"
 
 
 def _grid(choices: Sequence[Choice]) -> list[dict[str, Any]]:
@@ -285,15 +304,24 @@ def ensemble(source: str | Path, overrides: Sequence[str], folder: Path, seeds: 
         progress.say(f"seed {number}")
         run = train(read_recipe(source, [*overrides, f"seed={number}"]), folder / f"seed-{number}", resume=True).run
         detectors.append(load_detector(run, "cpu"))
-    whole = Detector(detectors[0].facts, [member for detector in detectors for member in detector.members])
+    whole = Detector(
+        detectors[0].facts, [member for detector in detectors for member in detector.members], detectors[0].seen
+    )
     data = load_data(base.data, base.inputs)
     scores = score_store(whole, data.store, data.manifest, splits=["val"], conditions=("joint",)).frame()
     clips = data.for_objective("joint", "val", base.uses_audio)
     keys = ["video_id", "start_s", "person"]
     scored = clips.merge(scores[[*keys, "logit"]], on=keys).dropna(subset=["logit"])
-    calibration, points = calibrate(video_table(scored, base.aggregation), base.aggregation)
+    videos = video_table(scored, base.aggregation)
+    videos = videos.assign(group=resampling_units(data.manifest, videos["video_id"].tolist()))
+    calibration, points, worth = calibrate(videos, base.aggregation)
     facts = whole.facts.model_copy(
-        update={"name": f"{base.name}, {seeds} seeds", "calibration": calibration, "operating_points": points}
+        update={
+            "name": f"{base.name}, {seeds} seeds",
+            "calibration": calibration,
+            "operating_points": points,
+            "worth": worth,
+        }
     )
-    save_detector(folder / "model", Detector(facts, whole.members))
+    save_detector(folder / "model", Detector(facts, whole.members, whole.seen))
     return folder

@@ -61,11 +61,11 @@ class LossSettings(Settings):
     video: float = Field(0.1, ge=0)
     """Weight of the cross-entropy of each video's logit, pooled by the recipe's `aggregation`."""
     temporal: float = Field(0.1, ge=0)
-    """Weight of the variance of frame embeddings inside a clip."""
+    """Weight of the variance of frame embeddings inside clips, as a share of their variance over the batch."""
     temporal_form: Literal["symmetric", "class_conditional"] = "symmetric"
     """`symmetric` pushes both classes to be still; `class_conditional` only real faces, and fake ones up to `temporal_margin`."""
     temporal_margin: float = Field(0.2, ge=0, le=1)
-    """With `class_conditional`: variance from which a fake face costs nothing."""
+    """With `class_conditional`: share of the variance from which a fake face costs nothing."""
     disagreement: float = Field(0.0, ge=0)
     """Weight of the disagreement between the verdicts on video and on audio, where their labels agree."""
     disagreement_form: Literal["l1", "entropy"] = "l1"
@@ -237,6 +237,12 @@ def batch_loss(
     logit_B = given.logit.detach().float()
     hardness_B = F.binary_cross_entropy_with_logits(logit_B, given.target, reduction="none") * given.learns
     return BatchLoss(to_minimise, {name: value.detach() for name, value in logged.items()}, hardness_B)
+
+
+def loss_shares(terms: Mapping[str, float], losses: LossSettings) -> dict[str, float]:
+    """Return the share of each weighted term in the loss, from the logged means of an epoch; empty where the loss is 0."""
+    whole = terms["loss"]
+    return {name: getattr(losses, name) * terms[name] / whole for name in TERMS if name in terms} if whole else {}
 
 
 def heads_loss(output: DetectorOutput, features: Features, facts: ClipFacts, smoothing: float) -> Tensor:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 from scipy.special import logsumexp
 
+from veridical.artefacts import Seen
 from veridical.clips import Clip, ClipStore, Content
 from veridical.errors import UsageError
 from veridical.inference.conditions import Logits
@@ -32,6 +33,7 @@ class ForeignScorer(ABC):
     calibration: Calibration | None = None
     contents: tuple[Content, ...] | None = None
     concurrent = False
+    seen: Seen | None = None
     aggregation = Aggregation()
 
     def __init__(self, name: str) -> None:

@@ -1,0 +1,1 @@
+"""Detector of synthetic speech: material, augmentation, features, network, training, leave-one-system-out evaluation."""
