@@ -1,9 +1,9 @@
-"""What the optional contents of a store cost, and what searching every n-th picture saves: CPU seconds a video, bytes a clip.
+"""What the optional contents of a store cost, and what searching every n-th frame saves: CPU seconds a video, bytes a clip.
 
     python benchmarks/contents.py FOLDER … [--limit 6]
 
 The videos below the folders are prepared in this process with the default settings and with each content switched on, and
-at 25 pictures a second with faces searched in every n-th. The last line is JSON.
+at 25 frames a second with faces searched in every n-th. The last line is JSON.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Formats × decoded exactly: films whose pictures carry their number are written in every format and read back.
+"""Formats × decoded exactly: films whose frames carry their number are written in every format and read back.
 
     python -m benchmarks.formats
 
-Prints a Markdown table. `all`: every picture at its time; `sampled`: the pictures of 5, 1.3 and 11 fps equal, bit by bit, those
-picked from all; `decoded`: pictures decoded for 5 fps, of those in the film. The last line is one JSON object.
+Prints a Markdown table. `all`: every frame at its time; `sampled`: the frames of 5, 1.3 and 11 fps equal, bit by bit, those
+picked from all; `decoded`: frames decoded for 5 fps, of those in the film. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LARGE: dict[str, dict[str, Any]] = {
 
 
 def row(path: Path, expected_s: np.ndarray) -> tuple[str, bool, bool, int]:
-    """Return what a film is, whether all and the sampled pictures are right, and how many were decoded for 5 fps."""
+    """Return what a film is, whether all and the sampled frames are right, and how many were decoded for 5 fps."""
     facts = probe(path)
     whole = list(video_frames(path))
     numbers = [number_of(frame.image) for frame in whole]
@@ -51,14 +51,14 @@ def row(path: Path, expected_s: np.ndarray) -> tuple[str, bool, bool, int]:
 
 
 def same(whole: list[Any], path: Path, fps: float) -> bool:
-    """Say whether the sampled pictures are those on display at k/fps."""
+    """Say whether the sampled frames are those on display at k/fps."""
     sampled = list(video_frames(path, fps=fps))
     due = [[item for item in whole if item.pts_s <= frame.time_s + 1e-3][-1] for frame in sampled]
     return all(np.array_equal(a.image, b.image) for a, b in zip(sampled, due, strict=True))
 
 
 def films(folder: Path) -> Iterator[tuple[Path, np.ndarray]]:
-    """Write the films and yield each with the times of its pictures, seconds from the first that is shown."""
+    """Write the films and yield each with the times of its frames, seconds from the first that is shown."""
     for name, options in {**FORMATS, **TRAPS, **LARGE}.items():
         count = 12 if name in LARGE else COUNT
         path = write_film(folder / name, **{"count": count, "picture": moving, **options})

@@ -44,7 +44,7 @@ def median_ms(function: Callable[[int], object]) -> float:
 
 
 def main() -> None:
-    """Print both costs, alone and in a whole view, and the difference of the pictures."""
+    """Print both costs, alone and in a whole view, and the difference of the frames."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     options = parser.parse_args()

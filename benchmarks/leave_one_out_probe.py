@@ -1,4 +1,4 @@
-"""A quick look at unseen forgeries: a linear probe on the small recipe's frozen picture features, leaving out one generator.
+"""A quick look at unseen forgeries: a linear probe on the small recipe's frozen frame features, leaving out one generator.
 
     python benchmarks/leave_one_out_probe.py STORE MANIFEST RUN
 

@@ -52,7 +52,7 @@ def read(store: ClipStore, rows: list[int], branch: LipSync) -> tuple[Tensor, Te
 
 
 def profile(branch: LipSync, mouths: Tensor, mel: Tensor) -> Tensor:
-    """Return the profile over shifts of clips with picture and sound."""
+    """Return the profile over shifts of clips with video and audio."""
     found: Tensor = branch(mouths, mel, torch.ones(len(mouths), dtype=torch.bool))[0]
     return found
 

@@ -30,7 +30,7 @@ VIDEOS, CLIPS_EACH = 20, 10
 
 
 def made_up_store(path: Path) -> ClipStore:
-    """Smooth pictures with some noise, of the size and detail of faces, and noise for sound."""
+    """Smooth frames with some noise, of the size and detail of faces, and noise for sound."""
     settings = StoreSettings()
     videos = [f"v{number:02d}" for number in range(VIDEOS)]
     ClipStore.create(path, settings, Manifest.from_videos([Video("made up", name, f"{name}.mp4") for name in videos]))

@@ -9,7 +9,7 @@
 Timed is everything up to the encoded faces, the fastest of three runs; that those of (c) are decoded to be counted is not.
 
 With --h264 the videos are not those of the folder, but one film of ten seconds of that size, H.264 at crf 23: the first video
-forth and back. The last line is one JSON object: CPU seconds per video, ratios, the share of sampled pictures with a face, and
+forth and back. The last line is one JSON object: CPU seconds per video, ratios, the share of sampled frames with a face, and
 what ten million such videos need.
 """
 
@@ -52,7 +52,7 @@ class Tally:
     with_face: int = 0
 
     def add(self, method: Callable[[Path], Count], path: Path) -> None:
-        """Run a method on one video; what it returns counts the pictures, and those with a face, and is not timed."""
+        """Run a method on one video; what it returns counts the frames, and those with a face, and is not timed."""
         seconds = []
         for _ in range(REPEATS):
             began = time.process_time()
@@ -107,7 +107,7 @@ def ours(path: Path, worker: Worker, stored: dict[Path, int]) -> Count:
 
 
 def count(path: Path, outcome: Outcome, stored: dict[Path, int]) -> tuple[int, int]:
-    """Return the sampled pictures and those with a face, and note how large the clips are."""
+    """Return the sampled frames and those with a face, and note how large the clips are."""
     if outcome.spool is None:
         return outcome.entry.num_dropped_windows * SETTINGS.num_frames, 0
     stored[path] = outcome.spool.stat().st_size

@@ -3,7 +3,7 @@
     python benchmarks/reuse.py [--videos 32] [--clips 4] [--precision 32-true]
 
 The model is the contract's (EfficientNet-B3, wav2vec2-base) with random weights, since its hub weights may not be at hand: time
-does not depend on their values. The clips are noise in picture and sound. Each run does all 20 epochs, a validation of an eighth
+does not depend on their values. The clips are noise in video and audio. Each run does all 20 epochs, a validation of an eighth
 of the training clips after each. The precision is the recipe's: bfloat16 where the processor has it. Both clocks are shown, the
 wall's and that of the processor time that this process used: on a machine with other work only the second one compares. The
 last line is JSON.

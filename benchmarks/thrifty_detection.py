@@ -1,10 +1,10 @@
-"""What thrifty detection loses and saves beside a search of every picture at full detection size.
+"""What thrifty detection loses and saves beside a search of every frame at full detection size.
 
     python benchmarks/thrifty_detection.py FOLDER [--every N]
 
 Each video of the folder is taken as it is; every N-th also in scenes put together from it and another one: alone and small in a
-wide black picture or in a small grey one, with a small or a large neighbour, with a neighbour who comes or goes, moving over a
-still picture, and seen by a moving camera. Faces and tracks are counted over all videos of a scene; `same` says in how many both
+wide black frame or in a small grey one, with a small or a large neighbour, with a neighbour who comes or goes, moving over a
+still frame, and seen by a moving camera. Faces and tracks are counted over all videos of a scene; `same` says in how many both
 methods find as many of both. Landmarks are compared where both find a face: the largest of five distances over the eye distance.
 The last line is one JSON object.
 """
@@ -31,14 +31,14 @@ Pictures = list[np.ndarray]
 
 
 def sampled(path: Path) -> Pictures:
-    """Return the pictures that preparation samples, no larger than the detection size."""
+    """Return the frames that preparation samples, no larger than the detection size."""
     pictures = [frame.image for frame in video_frames(path, fps=SETTINGS.fps)]
     scale = SETTINGS.detection_size / max(pictures[0].shape)
     return [cv2.resize(one, None, fx=scale, fy=scale) for one in pictures] if scale < 1 else pictures
 
 
 def put(canvas: np.ndarray, picture: np.ndarray, width: int, left: int, top: int) -> np.ndarray:
-    """Return a copy of the canvas with the picture in it, made so wide."""
+    """Return a copy of the canvas with the frame in it, made so wide."""
     height, result = round(width * picture.shape[0] / picture.shape[1]), canvas.copy()
     result[top : top + height, left : left + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     return result
@@ -99,7 +99,7 @@ class Comparison:
 
 
 def distances(full: FaceTrack, others: list[FaceTrack]) -> Iterator[float]:
-    """Yield the largest distance of five landmarks over the eye distance, for each picture in which both see this face."""
+    """Yield the largest distance of five landmarks over the eye distance, for each frame in which both see this face."""
     for time_s, points in zip(full.times, full.landmarks, strict=True):
         eyes = float(np.linalg.norm(points[1] - points[0]))
         apart = [

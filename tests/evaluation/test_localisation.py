@@ -44,7 +44,7 @@ def test_a_forged_word_is_too_short_for_clips_of_a_second() -> None:
     assert evaluated(frame, short).value("ap_at_iou_0.5", "A") == 0.0
 
 
-def test_stretches_of_picture_and_sound_that_touch_are_one() -> None:
+def test_stretches_of_video_and_audio_that_touch_are_one() -> None:
     frame, manifest = partial_world()
     both = (FakeSegment(1.5, 2.0, "audio"), FakeSegment(1.0, 1.6, "visual"))
     joined = Manifest.from_videos(replace(v, fake_segments=both if v.label else ()) for v in manifest.videos())

@@ -39,7 +39,7 @@ class World:
     sound: str = "both"
     """both, none, fakes_only."""
     forged_sound: tuple[str, ...] = ()
-    """Generators that forge the sound; the others forge the picture."""
+    """Generators that forge the audio; the others forge the frames."""
     sound_auc: float = 0.75
     """True AUC of sound alone on fakes of forged sound."""
     genuine_sound_auc: float = 0.5

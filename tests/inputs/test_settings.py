@@ -1,4 +1,4 @@
-"""A store is refused when its clips are not what the model takes in; every difference is named, with what to do."""
+"""A store is refused when its clips are not what the model needs; every difference is named, with what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films whose every picture carries its number, so that a test knows which one it was given."""
+"""Films whose every frame carries its number, so that a test knows which one it was given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BRIGHT, DARK = 225, 25
 
 
 def numbered(number: int, width: int = 160, height: int = 96) -> np.ndarray:
-    """A grey picture with the number as eight 16-pixel blocks along its top, a red and a green patch below."""
+    """A grey frame with the number as eight 16-pixel blocks along its top, a red and a green patch below."""
     picture = np.full((height, width, 3), 120, np.uint8)
     for bit in range(BITS):
         picture[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = BRIGHT if number >> bit & 1 else DARK
@@ -55,7 +55,7 @@ def write_film(
     sound_rate: int = 16_000,
     picture: Callable[[int, int, int], np.ndarray] = numbered,
 ) -> Path:
-    """Write numbered pictures at the given pts, and pieces of sound at the given sample positions."""
+    """Write numbered frames at the given pts, and pieces of sound at the given sample positions."""
     ticks = list(range(count)) if pts is None else list(pts)
     base = time_base or 1 / Fraction(rate)
     pieces = list(sound)

@@ -1,4 +1,4 @@
-"""Which picture is shown when: every container and codec, every trap of time, by pictures that carry their number."""
+"""Which frame is shown when: every container and codec, every trap of time, by frames that carry their number."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FORMATS: dict[str, dict] = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_every_picture_at_its_time(name: str, films, tmp_path: Path) -> None:
+def test_every_format_gives_every_frame_at_its_time(name: str, films, tmp_path: Path) -> None:
     path = films.write(tmp_path / name, **FORMATS[name])
     frames = list(video_frames(path))
     assert [films.number_of(frame.image) for frame in frames] == list(range(50))
@@ -93,7 +93,7 @@ def test_variable_frame_rate_is_sampled_by_time_not_by_index(films, tmp_path: Pa
 
 @given(gaps=st.lists(st.integers(1, 900), min_size=1, max_size=25), fps=st.floats(0.7, 60))
 @settings(max_examples=12, deadline=None)
-def test_sampling_shows_the_last_picture_at_or_before_each_time(gaps, fps, films, tmp_path_factory) -> None:
+def test_sampling_shows_the_last_frame_at_or_before_each_time(gaps, fps, films, tmp_path_factory) -> None:
     ticks = np.concatenate([[0], np.cumsum(gaps)]).tolist()
     path = tmp_path_factory.mktemp("film") / "a.mkv"
     films.write(path, "ffv1", pts=ticks, time_base=Fraction(1, 1000))
@@ -106,7 +106,7 @@ def test_sampling_shows_the_last_picture_at_or_before_each_time(gaps, fps, films
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "mov"])
-def test_time_zero_is_the_first_picture_whatever_the_container_says(suffix: str, films, tmp_path: Path) -> None:
+def test_time_zero_is_the_first_frame_whatever_the_container_says(suffix: str, films, tmp_path: Path) -> None:
     path = films.write(tmp_path / f"late.{suffix}", pts=range(40, 60), options=B_FRAMES)
     frames = list(video_frames(path))
     assert [films.number_of(frame.image) for frame in frames] == list(range(20))
@@ -185,15 +185,15 @@ def test_mirroring_is_applied(films, tmp_path: Path) -> None:
     np.testing.assert_allclose(image[-26:-6, -26:-6].reshape(-1, 3).mean(axis=0), (200, 40, 60), atol=6)
 
 
-def test_an_edit_list_hides_pictures(films, tmp_path: Path) -> None:
-    """Pictures with negative time are before the MP4's edit and are not shown."""
+def test_an_edit_list_hides_frames(films, tmp_path: Path) -> None:
+    """Frames with negative time are before the MP4's edit and are not shown."""
     path = films.write(tmp_path / "edited.mp4", pts=range(-10, 30), options={**B_FRAMES, "g": "40"})
     frames = list(video_frames(path))
     assert [films.number_of(frame.image) for frame in frames] == list(range(10, 40))
     np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(30) / 25, atol=1e-6)
 
 
-def test_the_last_picture_lasts_its_duration(films, tmp_path: Path) -> None:
+def test_the_last_frame_lasts_its_duration(films, tmp_path: Path) -> None:
     path = films.write(tmp_path / "slow.mp4", count=3, rate=1, options=B_FRAMES)
     assert [films.number_of(frame.image) for frame in video_frames(path, fps=2)] == [0, 0, 1, 1, 2, 2]
 
@@ -204,7 +204,7 @@ def test_impossible_rates_are_refused_at_once(fps: float, tmp_path: Path) -> Non
         video_frames(tmp_path / "a.mp4", fps=fps)
 
 
-def test_real_clips_have_75_pictures_at_25_per_second(real_clips: Path) -> None:
+def test_real_clips_have_75_frames_at_25_per_second(real_clips: Path) -> None:
     paths = sorted(real_clips.glob("grid*/s*/*.mpg"))[::25]
     assert paths
     for path in paths:

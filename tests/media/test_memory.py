@@ -30,7 +30,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000)
 
 
 @pytest.mark.parametrize("name", WORK)
-def test_pictures_are_freed_at_once(name: str, films, tmp_path: Path) -> None:
+def test_frames_are_freed_at_once(name: str, films, tmp_path: Path) -> None:
     options = {"preset": "ultrafast", "crf": "40"}
     path = films.write(tmp_path / "long.mp4", count=COUNT, size=SIZE, options=options)
     films.write(tmp_path / "short.mp4", count=20, size=SIZE, options=options)

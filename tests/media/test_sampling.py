@@ -1,4 +1,4 @@
-"""Sampling decodes less than everything, and gives the same pictures bit by bit."""
+"""Sampling decodes less than everything, and gives the same frames bit by bit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRAPS = {
 
 
 def moving(number: int, width: int, height: int) -> np.ndarray:
-    """A number over a texture that moves, so that a picture with a wrong reference looks different."""
+    """A number over a texture that moves, so that a frame with a wrong reference looks different."""
     texture = np.random.default_rng(0).integers(60, 190, (height // 8 + 40, width // 8 + 40, 3))
     large = np.kron(texture, np.ones((8, 8, 1))).astype(np.uint8)
     picture = large[number : number + height, 3 * number % 160 : 3 * number % 160 + width].copy()
@@ -45,7 +45,7 @@ def moving(number: int, width: int, height: int) -> np.ndarray:
 
 
 def assert_same_as_whole(path: Path, fps: float, start_s: float = 0.0) -> None:
-    """Compare sampled pictures with those picked from all pictures."""
+    """Compare sampled frames with those picked from all frames."""
     everything = video_frames(path)
     whole = list(everything)
     sampled = video_frames(path, fps=fps, start_s=start_s)
@@ -86,7 +86,7 @@ def test_variable_frame_rate_sampled_equals_the_whole(gaps, fps, b_frames, films
 @pytest.mark.parametrize(
     ("name", "share"), [("h264-b-frames.mp4", 0.7), ("mpeg2-b-frames.mpg", 0.6), ("prores.mov", 0.3), ("hevc.ts", 0.75)]
 )
-def test_fewer_pictures_are_decoded(name: str, share: float, films, tmp_path: Path, monkeypatch) -> None:
+def test_fewer_frames_are_decoded(name: str, share: float, films, tmp_path: Path, monkeypatch) -> None:
     path = films.write(tmp_path / name, **{"count": 100, "picture": moving, **{**FORMATS, **TRAPS}[name]})
     read: list[float] = []
     original = Clock.read
@@ -121,7 +121,7 @@ def test_a_jump_of_time_is_read_whole(films, tmp_path: Path) -> None:
     assert_same_as_whole(path, 5.0)
 
 
-def test_a_wanted_picture_that_does_not_come_out_is_noticed(films, tmp_path: Path, monkeypatch) -> None:
+def test_a_wanted_frame_that_does_not_come_out_is_noticed(films, tmp_path: Path, monkeypatch) -> None:
     path = films.write(tmp_path / "a.mp4", count=60, picture=moving, options=B_FRAMES)
     original = sampling._with_next
 

@@ -1,4 +1,4 @@
-"""Sound on the picture's clock: a beep is where the flash is, whatever the container does with time."""
+"""Sound on the clock of the frames: a beep is where the flash is, whatever the container does with time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FORMATS = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_beep_is_heard_with_its_picture(name: str, films, tmp_path: Path) -> None:
+def test_a_beep_is_heard_with_its_frame(name: str, films, tmp_path: Path) -> None:
     file_name, arguments = FORMATS[name]
     rate = arguments.get("sound_rate", RATE)
     path = films.write(tmp_path / file_name, sound=[(0, sound_with_beeps([0.4, 1.2], 2, rate))], **arguments)
@@ -66,10 +66,10 @@ def test_a_beep_is_heard_with_its_picture(name: str, films, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-@pytest.mark.parametrize(("picture_at_s", "sound_at_s"), [(0.0, 0.6), (0.6, 0.0), (0.4, 0.8), (0.8, 0.8)])
-def test_streams_that_start_apart_stay_in_step(suffix, picture_at_s, sound_at_s, films, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("frame_at_s", "sound_at_s"), [(0.0, 0.6), (0.6, 0.0), (0.4, 0.8), (0.8, 0.8)])
+def test_streams_that_start_apart_stay_in_step(suffix, frame_at_s, sound_at_s, films, tmp_path: Path) -> None:
     """The beep belongs to absolute time 1.4 s, wherever the streams begin."""
-    first = round(picture_at_s * 25)
+    first = round(frame_at_s * 25)
     path = films.write(
         tmp_path / f"a.{suffix}",
         pts=range(first, 50),
@@ -77,7 +77,7 @@ def test_streams_that_start_apart_stay_in_step(suffix, picture_at_s, sound_at_s,
         sound=[(round(sound_at_s * RATE), sound_with_beeps([1.4 - sound_at_s], 2 - sound_at_s))],
     )
     flash = next(f.time_s for f in video_frames(path) if films.number_of(f.image) == round(1.4 * 25) - first)
-    assert flash == pytest.approx(1.4 - picture_at_s, abs=2e-3)
+    assert flash == pytest.approx(1.4 - frame_at_s, abs=2e-3)
     samples = audio_samples(path)
     assert samples is not None
     assert onsets_s(samples) == pytest.approx([flash], abs=0.01)
@@ -117,7 +117,7 @@ def test_no_track_is_none(films, tmp_path: Path) -> None:
     assert audio_samples(films.write(tmp_path / "mute.mp4")) is None
 
 
-def test_sound_that_ends_before_the_picture_begins_is_empty(films, tmp_path: Path) -> None:
+def test_sound_that_ends_before_the_video_begins_is_empty(films, tmp_path: Path) -> None:
     path = films.write(
         tmp_path / "early.mkv", pts=range(50, 75), sound=[(0, sound_with_beeps([0.2], 0.5))], sound_codec="pcm_s16le"
     )
@@ -154,7 +154,7 @@ def test_what_is_written_is_read_in_step(sample_rate_hz: int, fps: float, tmp_pa
     assert min(lag, 2 * length - lag) <= 2, f"the sound is {lag} samples late"
 
 
-def test_real_clips_have_sound_as_long_as_the_picture(real_clips: Path) -> None:
+def test_real_clips_have_audio_as_long_as_the_video(real_clips: Path) -> None:
     paths = sorted(real_clips.glob("grid*/s*/*.mpg"))[::40]
     assert paths
     for path in paths:

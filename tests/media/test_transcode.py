@@ -1,4 +1,4 @@
-"""A compressed copy shows the same pictures at the same times, smaller, with its sound in step."""
+"""A compressed copy shows the same frames at the same times, smaller, with its sound in step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def onset_s(path: Path) -> float:
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_pictures_and_sound_stay_in_step(name: str, films, tmp_path: Path) -> None:
+def test_frames_and_sound_stay_in_step(name: str, films, tmp_path: Path) -> None:
     arguments = SOUNDS[name]
     rate = arguments.get("sound_rate", RATE)
     path = films.write(tmp_path / name, sound=[(0, beep_at(1.2, 2, rate))], **arguments)
@@ -49,16 +49,16 @@ def test_pictures_and_sound_stay_in_step(name: str, films, tmp_path: Path) -> No
     assert probe(tmp_path / "out.mp4").codec == "h264"
 
 
-@pytest.mark.parametrize(("picture_at_s", "sound_at_s"), [(0.0, 0.6), (0.6, 0.0), (0.8, 0.8)])
-def test_streams_that_start_apart_stay_in_step(picture_at_s, sound_at_s, films, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("frame_at_s", "sound_at_s"), [(0.0, 0.6), (0.6, 0.0), (0.8, 0.8)])
+def test_streams_that_start_apart_stay_in_step(frame_at_s, sound_at_s, films, tmp_path: Path) -> None:
     path = films.write(
         tmp_path / "in.mp4",
-        pts=range(round(picture_at_s * 25), 50),
+        pts=range(round(frame_at_s * 25), 50),
         options={"bf": "3"},
         sound=[(round(sound_at_s * RATE), beep_at(1.4 - sound_at_s, 2 - sound_at_s, RATE))],
     )
     transcode(path, tmp_path / "out.mp4", crf=30)
-    assert onset_s(tmp_path / "out.mp4") == pytest.approx(1.4 - picture_at_s, abs=0.012)
+    assert onset_s(tmp_path / "out.mp4") == pytest.approx(1.4 - frame_at_s, abs=0.012)
 
 
 def test_variable_times_are_kept(films, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_variable_times_are_kept(films, tmp_path: Path) -> None:
     assert audio_samples(tmp_path / "out.mp4") is None
 
 
-def test_turned_and_odd_pictures_come_out_upright_and_even(films, tmp_path: Path) -> None:
+def test_turned_and_odd_frames_come_out_upright_and_even(films, tmp_path: Path) -> None:
     path = films.write(tmp_path / "in.mp4", count=5, prepare=lambda stream: stream.set_display_rotation(90))
     transcode(path, tmp_path / "turned.mp4", crf=15)
     before, after = (next(iter(video_frames(p))).image for p in (path, tmp_path / "turned.mp4"))

@@ -18,7 +18,7 @@ def smooth(width: int, height: int) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(160, 96), (161, 97), (33, 64)])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p"])
-def test_pictures_come_back_nearly_the_same(size: tuple[int, int], pixel_format: str, tmp_path: Path) -> None:
+def test_frames_come_back_nearly_the_same(size: tuple[int, int], pixel_format: str, tmp_path: Path) -> None:
     picture = smooth(*size)
     write_video(tmp_path / "a.mp4", [picture] * 5, fps=25, crf=8, pixel_format=pixel_format)
     frames = list(video_frames(tmp_path / "a.mp4"))

@@ -1,4 +1,4 @@
-"""Made-up videos whose pictures say their own number, and a detector that reads from them whether there is a face."""
+"""Made-up videos whose frames say their own number, and a detector that reads from them whether there is a face."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MarkerTools(Tools):
 
 
 class HangingDetector(MarkerDetector):
-    """Hangs in the twentieth picture of a video, and leaves a file that says so."""
+    """Hangs in the twentieth frame of a video, and leaves a file that says so."""
 
     def __init__(self, sign: Path) -> None:
         self.sign, self.num_frames = sign, 0
@@ -105,7 +105,7 @@ class StuckAfter(ToolsMaker):
 
 
 def grey_of(number: int) -> int:
-    """Level of the picture with this number."""
+    """Level of the frame with this number."""
     return 20 + 2 * (number % 100)
 
 
@@ -130,7 +130,7 @@ def write_marked(
     faces: Callable[[float], str] = lambda _: "one",
     samples: npt.NDArray[np.float32] | None = None,
 ) -> Path:
-    """A video at 25 pictures a second; `faces` says for a time in seconds what the detector is to find."""
+    """A video at 25 frames a second; `faces` says for a time in seconds what the detector is to find."""
     pictures = []
     pattern = _pattern()
     for number in range(num_frames):

@@ -14,7 +14,7 @@ class Nobody:
 @pytest.mark.parametrize(
     ("width", "height"), [(1920, 1080), (944, 500), (1001, 703), (700, 1999), (2560, 101), (640, 480)]
 )
-def test_places_in_the_view_are_places_in_the_picture(width: int, height: int) -> None:
+def test_places_in_the_view_are_places_in_the_frame(width: int, height: int) -> None:
     keeper = CropKeeper(Nobody(), StoreSettings())
     x, y = 0.8 * width, 0.7 * height
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))

@@ -15,7 +15,7 @@ PICTURE = np.zeros((360, 640, 3), np.uint8)
 
 
 class Scene:
-    """Faces of given (left, top, side) in a picture; a search finds those of at least 20 pixels at its scale."""
+    """Faces of given (left, top, side) in a frame; a search finds those of at least 20 pixels at its scale."""
 
     def __init__(self, *sides: float) -> None:
         self.faces = at_left(*sides)
@@ -52,7 +52,7 @@ def run(scene: Scene, changes: dict[int, tuple[float, ...]], pictures: int) -> l
     return found
 
 
-def test_a_face_that_needs_full_size_is_searched_so_from_the_first_picture_on():
+def test_a_face_that_needs_full_size_is_searched_so_from_the_first_frame_on():
     scene = Scene(50)
     detector = ThriftyDetector(scene.detector_of, 640, 0.1)
     picture = np.zeros((324, 576, 3), np.uint8)
@@ -99,7 +99,7 @@ def test_only_the_region_around_the_faces_is_searched_while_nothing_else_changes
 
 
 @pytest.mark.parametrize("brightness", [15, 60])
-def test_somebody_who_comes_changes_the_picture_and_is_found_at_once(brightness):
+def test_somebody_who_comes_changes_the_frame_and_is_found_at_once(brightness):
     scene, detector = newcomer(brightness)
     assert [len(detector.detect(picture)) for picture in scene.pictures] == [1, 1, 1, 2, 2, 2]
     assert [region is None for region in scene.regions] == [True, False, False, True, False, False]
@@ -112,7 +112,7 @@ def test_a_change_too_faint_to_be_a_face_is_no_reason_to_search():
 
 
 class Arrival(Scene):
-    """A second face appears in the fourth of six pictures, far from the first."""
+    """A second face appears in the fourth of six frames, far from the first."""
 
     def __init__(self, brightness: int) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ def newcomer(brightness: int) -> tuple[Arrival, ThriftyDetector]:
     return scene, ThriftyDetector(scene.detector_of, 640, 0.1)
 
 
-def test_a_face_near_the_border_of_its_region_is_searched_in_the_whole_picture():
+def test_a_face_near_the_border_of_its_region_is_searched_in_the_whole_frame():
     scene = Scene()
     detector = ThriftyDetector(scene.detector_of, 640, 0.1)
     for left in (300, 330, 375):
@@ -159,7 +159,7 @@ def test_a_suspicion_of_a_small_face_is_enough_to_enlarge_but_no_face():
         ((60, 15), [0.5, 0.4]),  # what is too small beside a large face is not looked for
     ],
 )
-def test_a_small_picture_is_enlarged_only_for_small_faces(sides, searches):
+def test_a_small_frame_is_enlarged_only_for_small_faces(sides, searches):
     scene = Scene(*sides)
     detector = ThriftyDetector(scene.detector_of, 640, 0.1)
     assert detector.detect(np.zeros((240, 320, 3), np.uint8))

@@ -29,7 +29,7 @@ STORE_BYTES = 80 * 2**20
 
 
 class TroubledDetector(MarkerDetector):
-    """Does something bad at a picture with a red corner."""
+    """Does something bad at a frame with a red corner."""
 
     def __init__(self, trouble: str) -> None:
         self.trouble = trouble

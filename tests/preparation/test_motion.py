@@ -15,11 +15,11 @@ from veridical.randomness import stream
 
 ASKED = SMALL.model_copy(update={"mouths": True, "flow": True})
 FLASHES = (7, 31, 50, 68)
-"""Pictures, at 25 a second, that are bright and beep."""
+"""Frames, at 25 a second, that are bright and beep."""
 
 
 def write_flashes(path, *, fps=25.0, seconds=3.0):
-    """Bright pictures with a beep as long as they are on display; the face does not move."""
+    """Bright frames with a beep as long as they are on display; the face does not move."""
     pictures, flashing = [], {number / FPS for number in FLASHES}
     for number in range(round(seconds * fps)):
         bright = any(at - 1e-6 <= number / fps < at + 0.04 - 1e-6 for at in flashing)
@@ -53,7 +53,7 @@ def test_a_flash_is_in_the_mouth_crop_of_its_beep(tmp_path, fps, step):
 
 
 @pytest.mark.parametrize("rate", [15.0, 30.0, 50.0])
-def test_other_rates_show_the_picture_on_display(tmp_path, rate):
+def test_other_rates_show_the_frame_on_display(tmp_path, rate):
     numbers = np.arange(round(2 * rate))
     pictures = [np.full((SIDE, SIDE, 3), 30 + 2 * number, np.uint8) + _texture() for number in numbers]
     path = tmp_path / "v.mp4"
@@ -91,7 +91,7 @@ def test_dropped_windows_and_the_end_of_the_video(tmp_path):
 
 
 def still_track(side=100.0, corner=(60.0, 40.0), shift=(0.0, 0.0)):
-    """A face seen in four pictures at 5 fps that moves by `shift` pixels from one to the next."""
+    """A face seen in four frames at 5 fps that moves by `shift` pixels from one to the next."""
     landmarks = np.stack([template(side, 1.3) + corner + np.multiply(shift, number) for number in range(4)])
     landmarks = landmarks.astype(np.float32)
     boxes = np.tile(np.array([*corner, corner[0] + side, corner[1] + side], np.float32), (4, 1))

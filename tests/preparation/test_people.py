@@ -103,8 +103,8 @@ def test_sound_beside_a_video_is_its_sound(tmp_path):
 
 
 @pytest.mark.parametrize("offset_s", [0.0, 0.52])
-def test_sound_beside_a_video_starts_with_its_first_picture(tmp_path, offset_s):
-    """Whatever the container says its first picture's time is."""
+def test_sound_beside_a_video_starts_with_its_first_frame(tmp_path, offset_s):
+    """Whatever the container says its first frame's time is."""
     import av
 
     silent = write_marked(tmp_path / "silent.mp4", 60)

@@ -72,7 +72,7 @@ def test_a_model_without_audio_encoder_learns_from_whole_videos() -> None:
 def test_verdicts_are_drawn_together_only_where_their_labels_agree() -> None:
     def gradient(kind: str) -> float:
         output = output_of(2)
-        video = output.verdicts[0].requires_grad_()
+        video = output.head_logits[0].requires_grad_()
         losses = LossSettings(segment=0, video=0, temporal=0, disagreement=1)
         loss_of(output, features_of(2), facts_of([kind] * 2), stage(), losses).to_minimise.backward()
         # the following heads learn from video_logit, which is another tensor in a detector but the same here

@@ -26,7 +26,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path]:
-    """Yield a temporary name beside `path`; it is renamed to `path` when the block ends well, deleted otherwise.
+    """Yield a temporary name next to `path`; it is renamed to `path` when the block ends well, deleted otherwise.
 
     Raises:
         ArtefactError: when `path` is a folder, or the disk is full or read-only.

@@ -44,7 +44,7 @@ def compare(
         table.add_row(f"{escape(item.dataset)} {item.split}", f"{item.shared}", *numbers)
     console.print(table)
     for item in comparison.sets:
-        console.print(_verdict(item), highlight=False, soft_wrap=True)
+        console.print(_conclusion(item), highlight=False, soft_wrap=True)
     _show_figures(console, comparison.figures, sides[0])
     if comparison.differences:
         other = Table("what differs", "first", "second")
@@ -53,8 +53,8 @@ def compare(
         console.print(other)
 
 
-def _verdict(item: ComparedSet) -> str:
-    """Return the verdict on one data set."""
+def _conclusion(item: ComparedSet) -> str:
+    """Return the conclusion on one data set."""
     where = f"{escape(item.dataset)} {item.split}".strip()
     alone = (
         f"; {item.only_first} and {item.only_second} videos were scored by one side only"
@@ -64,8 +64,8 @@ def _verdict(item: ComparedSet) -> str:
     if item.reason:
         return f"{where}: not evaluable: {escape(item.reason)}{alone}"
     better = "second" if item.difference > 0 else "first"
-    verdict = f"the {better} is better" if item.p_holm < ALPHA else "no difference shown"
-    return f"{where}: {verdict} (p after Holm {item.p_holm:.3g}, DeLong {item.p_delong:.3g}){alone}"
+    outcome = f"the {better} is better" if item.p_holm < ALPHA else "no difference shown"
+    return f"{where}: {outcome} (p after Holm {item.p_holm:.3g}, DeLong {item.p_delong:.3g}){alone}"
 
 
 def _show_figures(console: Console, figures: pd.DataFrame, first: Evaluation) -> None:

@@ -17,18 +17,19 @@ def demo(
     world: Annotated[
         str,
         typer.Option(
-            help="Plant a shortcut in corpus A, such as audio_presence or codec (docs/puppets.md), and see it flagged."
+            help="Plant a shortcut in corpus A, such as audio_presence or codec (docs/puppets.md); see below."
         ),
     ] = "clean",
     workers: Annotated[int, typer.Option(help="Processes for rendering, forging and preparing.")] = 2,
     shuffle_labels: Annotated[
         bool,
-        typer.Option("--shuffle-labels", help="A control: deal the labels out at random; nothing can be learned then."),
+        typer.Option("--shuffle-labels", help="A control: shuffle the labels; nothing can be learned then."),
     ] = False,
 ) -> None:
     """Render talking heads, forge some, train a detector and evaluate it: the whole job in ten minutes, without a download.
 
-    With --world a shortcut is planted that tells real from fake without looking at the content: training refuses then.
+    With --world a shortcut is planted that tells real from fake without looking at the content. Training is
+    refused if the model can see the shortcut; otherwise it is flagged in the report.
 
     Ends with DIR/report.html, DIR/metrics.csv and DIR/risks.csv. Run again, it keeps the steps that are done.
     """

@@ -81,8 +81,8 @@ def prepare(
     )
     console = open_console()
     _print_summary(console, summary)
-    sound = _print_verdict(console, output) if verify else True
-    if not sound or (strict and (len(summary.failures) or summary.num_kept)):
+    intact = _print_verification(console, output) if verify else True
+    if not intact or (strict and (len(summary.failures) or summary.num_kept)):
         raise typer.Exit(1)
 
 
@@ -109,7 +109,7 @@ def _print_summary(console: Console, summary: PrepareSummary) -> None:
         table.add_row(status, str(count), str(clips), str(dropped), escape(most))
     console.print(table)
     if summary.num_with_sound_beside:
-        console.print(f"sound from a file beside the video: {summary.num_with_sound_beside} videos", highlight=False)
+        console.print(f"audio from a separate file: {summary.num_with_sound_beside} videos", highlight=False)
     failures = summary.failures
     for row in failures.head(SHOWN_FAILURES).itertuples(index=False):
         name = str(row.video_id)
@@ -124,14 +124,16 @@ def _print_summary(console: Console, summary: PrepareSummary) -> None:
     console.print(done + rest, highlight=False, markup=False, soft_wrap=True)
 
 
-def _print_verdict(console: Console, path: Path) -> bool:
-    """Verify the store, print its problems, and return whether it is sound."""
+def _print_verification(console: Console, path: Path) -> bool:
+    """Verify the store, print its problems, and return whether it is intact."""
     from veridical.clips import ClipStore, verify
 
     store = ClipStore.open(path)
     problems = verify(store)
     for problem in problems:
         console.print(problem, highlight=False, markup=False, soft_wrap=True)
-    verdict = f"{len(problems)} problems" if problems else f"sound: {len(store)} clips decode and agree with the ledger"
-    console.print(f"verified, {verdict}", highlight=False)
+    outcome = (
+        f"{len(problems)} problems" if problems else f"intact: {len(store)} clips decode and agree with the ledger"
+    )
+    console.print(f"verified, {outcome}", highlight=False)
     return not problems

@@ -70,8 +70,8 @@ def scan(
 ) -> None:
     """List the videos of a corpus with their labels, generators and people, as far as names and list files say.
 
-    Nothing is guessed: what is missing, unknown or contradictory is counted and shown. The official numbers of videos
-    stand beside those found, where they are published.
+    Nothing is guessed: what is missing, unknown or contradictory is counted and shown. Published counts of
+    videos are shown next to the actual ones.
     """
     from veridical import corpora
     from veridical.errors import UsageError

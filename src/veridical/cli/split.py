@@ -40,7 +40,7 @@ def split(
 ) -> None:
     """Divide a manifest into train, val and test so that no person, original or file is in two of them.
 
-    The proof (what is shared, how many videos of each kind, what was moved or left out) is shown, and written beside
+    The proof (what is shared, how many videos of each kind, what was moved or left out) is shown, and written next to
     the manifest as OUTPUT.proof.json.
     """
     from veridical import corpora

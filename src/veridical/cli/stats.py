@@ -20,7 +20,7 @@ def stats(
 ) -> None:
     """Summarise a corpus: generators by compression, durations, audio and, for a clip store, clips, faces and speech.
 
-    The official numbers of videos stand beside those found, where they are published.
+    Published counts of videos are shown next to the actual ones.
     """
     import json as json_module
 

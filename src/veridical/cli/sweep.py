@@ -39,7 +39,7 @@ def sweep(
         int | None,
         typer.Option(
             min=2,
-            help="Then train the best settings (or, without --vary, the recipe) with so many seeds into OUTPUT/ensemble.",
+            help="Then train the best settings (or, without --vary, the recipe) with this many seeds into OUTPUT/ensemble.",
         ),
     ] = None,
     store: Store = None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from veridical.corpora import TextTable
 
 LONGEST_NAME = 24
-"""Names up to this length stand on one line, at the cost of the figures beside them."""
+"""Names up to this length stand on one line, at the cost of the figures next to them."""
 
 
 def print_table(console: Console, table: TextTable) -> None:

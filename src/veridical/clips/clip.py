@@ -1,4 +1,4 @@
-"""Clip: one window of one video, frames and sound of the same time. It knows neither label nor split."""
+"""Clip: one window of one video, frames and audio of the same time. It knows neither label nor split."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Clip:
     detector_score: npt.NDArray[np.float32]
     """(T,) score of the face detector; 0 where the face was not detected and the box is interpolated."""
     samples: npt.NDArray[np.int16] | None
-    """(S,) mono, 16 kHz; None when the video has no sound."""
+    """(S,) mono, 16 kHz; None when the video has no audio."""
     speech: npt.NDArray[np.bool_] | None
-    """(window / 20 ms,) True where the voice activity detector hears speech; None without sound."""
+    """(window / 20 ms,) True where the voice activity detector hears speech; None without audio."""
     mouths: npt.NDArray[np.uint8] | None = None
     """(M, 96, 96) grey, the aligned mouth 25 times a second; None where the store has none."""
     flow: npt.NDArray[np.float32] | None = None
@@ -67,7 +67,7 @@ class Clip:
 
     @property
     def speech_share(self) -> float | None:
-        """Share of the window that is speech, 0 to 1; None without sound."""
+        """Share of the window that is speech, 0 to 1; None without audio."""
         return None if self.speech is None else float(self.speech.mean())
 
     def __repr__(self) -> str:

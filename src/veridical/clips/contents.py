@@ -1,4 +1,4 @@
-"""What a clip may hold beyond face crops and sound, each switched on by a setting of the same name when the store is made."""
+"""What a clip may hold beyond face crops and audio, each switched on by a setting of the same name when the store is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips as rows of a table and back: frames as JPEG, sound as 16-bit samples, the rest as plain numbers.
+"""Clips as rows of a table and back: frames as JPEG, audio as 16-bit samples, the rest as plain numbers.
 
 T frames, S samples. The rows carry a few cheap figures besides (speech share, loudness, smallest detector score, size
 of the face), so that clips can be chosen without decoding any.

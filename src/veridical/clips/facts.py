@@ -16,7 +16,7 @@ from veridical.media import FULL_SCALE, loudness_dbfs
 from veridical.progress import track
 
 ONSET_LEVEL = 5e-4
-"""Sound begins where its absolute value first exceeds this (full scale 1); digital silence and codec noise stay below."""
+"""Audio begins where its absolute value first exceeds this (full scale 1); digital silence and codec noise stay below."""
 CLIPS_PER_VIDEO = 3
 """Clips of a video that are measured, in an audit as in an evaluation."""
 CLIPS_AT_ONCE = 64
@@ -60,7 +60,7 @@ def first_clip_hashes(store: ClipStore, video_ids: Iterable[str]) -> dict[str, s
 
 
 def clip_facts(clip: Clip) -> dict[str, float]:
-    """Return the content properties of a clip by name; NaN for those of sound where there is none."""
+    """Return the content properties of a clip by name; NaN for those of the audio where there is none."""
     grey = cv2.cvtColor(clip.frames[len(clip.frames) // 2], cv2.COLOR_RGB2GRAY)
     boxes, score = clip.boxes, clip.detector_score
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]

@@ -1,4 +1,4 @@
-"""Several clip stores seen as one: another corpus beside the first, or the same corpus at other compression levels."""
+"""Several clip stores seen as one: another corpus next to the first, or the same corpus at other compression levels."""
 
 from __future__ import annotations
 

@@ -45,9 +45,10 @@ class LedgerEntry:
     seconds: float = 0.0
     """Time the preparation took."""
     digest: str = ""
-    """Of the clips' content; filled in by the writer."""
+    """Fingerprint of the clips' content; filled in by the writer."""
     source: str = ""
-    """Of the file that was prepared (its size, beginning and end); another file under the same video_id is prepared again."""
+    """Fingerprint of the file that was prepared (its size, beginning and end); another file under the same
+    video_id is prepared again."""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

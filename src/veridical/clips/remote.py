@@ -53,7 +53,7 @@ def copy_store(store: Path, uri: str) -> None:
 
     Raises:
         UsageError: when there is no store, a process is writing to it (`prepare` is running), the address is not one of object
-            storage, or a store is there already: newer files beside older ones would be read as one table.
+            storage, or a store is there already: newer files next to older ones would be read as one table.
         ArtefactError: when it cannot be written.
     """
     target = remote_uri(uri)

@@ -23,7 +23,7 @@ class StoreSettings(Settings):
     fps: float = Field(default=5.0, gt=0, le=60)
     """Frames per second of presentation time."""
     window_s: float = Field(default=1.0, gt=0, le=10)
-    """Length of a window in seconds; frames and sound come from the same window."""
+    """Length of a window in seconds; frames and audio come from the same window."""
     hop_s: float = Field(default=1.0, gt=0)
     """Distance between the starts of consecutive windows in seconds; equal to `window_s` means no overlap."""
     crop_size: int = Field(default=256, ge=32, le=1024)
@@ -56,7 +56,7 @@ class StoreSettings(Settings):
     speech_threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which the voice activity detector's output counts as speech."""
     silence_dbfs: float = Field(default=-60.0, le=0.0)
-    """Steps of sound weaker than this (root mean square, decibels below full scale) are never speech."""
+    """Steps of audio weaker than this (root mean square, decibels below full scale) are never speech."""
     mouths: bool = False
     """Keep 25 grey crops of the mouth a second as well; the videos are decoded a second time for them."""
     flow: bool = False
@@ -98,7 +98,7 @@ class StoreSettings(Settings):
 
     @property
     def num_samples(self) -> int:
-        """S: samples of sound in a window."""
+        """S: audio samples in a window."""
         return round(SAMPLE_RATE_HZ * self.window_s)
 
     @property
@@ -108,7 +108,7 @@ class StoreSettings(Settings):
 
     @property
     def contents(self) -> tuple[Content, ...]:
-        """What is kept beyond faces and sound."""
+        """What is kept beyond faces and audio."""
         return tuple(name for name in CONTENTS if getattr(self, name))
 
     def with_contents(self, contents: Collection[Content]) -> StoreSettings:

@@ -131,8 +131,8 @@ class ClipStore:
     def index(self) -> pd.DataFrame:
         """Return a row per clip, ordered by (video_id, start_s, person), without decoding any.
 
-        Columns: row (for `take`), video_id, start_s, person (from 1), has_audio, speech_share (0 to 1, NaN without sound),
-        loudness_dbfs (NaN without sound), min_detector_score, num_interpolated (frames), mean_box_size_px (in the source frame).
+        Columns: row (for `take`), video_id, start_s, person (from 1), has_audio, speech_share (0 to 1, NaN without audio),
+        loudness_dbfs (NaN without audio), min_detector_score, num_interpolated (frames), mean_box_size_px (in the source frame).
         """
         return self._index.copy()
 

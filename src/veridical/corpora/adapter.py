@@ -37,14 +37,14 @@ class Notice:
 
 @dataclass(frozen=True)
 class OfficialCount:
-    """How many videos of one kind a corpus should have, beside how many it has."""
+    """How many videos of one kind a corpus should have, next to how many it has."""
 
     name: str
     expected: int
     found: int
 
     @property
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """What is missing or too many."""
         difference = self.found - self.expected
         if difference:
@@ -54,7 +54,7 @@ class OfficialCount:
     @property
     def line(self) -> str:
         """One line for the terminal."""
-        return f"{self.name}: {self.found} of {self.expected} ({self.verdict})"
+        return f"{self.name}: {self.found} of {self.expected} ({self.outcome})"
 
 
 class Notes:
@@ -80,7 +80,7 @@ class Notes:
             self.warn(reason, min(files), len(files))
 
     def expect(self, name: str, expected: int, found: int) -> None:
-        """Put an official count beside the number of videos found."""
+        """Put an official count next to the number of videos found."""
         self._official.append(OfficialCount(name, expected, found))
 
     @property

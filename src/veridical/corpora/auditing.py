@@ -42,7 +42,7 @@ SEEN, UNSEEN = "all that the model sees", "all that only the file shows"
 _JOINT = {SEEN: True, UNSEEN: False}
 _FEWEST_GROUPS = 2 * NUM_FOLDS
 _FEWEST_OF_A_GENERATOR = NUM_FOLDS
-"""A generator is tried by itself when its fakes show at least so many people."""
+"""A generator is tried by itself when its fakes show at least this many people."""
 _MOST_VIDEOS = 50_000
 _INDEX_COLUMNS = {
     "mean_box_size_px": "box_size_px", "min_detector_score": "detector_score", "num_interpolated": "interpolated",
@@ -65,7 +65,7 @@ class AuditResult:
 
     @property
     def tried(self) -> pd.DataFrame:
-        """The rows that could be judged."""
+        """The rows that were testable."""
         return self.table[self.table["verdict"] != "unknown"]
 
     @property
@@ -98,9 +98,9 @@ class AuditResult:
 
     @property
     def conclusion(self) -> tuple[str, ...]:
-        """The leaks, or that nothing could be judged; empty when all is well."""
+        """The leaks, or that nothing was testable; empty when all is well."""
         if self.tried.empty:
-            return ("nothing could be judged: that is no pass",)
+            return ("nothing was testable; this does not count as a pass",)
         return (f"leaks: {', '.join(self.leaks)}",) if self.leaks else ()
 
     def to_json(self) -> dict[str, object]:

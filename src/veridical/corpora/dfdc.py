@@ -18,7 +18,7 @@ from veridical.errors import UsageError
 from veridical.settings import Settings
 
 LAYOUT = (
-    "ROOT/dfdc_train_part_N/metadata.json beside its videos (ROOT may be one part), ROOT/**/labels.csv with "
+    "ROOT/dfdc_train_part_N/metadata.json next to its videos (ROOT may be one part), ROOT/**/labels.csv with "
     "filename and label (test set), or ROOT/dataset.json (preview set)"
 )
 _LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1}
@@ -65,7 +65,7 @@ class _Listed:
     """The entry of a video in the first list that names it."""
 
     folder: str
-    """Of the list, with a slash at its end; empty for the root."""
+    """Folder of the list, with a slash at its end; empty for the root."""
     kind: str
     """File name of the list."""
     facts: Row

@@ -98,7 +98,7 @@ def publishes_split(dataset: str) -> bool:
 
 
 def official_counts(manifest: Manifest, releases: Mapping[str, str] | None = None) -> tuple[OfficialCount, ...]:
-    """Put the official numbers beside those of a manifest, for every dataset whose numbers are published.
+    """Put the official numbers next to those of a manifest, for every dataset whose numbers are published.
 
     Args:
         manifest: The videos of whole corpora; of a part, most would be reported missing.

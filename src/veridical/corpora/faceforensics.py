@@ -2,7 +2,7 @@
 
 Official: `original_sequences/<source>/<compression>/videos`, `manipulated_sequences/<method>/<compression>/videos`.
 Flat copies have a folder per method (`original`, `Deepfakes`, …) and one compression, which only the user can know. A
-fake is named `<target>_<source>.mp4`. The release has no audio; a wav file beside a video is taken as its genuine
+fake is named `<target>_<source>.mp4`. The release has no audio; a wav file next to a video is taken as its genuine
 audio track.
 """
 

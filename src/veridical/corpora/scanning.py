@@ -45,7 +45,7 @@ _ROWS_AT_ONCE = 20_000
 
 
 def scan(corpus: str, root: Path, **options: object) -> ScanResult:
-    """Return the manifest of a corpus, with notices of what is odd about it and the official counts beside its own.
+    """Return the manifest of a corpus, with notices of what is odd about it and the official counts next to its own.
 
     Reads names and list files only; `probe_media` opens the videos.
 
@@ -92,7 +92,7 @@ def scan_to_file(
     """Scan a corpus, open its videos if asked, and write the manifest.
 
     Args:
-        output: Manifest to write. While videos are opened, the journal `OUTPUT.probe.jsonl` lies beside it, from which
+        output: Manifest to write. While videos are opened, the journal `OUTPUT.probe.jsonl` lies next to it, from which
             an interrupted scan resumes.
         corpus: A name in `CORPORA`.
         root: The corpus's folder (for `csv`: the file).

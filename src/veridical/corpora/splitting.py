@@ -73,7 +73,7 @@ class SplitResult:
         }  # fmt: skip
 
     def write(self, path: Path) -> None:
-        """Write the manifest, and its proof beside it as `PATH.proof.json`."""
+        """Write the manifest, and its proof next to it as `PATH.proof.json`."""
         self.manifest.write(path)
         write_json(path.with_name(path.name + ".proof.json"), self.to_json())
 

@@ -1,4 +1,4 @@
-"""Statistics of a corpus: diversity matrix, durations, audio, faces and speech, beside the official numbers."""
+"""Statistics of a corpus: diversity matrix, durations, audio, faces and speech, next to the official numbers."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Statistics:
     lost: Mapping[str, int]
     """Status in the ledger → videos that gave no clips; empty for a manifest alone."""
     official: tuple[OfficialCount, ...]
-    """Official numbers beside those of the manifest, where they are published."""
+    """Official numbers next to those of the manifest, where they are published."""
     groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """What is known about people (gender, skin tone …) → group → videos."""
     notes: tuple[str, ...] = ()

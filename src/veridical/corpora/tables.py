@@ -114,9 +114,9 @@ def lost_table(lost: Mapping[str, int]) -> TextTable:
 
 
 def official_table(counts: Sequence[OfficialCount]) -> TextTable:
-    """Return the official numbers beside those found."""
-    rows = tuple((count.name, f"{count.expected:,}", f"{count.found:,}", count.verdict) for count in counts)
-    return TextTable("Against the official numbers", ("kind", "published", "here", "verdict"), rows)
+    """Return the official numbers next to those found."""
+    rows = tuple((count.name, f"{count.expected:,}", f"{count.found:,}", count.outcome) for count in counts)
+    return TextTable("Against the official numbers", ("kind", "published", "here", "outcome"), rows)
 
 
 def notes_table(notes: Sequence[str]) -> TextTable:

@@ -1,4 +1,4 @@
-"""The evidence of an evaluation: score table and manifest joined, a row per video beside the rows of clips.
+"""The evidence of an evaluation: score table and manifest joined, a row per video next to the rows of clips.
 
 Facts of a video come from the manifest where it states them, else from the score table. A video is fake when its manifest row
 says so or, where that is null, when any of its clips is labelled fake. A clip has its label in the score table, else that of

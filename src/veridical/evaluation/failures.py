@@ -48,7 +48,7 @@ class Common:
     among_worst: int
     num_worst: int
     share_of_all: float
-    """Of all videos of that label."""
+    """Share of it among all videos of that label."""
     p_value: float
     """One-sided, hypergeometric, for as many or more by chance; not corrected for the number of facts looked at."""
 

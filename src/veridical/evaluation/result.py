@@ -98,7 +98,7 @@ class Attachments:
     statistics: dict[str, Statistics] = field(default_factory=dict)
     """Data set → what it holds."""
     thumbnails: dict[str, str] = field(default_factory=dict)
-    """video_id → a frame of it as JPEG in base64, shown beside the failures."""
+    """video_id → a frame of it as JPEG in base64, shown next to the failures."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,7 @@ class Selection:
     """When to abstain."""
     conformal_reason: str = ""
     operating_points: tuple[OperatingPoint, ...] = ()
-    """Of the primary condition, for clips and videos."""
+    """Operating points of the primary condition, for clips and videos."""
     num_videos: int = 0
     """Validation videos of the primary condition."""
     share_of_fakes: float = np.nan

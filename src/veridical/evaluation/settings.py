@@ -49,7 +49,7 @@ class EvaluationSettings(Settings):
     aggregation: Aggregation | None = None
     """How clip logits become a video logit. None: as the score table says, else the mean."""
     other_aggregations: tuple[Aggregation, ...] = tuple(Aggregation(rule=rule) for rule in get_args(AggregationRule))
-    """Rules whose AUC and EER are reported beside it, for whole test sets."""
+    """Rules whose AUC and EER are reported as well, for whole test sets."""
     window_s: float = Field(default=1.0, gt=0)
     """Length of a scored clip in seconds, used to localise forged segments in partial fakes."""
     probability_thresholds: tuple[float, ...] = (0.5, 0.6, 0.7)

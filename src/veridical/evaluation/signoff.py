@@ -1,4 +1,4 @@
-"""Sign-off: the outcomes that the training strategy expects beside those measured, and whether the next phase may begin.
+"""Sign-off: the outcomes that the training strategy expects next to those measured, and whether the next phase may begin.
 
 The primary criterion is the AUC on a corpus that was not trained on. The expected figures are those of the strategy
 (FaceForensics++ for training, Celeb-DF for the cross-corpus test); for other corpora they are a yardstick.
@@ -30,7 +30,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An expectation beside the measured figure."""
+    """An expectation next to the measured figure."""
 
     outcome: str
     expected: str
@@ -72,7 +72,7 @@ ABOUT = 0.02
 
 
 def outcomes(measured: Measurements) -> list[Outcome]:
-    """Return every expected outcome beside the measured one; AUC and gap once per other corpus."""
+    """Return every expected outcome next to the measured one; AUC and gap once per other corpus."""
     source = measured.reference
     compared = []
     for name, expectation in EXPECTATIONS.items():

@@ -207,7 +207,7 @@ def verdict(
         threshold: Beyond it there is a risk.
         mitigation: What to do about it.
         below: Beyond means below.
-        note: Shown beside the verdict.
+        note: Shown next to the verdict.
         no_fault: As in :func:`judge_figure`; None: the figure's own.
     """
     own = figure.no_fault if np.isfinite(figure.no_fault) and not below else None

@@ -1,4 +1,4 @@
-"""Whole-face autoencoder swap: the original deepfake recipe in small, trained on the two videos at hand.
+"""Whole-face autoencoder swap: a small version of the original deepfake recipe, trained on the two videos at hand.
 
 A shared encoder learns pose and expression from both faces, and a decoder per person learns that person's appearance; the
 target's face is encoded, then decoded by the donor's decoder. The training inputs are randomly distorted and the undistorted

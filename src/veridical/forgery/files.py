@@ -2,7 +2,7 @@
 
 Every real video is encoded again with the settings of the fakes, at the same size, frame rate and length, so that nothing but
 the forgery separates the classes; with several compression levels, every video, real and fake, is encoded at each level. A
-finished video has a JSON marker beside it, written last; a second run keeps it.
+finished video has a JSON marker next to it, written last; a second run keeps it.
 """
 
 from __future__ import annotations

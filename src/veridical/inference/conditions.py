@@ -18,31 +18,31 @@ Logits = dict[str, npt.NDArray[np.float64]]
 
 
 def encode(
-    detector: DetectorModel, inputs: ClipInputs, *, only: Modality | None = None, precision: Precision = "32-true"
+    model: DetectorModel, inputs: ClipInputs, *, only: Modality | None = None, precision: Precision = "32-true"
 ) -> Features:
     """Return the features of the early parts, in single precision.
 
     Args:
-        detector: On any device; the tensors are brought there.
+        model: On any device; the tensors are brought there.
         inputs: B clips.
         only: Leave the other modality out.
         precision: Of the products inside.
     """
-    device = detector.video.mean.device
+    device = model.video.mean.device
     frames, samples, has_audio = (tensor.to(device) for tensor in (inputs.frames, inputs.samples, inputs.has_audio))
     mouths, flow = (None if tensor is None else tensor.to(device) for tensor in (inputs.mouths, inputs.flow))
     with autocast(device, precision):
-        features = detector.features(frames, samples, has_audio, only, mouths=mouths, flow=flow)
+        features = model.features(frames, samples, has_audio, only, mouths=mouths, flow=flow)
     parts = {name: part for name, part in features._asdict().items() if part is not None and part.is_floating_point()}
     return features._replace(**{name: part.float() for name, part in parts.items()})
 
 
 @torch.inference_mode()
-def condition_logits(detector: DetectorModel, features: Features, conditions: tuple[str, ...] = CONDITIONS) -> Logits:
+def condition_logits(model: DetectorModel, features: Features, conditions: tuple[str, ...] = CONDITIONS) -> Logits:
     """Return the logits of clips under several conditions.
 
     Args:
-        detector: In evaluation mode.
+        model: In evaluation mode.
         features: Of B clips.
         conditions: Some of `CONDITIONS`.
 
@@ -52,14 +52,14 @@ def condition_logits(detector: DetectorModel, features: Features, conditions: tu
     """
     everything = torch.ones_like(features.has_audio)
     silent_B = ~features.has_audio
-    plain = detector(features, only=_ALONE.get(conditions))
+    plain = model(features, only=_ALONE.get(conditions))
     logits: dict[str, Tensor] = {
         "joint": plain.logit,
         "video_head": plain.video_logit,
         "audio_head": plain.audio_logit.masked_fill(silent_B, float("nan")),
     }
     if "video_masked" in conditions:
-        logits["video_masked"] = detector(features.masked(video=everything)).logit.masked_fill(silent_B, float("nan"))
+        logits["video_masked"] = model(features.masked(video=everything)).logit.masked_fill(silent_B, float("nan"))
     if "audio_masked" in conditions:
-        logits["audio_masked"] = detector(features.masked(audio=everything)).logit
+        logits["audio_masked"] = model(features.masked(audio=everything)).logit
     return {name: logits[name].double().cpu().numpy() for name in conditions}

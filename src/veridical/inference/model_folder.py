@@ -68,7 +68,7 @@ class ModelFacts(Settings):
     operating_points: dict[str, float]
     """Thresholds on the raw logit of a video, chosen on validation."""
     fingerprints: dict[str, str]
-    """Of the store, the manifest and the recipe of training."""
+    """Fingerprints of the store, the manifest and the recipe of training."""
     licence: str
     pretrained: dict[str, str]
     """Origin of the initial weights, by encoder."""

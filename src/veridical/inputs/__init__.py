@@ -1,4 +1,4 @@
-"""Inputs: from stored clips to the tensors that a model takes in, with or without augmentation."""
+"""Inputs: from stored clips to the tensors that a model needs, with or without augmentation."""
 
 from veridical.inputs.augment import AudioAugmentation, Augmentation, VideoAugmentation, noise_facts
 from veridical.inputs.settings import InputSettings, check_fit

@@ -1,6 +1,6 @@
 """Augmentation, conservative: it never destroys the cue. Drawn once per clip, so that frames stay consistent in time.
 
-Version 1 of the strategy: colour jitter, random crop, horizontal flip, slight blur; time shift and background noise for sound.
+Version 1 of the strategy: colour jitter, random crop, horizontal flip, slight blur; time shift and background noise for audio.
 Phase 2: rotation, perspective, elastic deformation, compression; pitch, duration, emphasis of high frequencies. A step of
 phase 2 whose strength is 0 draws nothing, so that the variants of version 1 do not depend on it. The bounds of the settings
 refuse what would destroy the cue: strong blur or rotation, large cut-outs, SpecAugment, pitch beyond 3 semitones.
@@ -31,8 +31,8 @@ from veridical.settings import Settings
 
 NOISE_FILES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus"})
 NOISE_S = 30.0
-"""Of each sound file, the part from its beginning that noise is taken from: a folder may hold hours, and each process keeps
-some of its files."""
+"""Length of the part at the beginning of each audio file that noise is taken from: a folder may hold hours, and each process
+keeps some of its files."""
 NOISE_FILES_KEPT = 128
 _MIRRORED_FLOW = np.array([-1 if name.endswith("_mean_x") else 1 for name in FLOW_STATISTICS], np.float32)
 
@@ -278,9 +278,9 @@ def bent_voice(samples: npt.NDArray[np.float32], semitones: float, stretch: floa
 
 
 def _longer(samples: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
-    """Return sound of `factor` times the duration and the same pitch, by waveform similarity (Verhelst and Roelands 1993).
+    """Return audio of `factor` times the duration and the same pitch, by waveform similarity (Verhelst and Roelands 1993).
 
-    Pieces of the sound itself are laid over each other where they fit best. A phase vocoder would leave on genuine voices what
+    Pieces of the audio itself are laid over each other where they fit best. A phase vocoder would leave on genuine voices what
     vocoders leave on forged ones.
     """
     piece, hop, search = 512, 256, 128
@@ -314,7 +314,7 @@ def background_noise(length: int, folder: Path | None, stream: np.random.Generat
     A stretch that is silent is replaced by synthesised noise.
 
     Raises:
-        UsageError: when the folder holds no sound that can be read.
+        UsageError: when the folder holds no audio that can be read.
     """
     if folder is not None:
         files = _noise_files(folder)
@@ -328,7 +328,7 @@ def background_noise(length: int, folder: Path | None, stream: np.random.Generat
 
 
 def noise_facts(folder: Path | None) -> list[tuple[str, str]]:
-    """Return what tells the sound files of a folder from others: name below it, and stamp."""
+    """Return what tells the audio files of a folder from others: name below it, and stamp."""
     files = () if folder is None else _noise_files(folder)
     return [(path.relative_to(str(folder)).as_posix(), file_stamp(path)) for path in files]
 

@@ -1,4 +1,4 @@
-"""What a model takes in, and whether a store offers it: one check, for training and for every later use."""
+"""What a model needs, and whether a store offers it: one check, for training and for every later use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ and what counts as speech. Other facts of a store say which windows are in it, n
 
 
 class InputSettings(Settings):
-    """What a model takes in; part of the model's file, so that all later uses prepare clips alike."""
+    """What a model needs; part of the model's file, so that all later uses prepare clips alike."""
 
     fps: float = 5.0
     window_s: float = 1.0
@@ -44,7 +44,7 @@ class InputSettings(Settings):
 
     @property
     def contents(self) -> tuple[Content, ...]:
-        """Optional contents of the store that the model takes in."""
+        """Optional contents of the store that the model needs."""
         return tuple(name for name in ("mouths", "flow") if getattr(self, name))
 
     @property
@@ -63,7 +63,7 @@ def check_fit(store: ClipStore, inputs: InputSettings, learned_from: StoreSettin
 
     Args:
         store: The clips.
-        inputs: What the model takes in.
+        inputs: What the model needs.
         learned_from: Facts of the store that the model learned from; None for a model that is about to learn from this one.
 
     Raises:
@@ -85,7 +85,7 @@ def check_fit(store: ClipStore, inputs: InputSettings, learned_from: StoreSettin
     if learned_from is None:
         instead = "change " + ", ".join(f"inputs.{name}" for name in differing) + " in the recipe"
     raise UsageError(
-        f"{store.path}: its clips are not what the model takes in ({facts}); prepare the videos into another store with "
+        f"{store.path}: its clips are not what the model needs ({facts}); prepare the videos into another store with "
         f"`{assignments}`, or {instead}"
     )
 

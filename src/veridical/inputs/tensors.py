@@ -97,5 +97,5 @@ def _stacked(name: Content, clips: Sequence[Clip]) -> Tensor:
     """
     values = [getattr(clip, name) for clip in clips]
     if any(value is None for value in values):
-        raise UsageError(f"the model takes in {name}, these clips have none; prepare them with `--set {name}=true`")
+        raise UsageError(f"the model needs {name}, these clips have none; prepare them with `--set {name}=true`")
     return torch.from_numpy(np.stack(values))

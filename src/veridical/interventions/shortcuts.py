@@ -40,7 +40,7 @@ class Recording:
 
     @property
     def duration_s(self) -> float:
-        """Of the video frames."""
+        """Duration of the video frames."""
         return len(self.frames) / self.fps
 
 

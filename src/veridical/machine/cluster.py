@@ -1,8 +1,8 @@
 """Jobs on a Ray cluster: an actor per core does one job at a time, and all results come back to this process.
 
 Setup, jobs and results travel pickled through Ray's object store. A worker or a machine that is lost costs another try of the job
-it had in hand. A job is given up when its worker has died twice on machines that live on; a machine that goes is not held against
-it, unless that happens again and again.
+it had in hand. A job is given up when its worker has died twice on machines that live on; losing a machine does not count against
+the job, unless that happens again and again.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ START_TIMEOUT_S = 300.0
 CONNECT_TIMEOUT_S = 10.0
 POLL_S = 1.0
 NOTICE_S = 60.0
-"""A machine that cannot be reached may count as alive for so long: Ray asks it five times before it calls it gone."""
+"""A machine that cannot be reached may count as alive for this long: Ray asks it five times before it calls it gone."""
 MAX_CRASHES = 2
 MAX_LOSSES = 5
-"""Of one job, its workers' crashes and its lost machines together: a job might be what brings machines down."""
+"""Most losses of one job, its workers' crashes and its lost machines together: a job might be what brings machines down."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Sent:
     """What an actor sends back."""
 
     result: Any = None
-    """Of a job; None when the actor has started."""
+    """Result of a job; None when the actor has started."""
     failure: str = ""
     """Why no job can succeed on that machine."""
     node: str = ""

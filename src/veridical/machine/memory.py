@@ -1,7 +1,8 @@
 """Keeping large blocks of memory instead of returning them to the system after each use.
 
-glibc maps every block above a threshold anew. A network or a filter that makes and drops tensors of megabytes then spends up to
-half its time in page faults (measured: see LOG.md). With raised thresholds the blocks are kept and used again.
+glibc maps every block above a threshold again for each use. A network or a filter that makes and drops tensors of megabytes
+then spends up to half its time in page faults (measured: see LOG.md). With raised thresholds the blocks are kept and used
+again.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class MediaFacts:
     """Container facts of one video; none of them may ever be a feature, they are for audits."""
 
     duration_s: float
-    """Of the video stream, as the container declares it; of the whole file when it declares none for the stream."""
+    """Duration of the video stream, as the container declares it; of the whole file when it declares none for the stream."""
     fps: float
     """Average frame rate."""
     width: int
@@ -33,7 +33,7 @@ class MediaFacts:
     height: int
     """Square pixels, after rotation."""
     codec: str
-    """Of the video stream, for example h264."""
+    """Codec of the video stream, for example h264."""
     pixel_format: str
     """For example yuv420p."""
     bitrate: int | None

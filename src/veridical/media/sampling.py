@@ -34,7 +34,7 @@ class UnsafeError(Exception):
 
 
 def can_skip(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
-    """Return whether it may be tried to decode only the frames that are sampled."""
+    """Return whether decoding only the sampled frames is safe to try."""
     context = stream.codec_context
     if context.codec.intra_only:
         return stream.time_base is not None

@@ -21,7 +21,7 @@ from veridical.media.timeline import timeline
 Samples = npt.NDArray[np.float32]
 
 FULL_SCALE = 32_768.0
-"""Of 16-bit samples."""
+"""Full scale of 16-bit samples."""
 SILENCE_DBFS = -120.0
 """Loudness of digital silence."""
 JUMP_S = 0.02
@@ -34,7 +34,7 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
     Args:
         path: The video file.
         rate_hz: Samples per second wanted.
-        beside: The file holds the sound of a video in another file; its time zero is that of the video's first frame.
+        beside: The file holds the audio of a video in another file; its time zero is that of the video's first frame.
 
     Returns:
         (S,) float32, nominally in [-1, 1]: sample i is at i / rate_hz seconds after the first frame is shown. Sound
@@ -43,7 +43,7 @@ def audio_samples(path: Path, *, rate_hz: int = 16_000, beside: bool = False) ->
         a listener hears them: none that is audible cancels another (`mixing.py`).
 
     Raises:
-        UnusableVideoError: `no_video` without a video stream; `unreadable` when the file or the codec of its sound is.
+        UnusableVideoError: `no_video` without a video stream; `unreadable` when the file or the codec of its audio is.
     """
     if rate_hz <= 0:
         raise UsageError(f"rate_hz: expected samples per second above 0, got {rate_hz}")

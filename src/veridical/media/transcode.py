@@ -29,7 +29,7 @@ from veridical.media.write import sound_frame, sound_track, yuv_frame
 CRF_OF_LEVEL = {"c23": 23, "c40": 40}
 """Quality of the compression levels of FaceForensics++ (Rössler et al., 2019)."""
 COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
-"""Decoders whose codecs MP4 holds; any other sound is encoded as mono AAC."""
+"""Decoders whose codecs MP4 holds; any other audio is encoded as mono AAC."""
 AUDIO_BITRATE = 128_000
 TICK = Fraction(1, 90_000)
 AHEAD_S = 0.5

@@ -43,7 +43,7 @@ def write_video(
     audio_codec: str = "aac",
     audio_bitrate: int = 96_000,
 ) -> None:
-    """Write frames, and sound if given, to a video file; frames are taken one at a time.
+    """Write frames, and audio if given, to a video file; frames are taken one at a time.
 
     Args:
         path: Where the file appears once it is whole; its suffix names the container.

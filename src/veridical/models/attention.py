@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from veridical.models.dropout import drop
 
 NAME = "veridical"
-"""Of `attend` in the library's `AttentionInterface`."""
+"""Name of `attend` in the library's `AttentionInterface`."""
 
 # B clips, H heads, A audio steps, D features of a head
 

@@ -33,7 +33,7 @@ class ModelSettings(Settings):
     lip_sync: LipSyncSettings | None = None
     """A branch that compares lips and speech in mouth crops; None leaves it out. In a recipe `inputs.mouths` follows from it."""
     flow_statistics: int = Field(0, ge=0)
-    """Motion statistics per frame beside the backbone's features, 0 for none. In a recipe it follows from `inputs.flow`."""
+    """Motion statistics per frame as well as the backbone's features, 0 for none. In a recipe it follows from `inputs.flow`."""
     frame_head: bool = False
     """A head with a logit for each frame, trained on pseudo-labels. In a recipe it follows from `losses.frame`."""
     audio_width: int = 512
@@ -88,7 +88,7 @@ class DetectorOutput(NamedTuple):
     """(B, T) of the frame head."""
     sync_profile: Tensor | None = None
     """(B, L) how well lips and speech match at each time shift, 0 in the middle; meaningless where a modality is masked."""
-    verdicts: tuple[Tensor, Tensor] | None = None
+    head_logits: tuple[Tensor, Tensor] | None = None
     """Logits of video and of audio whose gradient reaches the encoders, whatever `follow` is."""
 
 
@@ -193,16 +193,18 @@ class DetectorModel(nn.Module):
         if self.lip_sync is not None:
             profile, in_step = self.lip_sync(features.mouths, features.mel, features.has_video & features.has_audio)
             joint = torch.cat([joint, in_step], 1)
-        verdicts = self._verdicts(clip_BP, audio_BAE.mean(1))
-        video_logit, audio_logit = self._verdicts(clip_BP.detach(), audio_BAE.mean(1).detach()) if follow else verdicts
+        head_logits = self._head_logits(clip_BP, audio_BAE.mean(1))
+        video_logit, audio_logit = (
+            self._head_logits(clip_BP.detach(), audio_BAE.mean(1).detach()) if follow else head_logits
+        )
         logit = self.head(joint).squeeze(1)
-        return DetectorOutput(logit, video_logit, audio_logit, frames_BTD, frame_logits, profile, verdicts)
+        return DetectorOutput(logit, video_logit, audio_logit, frames_BTD, frame_logits, profile, head_logits)
 
     def _projected_audio(self, features: Features) -> Tensor:
         projected: Tensor = self.audio_projection(self.audio(features.audio))
         return projected
 
-    def _verdicts(self, clip_BP: Tensor, audio_BE: Tensor) -> tuple[Tensor, Tensor]:
+    def _head_logits(self, clip_BP: Tensor, audio_BE: Tensor) -> tuple[Tensor, Tensor]:
         return self.video_head(clip_BP).squeeze(1), self.audio_head(audio_BE).squeeze(1)
 
 

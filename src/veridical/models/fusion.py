@@ -1,6 +1,6 @@
 """Cross-modal attention: each video frame attends to the audio of the same clip.
 
-Departures from plain multi-head attention (Vaswani et al. 2017, arXiv:1706.03762): a learned null token stands beside the audio
+Departures from plain multi-head attention (Vaswani et al. 2017, arXiv:1706.03762): a learned null token stands next to the audio
 keys and others replace missing video, because attention over nothing is NaN, and zeros would make absence a feature by accident.
 """
 

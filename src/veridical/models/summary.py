@@ -29,28 +29,28 @@ class PartSummary:
     """None where the strategy names no figure, or the model is not the contract's."""
 
 
-def summarise(detector: DetectorModel) -> list[PartSummary]:
+def summarise(model: DetectorModel) -> list[PartSummary]:
     """Count the parameters of each part; the last row is the total."""
-    settings = detector.settings
+    settings = model.settings
     is_contract = (
         settings.video.backbone == "efficientnet_b3" and settings.audio.kind == "wav2vec2" and not settings.audio.config
     )
     parts: dict[str, list[nn.Module]] = {
-        "video backbone": [detector.video],
-        "temporal encoder": [detector.temporal],
-        "audio encoder": [detector.audio],
-        "audio projection": [detector.audio_projection],
-        "fusion": [detector.fusion],
-        "heads": [detector.head, detector.video_head, detector.audio_head],
-        "frame head": [detector.frame_head] if detector.frame_head is not None else [],
-        "lip-sync branch": [detector.lip_sync] if detector.lip_sync is not None else [],
+        "video backbone": [model.video],
+        "temporal encoder": [model.temporal],
+        "audio encoder": [model.audio],
+        "audio projection": [model.audio_projection],
+        "fusion": [model.fusion],
+        "heads": [model.head, model.video_head, model.audio_head],
+        "frame head": [model.frame_head] if model.frame_head is not None else [],
+        "lip-sync branch": [model.lip_sync] if model.lip_sync is not None else [],
     }
     rows = [
         PartSummary(part, *_count(modules), EXPECTED_MILLIONS.get(part) if is_contract else None)
         for part, modules in parts.items()
         if modules
     ]
-    return [*rows, PartSummary("total", *_count([detector]), 108.0 if is_contract else None)]
+    return [*rows, PartSummary("total", *_count([model]), 108.0 if is_contract else None)]
 
 
 def _count(modules: list[nn.Module]) -> tuple[int, int]:

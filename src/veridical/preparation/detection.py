@@ -11,7 +11,7 @@ the region around them is searched: where nothing has changed, no face has appea
 A face that fills a frame, in a video cropped to it, is found when a border is put around the frame.
 
 A frame in which fewer faces are found than before, and one frame every few seconds, is searched at full size again, and
-the scale is chosen anew when the faces call for it; so no face is lost that full size would find, except a small face that
+the scale is chosen again when the faces call for it; so no face is lost that full size would find, except a small face that
 appears and goes between two full searches while a large one stays, one beside a large face of which a frame that is
 smaller than the detection size gives no suspicion, and one that hardly differs in brightness from what was there before.
 """
@@ -28,7 +28,7 @@ import numpy.typing as npt
 from veridical.faces import Face, shrink
 
 SHARES = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8)
-"""Of the full detection size, the cheapest first; multiples of 32 pixels at 640, of which the network's input is made."""
+"""Scales of the full detection size, the cheapest first; multiples of 32 pixels at 640, of which the network's input is made."""
 ENOUGH_PX = 48.0
 """Side of a face in the searched frame from which a larger frame finds it no better (LOG.md, "decoding and detection")."""
 SUSPICION = 0.2
@@ -36,9 +36,9 @@ SUSPICION = 0.2
 FULL_EVERY = 25
 """Frames between two searches at full size."""
 MARGIN = 1.0
-"""Of a face's side: how far around the faces of the last frame those of the next are looked for."""
+"""Margin, as a share of a face's side: how far around the faces of the last frame those of the next are looked for."""
 BORDER = 0.3
-"""Of a face's side: a face that comes so near to the region's border was not seen well enough."""
+"""Distance, as a share of a face's side: a face that comes this near to the region's border was not seen well enough."""
 MOST_OF_FRAME = 0.6
 """A region larger than this share of the frame is not worth it."""
 WIDER = 0.5
@@ -48,7 +48,7 @@ FILLS = 0.4
 NUM_CELLS = 80
 """On a frame's longer side, in which surroundings are compared: two or three make the smallest face that can be found."""
 CHANGE = 0.05
-"""Difference of a cell's brightness (0 to 1) from which it shows something else; at .08 dim faces came unseen."""
+"""Difference of a cell's brightness (0 to 1) from which it shows something else; at .08 dim faces were missed."""
 
 Frame = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -158,7 +158,7 @@ def _smallest(faces: list[Face]) -> float:
 
 
 def _around(faces: list[Face], margin: float) -> Floats:
-    """Return (4,) the smallest box that holds all faces, each with so much of its side around it."""
+    """Return (4,) the smallest box that holds all faces, each with this much of its side around it."""
     grown = [
         face.box + margin * float(np.sqrt(max(face.area, 0.0))) * np.array([-1, -1, 1, 1], np.float32) for face in faces
     ]

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from veridical.clips import LedgerEntry
 from veridical.machine import Lost, run_jobs, run_on_cluster
-from veridical.preparation.jobs import Job, Outcome, Setup, Worker, ending_the_run
+from veridical.preparation.jobs import Job, JobResult, Setup, Worker, ending_the_run
 
 
 class Engine(Protocol):
@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     def __call__(
         self, jobs: Sequence[Job], setup: Setup, *, workers: int | None, timeout_s: float, address: str | None
-    ) -> Generator[tuple[Job, Outcome | Lost]]:
+    ) -> Generator[tuple[Job, JobResult | Lost]]:
         """Yield each job with its outcome as it is done; closing it ends the workers.
 
         Args:
@@ -40,7 +40,7 @@ class Engine(Protocol):
 
 def run_locally(
     jobs: Sequence[Job], setup: Setup, *, workers: int | None, timeout_s: float, address: str | None
-) -> Generator[tuple[Job, Outcome | Lost]]:
+) -> Generator[tuple[Job, JobResult | Lost]]:
     """Use worker processes of this machine, which write encoded clips where the store's writer reads them."""
     yield from run_jobs(jobs, setup, workers=workers, timeout_s=timeout_s)
 
@@ -65,7 +65,7 @@ class _RemoteSetup:
 
 
 class _RemoteWorker:
-    """Prepares videos where their clips cannot be written beside the store."""
+    """Prepares videos where their clips cannot be written next to the store."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -81,14 +81,14 @@ class _RemoteWorker:
 
 def run_on_ray(
     jobs: Sequence[Job], setup: Setup, *, workers: int | None, timeout_s: float, address: str | None
-) -> Generator[tuple[Job, Outcome | Lost]]:
+) -> Generator[tuple[Job, JobResult | Lost]]:
     """Use the machines of a Ray cluster; clips are written into the setup's folder as they come back."""
     remote = [_absolute(job) for job in jobs]
     own = {job.number: job for job in jobs}
     run = run_on_cluster(remote, _RemoteSetup(setup), workers=workers, timeout_s=timeout_s, address=address)
     with closing(run) as results:
         for job, result in results:
-            outcome = result if isinstance(result, Lost) else Outcome(result.entry, _spool(setup, job, result.clips))
+            outcome = result if isinstance(result, Lost) else JobResult(result.entry, _spool(setup, job, result.clips))
             yield own[job.number], outcome
 
 

@@ -39,12 +39,12 @@ from veridical.preparation.tools import Tools
 from veridical.preparation.turning import are_lying, upright_turn
 
 MIN_SOUND_SHARE = 0.9
-"""Of a window, for the window to have sound; what is missing at its end is silence."""
+"""Share of a window that must have audio for the window to have any; what is missing at its end is silence."""
 MAX_SHORTFALL_S = 1.0
 """A video that ends this much earlier than declared gets a remark."""
 OUT_OF_STEP = "timestamps jump in one stream only, so audio may not belong to video"
 END_TOLERANCE = 0.5
-"""Of a frame's duration: a video that ends this much before a window's end still fills it."""
+"""Tolerance, as a share of a frame's duration: a video that ends this much before a window's end still fills it."""
 
 Frame = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -63,7 +63,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """The sound of a whole video."""
+    """The audio of a whole video."""
 
     samples: npt.NDArray[np.int16]
     """(S,) mono, 16 kHz, from the first frame on."""
@@ -479,7 +479,7 @@ def _dense_landmarks(landmarker: faces.DenseLandmarker, crop: Crop, track: faces
 def _sound_between(
     sound: Sound | None, start_s: float, settings: StoreSettings
 ) -> tuple[npt.NDArray[np.int16] | None, npt.NDArray[np.bool_] | None]:
-    """Return the sound of a window, silence where it ends early; None where too much of it is missing."""
+    """Return the audio of a window, silence where it ends early; None where too much of it is missing."""
     if sound is None:
         return None, None
     first, step = round(start_s * SAMPLE_RATE_HZ), round(start_s / SPEECH_STEP_S)

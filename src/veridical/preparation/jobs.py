@@ -1,4 +1,4 @@
-"""A worker's job on one video: clips into a file beside the store, and a line for the ledger, whatever happens.
+"""A worker's job on one video: clips into a file next to the store, and a line for the ledger, whatever happens.
 
 This is one of the two places with a broad `except`: any failure of one video becomes its status and reason.
 """
@@ -34,7 +34,7 @@ class Job:
     video_id: str
     path: str
     audio_path: str | None = None
-    """File beside the video that holds its sound."""
+    """Separate file that holds the video's audio."""
     mask_path: str | None = None
     """Video that marks the forged face, where the policy asks for it."""
 
@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """Result of a job."""
 
     entry: LedgerEntry
@@ -80,7 +80,7 @@ class Worker:
     def __init__(self, settings: StoreSettings, folder: Path, tools: Tools) -> None:
         self.settings, self.folder, self.tools = settings, folder, tools
 
-    def __call__(self, job: Job) -> Outcome:
+    def __call__(self, job: Job) -> JobResult:
         """Return the video's ledger entry and the file of its clips.
 
         Raises:
@@ -102,7 +102,7 @@ class Worker:
         entry = replace(entry, seconds=time.monotonic() - began)
         if entry.status != "ok":
             spool.unlink(missing_ok=True)
-        return Outcome(entry, spool if entry.status == "ok" else None)
+        return JobResult(entry, spool if entry.status == "ok" else None)
 
     def _prepare(self, job: Job, spool: Path) -> LedgerEntry:
         plan = plan_clips(job.source, job.video_id, self.settings, self.tools)

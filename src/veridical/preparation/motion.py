@@ -1,6 +1,6 @@
 """Mouth crops and flow statistics, from a second decoding of the windows that are kept, at 25 frames a second.
 
-Frames are those on display at k/25 seconds of the same clock as the window's faces and sound; a video of another rate repeats
+Frames are those on display at k/25 seconds of the same clock as the window's faces and audio; a video of another rate repeats
 or leaves out frames. Between two detections a face is where a straight line between them says; landmarks that place the mouth
 are smoothed over some .1 s besides, so that its crops do not tremble.
 

@@ -1,6 +1,6 @@
 """Preparing a manifest: every video becomes clips in a store or a counted reason why not, and any interruption can be continued.
 
-The ledger says which videos are done, and of which file; all others are pending. Workers write a video's clips to a file beside
+The ledger says which videos are done, and of which file; all others are pending. Workers write a video's clips to a file next to
 the store, and this process, the only one that writes the store, commits them in batches. Clips that are prepared again stay until
 their successors are committed, and stay for good when the video cannot be read any more. What an interruption leaves behind is
 deleted by the next run: files of encoded clips, and clips without a ledger row.
@@ -32,7 +32,7 @@ from veridical.clips import (
 from veridical.errors import UsageError, unknown_name
 from veridical.machine import Lost, check_ray
 from veridical.preparation.engines import ENGINES
-from veridical.preparation.jobs import SOUND_BESIDE, Job, Outcome, Setup, read_spool
+from veridical.preparation.jobs import SOUND_BESIDE, Job, JobResult, Setup, read_spool
 from veridical.preparation.tools import Tools, with_checksum
 
 INCOMING = ".incoming"
@@ -75,7 +75,7 @@ class PrepareSummary:
 
     @property
     def num_with_sound_beside(self) -> int:
-        """Videos whose sound is in a file beside them (attribute `audio_path` of the manifest)."""
+        """Videos whose audio is in a separate file (attribute `audio_path` of the manifest)."""
         return int(self.ledger["reason"].str.startswith(SOUND_BESIDE).sum())
 
     @property
@@ -106,10 +106,10 @@ def prepare(
         store_path: Folder of the store.
         settings: What a clip is; None takes those of the store, or the defaults for a new one.
         workers: Processes; None for one per core, 0 to work in this process (no time limit, for debugging, local only).
-        limit: Prepare at most so many videos now.
+        limit: Prepare at most this many videos now.
         only_status: Instead of pending videos, do those again whose ledger status is one of these.
         timeout_s: Time limit of one video in seconds (status timeout).
-        commit_seconds: Between two commits: an interruption costs at most what was done in so many seconds.
+        commit_seconds: Between two commits: an interruption costs at most what was done in this many seconds.
         engine: One of `ENGINES`: `local` processes, or `ray`.
         address: Of the Ray cluster (`host:port`, or `auto`); None starts Ray on this machine.
         make_tools: Makes the detectors, in each worker; picklable.
@@ -234,14 +234,14 @@ def _with_clips(store: ClipStore) -> set[str]:
 
 
 def _collect(
-    done: Generator[tuple[Job, Outcome | Lost]], total: int, writer: ClipWriter, with_clips: set[str]
+    done: Generator[tuple[Job, JobResult | Lost]], total: int, writer: ClipWriter, with_clips: set[str]
 ) -> list[LedgerEntry]:
     """Add the results of the workers; return those not added, as the store has clips of a video that cannot be read now."""
     failed = clips = 0
     kept: list[LedgerEntry] = []
     with closing(done), progress.task("prepare", total=total, unit="video") as running:
         for job, result in done:
-            outcome = Outcome(_lost_entry(job, result), None) if isinstance(result, Lost) else result
+            outcome = JobResult(_lost_entry(job, result), None) if isinstance(result, Lost) else result
             if outcome.entry.status in FAILED_TO_READ and job.video_id in with_clips:
                 kept.append(outcome.entry)
             else:

@@ -1,6 +1,6 @@
 """Where someone speaks: a mask in steps of 20 ms from the Silero voice activity detector (MIT, carried by its package).
 
-The network sees 32 ms of sound after the 4 ms before them, with a recurrent state, in blocks of half a minute so that memory
+The network sees 32 ms of audio after the 4 ms before them, with a recurrent state, in blocks of half a minute so that memory
 does not grow with the length of a video. Source of the network: https://github.com/snakers4/silero-vad; its probabilities are
 turned into a mask here: hysteresis, short gaps filled, short bursts dropped, and near-silence never speech.
 """
@@ -31,10 +31,10 @@ NETWORK = "silero_vad_16k_sequence.onnx"
 
 
 class SpeechDetector:
-    """Finds speech in 16 kHz mono sound; the network is loaded at first use.
+    """Finds speech in 16 kHz mono audio; the network is loaded at first use.
 
     Args:
-        threshold: Probability from which sound is speech.
+        threshold: Probability from which audio is speech.
         silence_dbfs: Steps whose root mean square is below this are never speech, decibels below full scale.
     """
 
@@ -43,7 +43,7 @@ class SpeechDetector:
         self.silence_dbfs = silence_dbfs
 
     def mask(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Return for each 20 ms of the sound, a last part of a step included, whether it is speech.
+        """Return for each 20 ms of the audio, a last part of a step included, whether it is speech.
 
         Args:
             samples: (S,) float32 in [-1, 1], 16 kHz.
@@ -100,7 +100,7 @@ def network_path() -> Path:
 
 
 def _windows(samples: npt.NDArray[np.float32], first: int, stop: int) -> npt.NDArray[np.float32]:
-    """Return chunks [first, stop), each with the sound before it, silence beyond the ends: (chunks, context + chunk)."""
+    """Return chunks [first, stop), each with the audio before it, silence beyond the ends: (chunks, context + chunk)."""
     begin, end = first * CHUNK - CONTEXT, stop * CHUNK
     piece = np.zeros(end - begin, dtype=np.float32)
     low, high = max(begin, 0), min(end, len(samples))

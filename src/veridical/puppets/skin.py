@@ -145,7 +145,7 @@ def _mix(colour: Array, other: Array, weight: Array) -> None:
 
 
 def _ears(identity: Identity, grid: Sheet, colour: Array, height: Array) -> Array:
-    """Paint the ears beside the face, in place, and return their coverage."""
+    """Paint the ears next to the face, in place, and return their coverage."""
     shape = identity.shape
     centre = shape.half_width * 0.97 + 0.06
     field = 1 - ((np.abs(grid.x) - centre - 0.05 * (0.2 - grid.y)) / 0.16) ** 2 - ((grid.y - 0.2) / 0.4) ** 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from veridical.artefacts import atomic_path
 from veridical.evaluation import Evaluation
 from veridical.reports import content
-from veridical.reports.content import Cell, Table
+from veridical.reports.content import Table, TableCell
 
 SCOPE = """Reference corpus: {reference}. Tested on {tested}. Figures are for whole videos unless stated otherwise; brackets are
 95 % intervals over leak groups; they allow for the number of people tested, not for a kind of person that is not among them."""
@@ -81,5 +81,5 @@ def _markdown(table: Table) -> str:
     return "\n".join("| " + " | ".join(str(text).replace("|", "\\|") for text in row) + " |" for row in rows)
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     return f"{cell.text} {cell.below}".strip() if cell.below else cell.text

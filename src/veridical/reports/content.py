@@ -38,7 +38,7 @@ VERDICT_CSS = {"FLAG": "flag", "UNDECIDED": "open", "PASS": "pass", "NOT EVALUAB
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell of a table: a figure with its interval beneath, or plain text."""
 
     text: str
@@ -52,7 +52,7 @@ class Table:
     """A table; the first cell of a row is its heading."""
 
     headers: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     caption: str = ""
 
 
@@ -66,31 +66,31 @@ class Tile:
     css: str = ""
 
 
-def number(row: pd.Series | None, digits: int = 3, *, signed: bool = False) -> Cell:
+def number(row: pd.Series | None, digits: int = 3, *, signed: bool = False) -> TableCell:
     """Return the cell of a figure: value and interval, or the reason why there is none."""
     if row is None:
-        return Cell("–", css="absent")
+        return TableCell("–", css="absent")
     if pd.isna(row["value"]):
         few, reason = "too few to say", str(row["reason"])
         return (
-            Cell(few, reason.removeprefix(few).strip(), "absent")
+            TableCell(few, reason.removeprefix(few).strip(), "absent")
             if reason.startswith(few)
-            else Cell("not evaluable", reason, "absent")
+            else TableCell("not evaluable", reason, "absent")
         )
     sign = "+" if signed else ""
     below = ""
     if pd.notna(row["low"]):
         below = typeset(f"[{row['low']:{sign}.{digits}f}, {row['high']:{sign}.{digits}f}]")
-    return Cell(
+    return TableCell(
         typeset(f"{row['value']:{sign}.{digits}f}"), below, "number", f"{row['n_real']:g} real, {row['n_fake']:g} fake"
     )
 
 
-def observed(row: pd.Series | None) -> Cell:
+def observed(row: pd.Series | None) -> TableCell:
     """Return the cell of a figure as it was measured, before what chance adds is taken off."""
     if row is None or pd.isna(row["observed"]):
-        return Cell("–", css="absent")
-    return Cell(f"{row['observed']:.3f}", css="number")
+        return TableCell("–", css="absent")
+    return TableCell(f"{row['observed']:.3f}", css="number")
 
 
 def typeset(text: str) -> str:
@@ -129,8 +129,8 @@ def headline_table(evaluation: Evaluation) -> Table:
     """Return ranking metrics and calibration of videos, and the AUC of clips, a column per test set."""
     tested, facts = evaluation.test_sets, evaluation.facts
 
-    def row(name: str, metric: str, **columns: str) -> list[Cell]:
-        return [Cell(name), *(number(evaluation.figure(*where, metric, **columns)) for where in tested)]
+    def row(name: str, metric: str, **columns: str) -> list[TableCell]:
+        return [TableCell(name), *(number(evaluation.figure(*where, metric, **columns)) for where in tested)]
 
     rows = [row(name, metric) for metric, name in HEADLINE.items()]
     rows.insert(1, row("AUC of clips", "auc", level="clip"))
@@ -139,7 +139,9 @@ def headline_table(evaluation: Evaluation) -> Table:
     else:
         rows.append(row("ECE, raw", "ece", calibration="none"))
     covered = [coverage_of(evaluation, *where) for where in tested]
-    rows.append([Cell("Videos"), *(Cell(f"{x.num_real} + {x.num_fake}", "real + fake", "number") for x in covered)])
+    rows.append(
+        [TableCell("Videos"), *(TableCell(f"{x.num_real} + {x.num_fake}", "real + fake", "number") for x in covered)]
+    )
     return Table([f"Videos, {facts.settings.video_rule} logit", *(_where(*where) for where in tested)], rows)
 
 
@@ -163,7 +165,7 @@ def aggregation_table(evaluation: Evaluation) -> Table:
             for where in evaluation.test_sets
             for metric in ("auc", "eer")
         ]
-        rows.append([Cell(str(rules[name])), *cells])
+        rows.append([TableCell(str(rules[name])), *cells])
     headers = [f"{dataset} {metric}" for dataset, _ in evaluation.test_sets for metric in ("AUC", "EER")]
     return Table(["Video logit", *headers], rows)
 
@@ -179,8 +181,8 @@ def decision_tables(evaluation: Evaluation) -> list[Table]:
                 for metric in DECISIONS
             ]
             if all(cell.css == "absent" for cell in cells):
-                cells = [cells[0], *([Cell("")] * (len(cells) - 1))]
-            rows.append([Cell(label), *cells])
+                cells = [cells[0], *([TableCell("")] * (len(cells) - 1))]
+            rows.append([TableCell(label), *cells])
         tables.append(Table([dataset, *DECISIONS.values()], rows))
     return tables
 
@@ -213,7 +215,7 @@ def abstention_table(evaluation: Evaluation) -> Table:
         cells = [
             number(evaluation.figure(dataset, split, name, operating_point=f"conformal_{rate:g}")) for name in names
         ]
-        rows.append([Cell(dataset), *cells])
+        rows.append([TableCell(dataset), *cells])
     return Table(["Data set", *names.values()], rows)
 
 
@@ -229,9 +231,9 @@ def matrix_table(evaluations: Sequence[Evaluation]) -> Table:
             cell = number(row)
             shade = "" if cell.css == "absent" else f" heat{max(0, min(5, int((float(cell.text) - 0.5) * 10)))}"
             own = " own" if dataset == evaluation.facts.reference.dataset else ""
-            cells.append(Cell(cell.text, cell.below, cell.css + shade + own, cell.title))
+            cells.append(TableCell(cell.text, cell.below, cell.css + shade + own, cell.title))
         name = evaluation.facts.reference.dataset or "reference not known"
-        rows.append([Cell(name, (evaluation.facts.title or UNTITLED) if len(evaluations) > 1 else ""), *cells])
+        rows.append([TableCell(name, (evaluation.facts.title or UNTITLED) if len(evaluations) > 1 else ""), *cells])
     return Table(["Reference ↓ · tested on →", *columns], rows)
 
 
@@ -243,12 +245,14 @@ def gap_table(evaluation: Evaluation) -> Table | None:
     limit, verdicts = evaluation.facts.settings.thresholds.corpus_gap, evaluation.risks.set_index("risk")["verdict"]
     rows = []
     for _, row in gaps.iterrows():
-        verdict = Cell("")
+        verdict = TableCell("")
         if pd.notna(row["value"]):
             outcome = str(verdicts.get(f"temporal shortcut ({row['dataset']})", ""))
-            verdict = Cell(outcome, css=f"verdict {VERDICT_CSS.get(outcome, 'open')}")
-        apart = Cell(_apart(evaluation, *row["dataset"].split("->", 1)), css="text")
-        rows.append([Cell(typeset(row["dataset"])), number(row, signed=True), Cell(f"≤ {limit:g}"), verdict, apart])
+            verdict = TableCell(outcome, css=f"verdict {VERDICT_CSS.get(outcome, 'open')}")
+        apart = TableCell(_apart(evaluation, *row["dataset"].split("->", 1)), css="text")
+        rows.append(
+            [TableCell(typeset(row["dataset"])), number(row, signed=True), TableCell(f"≤ {limit:g}"), verdict, apart]
+        )
     return Table(["From → to", "Loss of AUC", "Allowed", "", "In what they differ"], rows)
 
 
@@ -261,25 +265,25 @@ def _apart(evaluation: Evaluation, source: str, target: str) -> str:
 
 
 def outcome_table(evaluation: Evaluation) -> Table:
-    """Return the outcomes that the training strategy expects beside those measured."""
+    """Return the outcomes that the training strategy expects next to those measured."""
     css = {"better": "pass", "as expected": "pass", "worse": "flag", "not evaluable": "open"}
     rows = []
     for item in evaluation.facts.outcomes:
-        measured = Cell("–", css="absent")
+        measured = TableCell("–", css="absent")
         if item.value is not None:
             ranged = item.low is not None and item.high is not None
             below = typeset(f"[{item.low:.3f}, {item.high:.3f}]") if ranged else ""
-            measured = Cell(typeset(f"{item.value:.3f}"), below, "number")
+            measured = TableCell(typeset(f"{item.value:.3f}"), below, "number")
         sure = "" if item.value is None else ("certain" if item.certain else "not certain")
-        verdict = Cell(item.verdict, sure, f"verdict {css[item.verdict]}")
+        verdict = TableCell(item.verdict, sure, f"verdict {css[item.verdict]}")
         where = typeset(item.dataset)
         rows.append(
             [
-                Cell(item.outcome, where),
-                Cell(item.expected, css="expected"),
+                TableCell(item.outcome, where),
+                TableCell(item.expected, css="expected"),
                 measured,
                 verdict,
-                Cell(item.reason, css="text"),
+                TableCell(item.reason, css="text"),
             ]
         )
     return Table(["Outcome", "Expected", "Measured", "", "Remark"], rows)
@@ -301,9 +305,9 @@ def coverage_table(evaluation: Evaluation) -> Table:
         )
         rows.append(
             [
-                Cell(item.dataset, item.split or "no split"),
-                *(Cell(text, css="number") for text in (*cells, bounds)),
-                Cell(known, css="text"),
+                TableCell(item.dataset, item.split or "no split"),
+                *(TableCell(text, css="number") for text in (*cells, bounds)),
+                TableCell(known, css="text"),
             ]
         )
     headers = [
@@ -336,10 +340,10 @@ def calibration_table(evaluation: Evaluation) -> Table:
                 continue
             chance = evaluation.figure(dataset, split, "ece_by_chance", calibration=calibration)
             cells = [number(row) for row in figures.values()]
-            rows.append([Cell(dataset, name), cells[0], observed(figures["ece"]), number(chance), *cells[1:]])
+            rows.append([TableCell(dataset, name), cells[0], observed(figures["ece"]), number(chance), *cells[1:]])
         in_use = evaluation.figure(dataset, split, "ece_at_prevalence", calibration="beta")
         name = f"beta, corrected to {evaluation.facts.settings.prevalence:.2%} fakes"
-        rows.append([Cell(dataset, name), number(in_use), observed(in_use), *[Cell("–", css="absent")] * 4])
+        rows.append([TableCell(dataset, name), number(in_use), observed(in_use), *[TableCell("–", css="absent")] * 4])
     return Table(["Data set", "ECE", "As measured", "ECE by chance", "Adaptive ECE", "Brier", "Log loss"], rows)
 
 
@@ -360,7 +364,7 @@ def contribution_table(evaluation: Evaluation) -> Table | None:
             number(evaluation.figure(dataset, split, f"contribution_{name}"), signed=True)
             for name in ("video", "audio")
         ]
-        rows.append([Cell(dataset), *cells])
+        rows.append([TableCell(dataset), *cells])
     return Table(["Data set", "Video", "Audio"], rows)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from veridical.evaluation import CONDITION_NAMES, Evaluation
-from veridical.reports.content import VERDICT_CSS, Cell, Table, number, plain, typeset
+from veridical.reports.content import VERDICT_CSS, Table, TableCell, number, plain, typeset
 from veridical.reports.svg import timeline_plot
 
 
@@ -54,7 +54,7 @@ def statistics_tables(evaluation: Evaluation) -> list[tuple[str, list[Table]]]:
         tables = [
             Table(
                 [item.title, *item.headers[1:]],
-                [[Cell(row[0]), *(Cell(text, css="number") for text in row[1:])] for row in item.rows],
+                [[TableCell(row[0]), *(TableCell(text, css="number") for text in row[1:])] for row in item.rows],
                 item.note,
             )
             for item in statistics.tables()
@@ -71,7 +71,7 @@ def localisation_table(evaluation: Evaluation) -> Table | None:
     for dataset, split in evaluation.test_sets:
         cells = [number(evaluation.figure(dataset, split, metric)) for metric in names]
         if any(cell.css == "number" for cell in cells):
-            rows.append([Cell(dataset), *cells])
+            rows.append([TableCell(dataset), *cells])
     return Table(["Data set", *names.values()], rows) if rows else None
 
 
@@ -89,14 +89,16 @@ def modality_calibration_table(evaluation: Evaluation) -> Table | None:
             chance = number(
                 evaluation.figure(dataset, split, "ece_by_chance", condition=condition, calibration="temperature")
             )
-            rows.append([Cell(CONDITION_NAMES[condition], dataset), before, after, Cell(chance.text, css=chance.css)])
+            rows.append(
+                [TableCell(CONDITION_NAMES[condition], dataset), before, after, TableCell(chance.text, css=chance.css)]
+            )
     return (
         Table(["Scores of", "ECE, raw", "ECE after temperature scaling", "Expected by chance"], rows) if rows else None
     )
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class RiskTable:
     """The risks of one verdict."""
 
     verdict: str
@@ -106,7 +108,7 @@ class Verdicts:
     table: Table
 
 
-def risk_tables(evaluation: Evaluation) -> list[Verdicts]:
+def risk_tables(evaluation: Evaluation) -> list[RiskTable]:
     """Return the risk register by verdict: flagged, undecided, passed, not evaluable; those that occur."""
     tables = []
     for verdict in VERDICT_CSS:
@@ -114,22 +116,22 @@ def risk_tables(evaluation: Evaluation) -> list[Verdicts]:
         if len(rows):
             headers = ["Risk", "Verdict", "Measured", "Threshold", "Finding", "Mitigation"]
             table = Table(headers, [_risk_row(row) for _, row in rows.iterrows()])
-            tables.append(Verdicts(verdict, ", ".join(map(typeset, rows["risk"])), table))
+            tables.append(RiskTable(verdict, ", ".join(map(typeset, rows["risk"])), table))
     return tables
 
 
-def _risk_row(row: pd.Series) -> list[Cell]:
+def _risk_row(row: pd.Series) -> list[TableCell]:
     sure = ("certain" if row["certain"] else "not certain") if row["verdict"] == "FLAG" else ""
-    figure = Cell("–", css="absent")
+    figure = TableCell("–", css="absent")
     if pd.notna(row["figure"]):
         ranged = pd.notna(row["low"]) and row["low"] < row["high"]
         below = f"[{plain(row['low'])}, {plain(row['high'])}]" if ranged else ""
-        figure = Cell(plain(row["figure"]), below, "number")
+        figure = TableCell(plain(row["figure"]), below, "number")
     return [
-        Cell(typeset(row["risk"])),
-        Cell(row["verdict"].lower(), sure, f"verdict {VERDICT_CSS[row['verdict']]}"),
+        TableCell(typeset(row["risk"])),
+        TableCell(row["verdict"].lower(), sure, f"verdict {VERDICT_CSS[row['verdict']]}"),
         figure,
-        Cell(f"{row['threshold']:g}", css="number"),
-        Cell(typeset(row["reason"]), css="text"),
-        Cell(row["mitigation"], css="text"),
+        TableCell(f"{row['threshold']:g}", css="number"),
+        TableCell(typeset(row["reason"]), css="text"),
+        TableCell(row["mitigation"], css="text"),
     ]

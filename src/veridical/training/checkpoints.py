@@ -33,7 +33,7 @@ MODEL, BEST = "model:", "best:"
 
 
 @dataclass
-class Progress:
+class Position:
     """The next step of a run, and what the steps so far have to be remembered for."""
 
     stage: int = 0
@@ -65,9 +65,9 @@ class Progress:
         self.hardness.update({video: total / count for video, (total, count) in self.losses.items()})
         self.epoch, self.step, self.sums, self.losses = self.epoch + 1, 0, {}, {}
 
-    def next_stage(self) -> Progress:
+    def next_stage(self) -> Position:
         """Return the start of the next stage."""
-        return Progress(stage=self.stage + 1, history=self.history)
+        return Position(stage=self.stage + 1, history=self.history)
 
 
 @dataclass
@@ -75,7 +75,7 @@ class TrainingState:
     """All that changes while a run trains."""
 
     model: DetectorModel
-    progress: Progress = field(default_factory=Progress)
+    progress: Position = field(default_factory=Position)
     best: dict[str, Tensor] = field(default_factory=dict)
     """Weights that the stage trains, as they were at its best epoch so far; empty before the first."""
     optimiser: torch.optim.Optimizer | None = None
@@ -106,7 +106,7 @@ class Checkpoints:
         self.saved_at = time.monotonic()
 
     def save_if_due(self, state: TrainingState, after_step: bool = False) -> None:
-        """Save when so much time has passed, or so many steps have been done."""
+        """Save when the interval set in `runtime` (seconds or steps) has passed."""
         every = self.runtime.save_every_steps
         due = after_step and every is not None and state.progress.step % every == 0
         if due or time.monotonic() - self.saved_at >= self.runtime.save_every_s:
@@ -140,7 +140,7 @@ class Checkpoints:
         """Return the state of the loss scaler, which goes on from stage to stage; empty without half precision."""
         return dict(self.fabric.strategy.precision.state_dict())
 
-    def _replace_progress(self, progress: Progress, tensors: str) -> None:
+    def _replace_progress(self, progress: Position, tensors: str) -> None:
         progress.scaler = self._scaler()
         values = {"schema_version": SCHEMA_VERSION, "tensors": tensors, **asdict(progress)}
         write_json(self.folder / PROGRESS_FILE, values)
@@ -169,7 +169,7 @@ class Checkpoints:
             values["selection"] = Selection(**values["selection"])
             values["opened"] = [(number, epoch) for number, epoch in values["opened"]]
             values["losses"] = {video: (total, count) for video, (total, count) in values["losses"].items()}
-            state.progress = Progress(**values)
+            state.progress = Position(**values)
             state.model.load_state_dict(tensors if is_model else _with_prefix(tensors, MODEL))
             if state.progress.scaler:
                 self.fabric.strategy.precision.load_state_dict(state.progress.scaler)

@@ -42,7 +42,7 @@ class RuntimeSettings(Settings):
     nodes: int = Field(1, ge=1)
     """Machines; torchrun and SLURM override it."""
     precision: Precision = "32-true"
-    """Of matrix products in training, validation and cached features; `auto` is `bf16-mixed` if the hardware supports it."""
+    """Precision of matrix products in training, validation and features; `auto` is `bf16-mixed` if the hardware supports it."""
     reuse_features: bool = True
     """Compute the features of frozen parts once per clip and view and cache them on disk; parts that learn are not cached."""
     score_batch: int = Field(32, ge=1)
@@ -52,7 +52,7 @@ class RuntimeSettings(Settings):
     save_every_s: float = Field(60.0, gt=0)
     """Seconds between saved states to resume from; one is also saved after each stage and on interruption."""
     save_every_steps: int | None = Field(None, ge=1)
-    """Also save a state after so many batches."""
+    """Also save a state after this many batches."""
 
     @property
     def num_threads(self) -> int:

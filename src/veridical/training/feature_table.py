@@ -45,7 +45,7 @@ class FeatureTable:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the table anew, with what this process and others have added.
+        """Read the table again, with what this process and others have added.
 
         Raises:
             ArtefactError: when the table is damaged.

@@ -1,6 +1,6 @@
 """Reuse of frozen features: the output of frozen parts is computed once per clip and view, and cached on disk.
 
-Both sources give the same features, so a run with reuse equals one without, up to rounding. Cached features lie beside the store
+Both sources give the same features, so a run with reuse equals one without, up to rounding. Cached features lie next to the store
 in a Lance table named for everything that determines them: store, frozen weights, inputs, augmentation, seed, precision. On a CPU
 every clip is encoded by itself, so that its features depend neither on its batch nor on the cache, and a run that was killed
 while it computed features and then resumed ends with the same bits.
@@ -33,7 +33,7 @@ Rows = npt.NDArray[np.int64]
 CHUNK = 8
 """Clips read together; on a GPU also encoded together."""
 COMMIT_BYTES, COMMIT_S = 64 << 20, 60.0
-"""Features are committed to the table when so many bytes wait, or so much time has passed."""
+"""Features are committed to the table when this many bytes wait, or this many seconds have passed."""
 FEATURES_VERSION = 3
 """To be raised when the same settings come to give other features, so that older caches are not used."""
 
@@ -51,17 +51,17 @@ class FeatureSource(Protocol):
 class DirectFeatures:
     """Decodes, augments and encodes clips at every request."""
 
-    def __init__(self, detector: DetectorModel, store: ClipStore, recipe: Recipe) -> None:
-        self.detector, self.store, self.recipe = detector, store, recipe
+    def __init__(self, model: DetectorModel, store: ClipStore, recipe: Recipe) -> None:
+        self.model, self.store, self.recipe = model, store, recipe
 
     def announce(self, rows: Rows, view: int | None) -> None:
         """Do nothing: there is no cache to fill."""
 
     def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
         """Return the features of clips by store row; with gradients only where a backbone block is open."""
-        if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.detector.video.parameters()):
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.model.video.parameters()):
             inputs = self._inputs(self.store.take(rows.tolist(), self.recipe.inputs.contents), view)
-            return encode(self.detector, inputs, only=only, precision=self.recipe.runtime.precision)
+            return encode(self.model, inputs, only=only, precision=self.recipe.runtime.precision)
         chunks = [rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)]
         return _joined(list(self.each(chunks, view, only)))
 
@@ -71,12 +71,12 @@ class DirectFeatures:
 
     def _frozen(self, rows: Rows, view: int | None, only: Modality | None) -> Features:
         clips = self.store.take(rows.tolist(), self.recipe.inputs.contents)
-        alone = self.detector.video.mean.device.type == "cpu"
+        alone = self.model.video.mean.device.type == "cpu"
         batches = [[clip] for clip in clips] if alone else [clips]
         precision = self.recipe.runtime.precision
         with torch.no_grad():  # gradient mode belongs to the thread
             return _joined(
-                [encode(self.detector, self._inputs(some, view), only=only, precision=precision) for some in batches]
+                [encode(self.model, self._inputs(some, view), only=only, precision=precision) for some in batches]
             )
 
     def _inputs(self, clips: list[Clip], view: int | None) -> ClipInputs:
@@ -90,7 +90,7 @@ class ReusedFeatures:
 
     def __init__(self, direct: DirectFeatures, folder: Path) -> None:
         self.direct = direct
-        path = folder / f"{frozen_fingerprint(direct.detector, direct.store, direct.recipe)}.lance"
+        path = folder / f"{frozen_fingerprint(direct.model, direct.store, direct.recipe)}.lance"
         self.table = FeatureTable(path, len(direct.store))
 
     def announce(self, rows: Rows, view: int | None) -> None:
@@ -100,7 +100,7 @@ class ReusedFeatures:
     def batch(self, rows: Rows, view: int | None, only: Modality | None = None) -> Features:
         """Return the features of clips by store row."""
         self._fill(rows, view)
-        return self.table.get(rows, _number(view), self.direct.detector.video.mean.device, only)
+        return self.table.get(rows, _number(view), self.direct.model.video.mean.device, only)
 
     def _fill(self, rows: Rows, view: int | None) -> None:
         if not len(self.table.missing(rows, _number(view))):
@@ -147,13 +147,13 @@ def _joined(parts: list[Features]) -> Features:
     return Features(*joined)  # type: ignore[arg-type]  # what is None in one is None in all
 
 
-def frozen_fingerprint(detector: DetectorModel, store: ClipStore, recipe: Recipe) -> str:
+def frozen_fingerprint(model: DetectorModel, store: ClipStore, recipe: Recipe) -> str:
     """Return a fingerprint of all that determines the features: frozen weights, store, inputs, augmentation, seed, precision."""
-    audio = detector.audio
-    device = detector.video.mean.device
+    audio = model.audio
+    device = model.video.mean.device
     late = {id(parameter) for block in audio.blocks[audio.cut :] for parameter in block.parameters()}
     digest = hashlib.blake2b(digest_size=16)
-    for module in (detector.video, audio):
+    for module in (model.video, audio):
         for name, tensor in module.state_dict(keep_vars=True).items():
             if id(tensor) not in late:
                 digest.update(name.encode())
@@ -174,10 +174,10 @@ def frozen_fingerprint(detector: DetectorModel, store: ClipStore, recipe: Recipe
     return fingerprint(facts)
 
 
-def feature_source(detector: DetectorModel, store: ClipStore, recipe: Recipe) -> FeatureSource:
+def feature_source(model: DetectorModel, store: ClipStore, recipe: Recipe) -> FeatureSource:
     """Return the source that the recipe asks for; features of an open backbone cannot be cached."""
-    direct = DirectFeatures(detector, store, recipe)
-    is_open = any(weight.requires_grad for weight in detector.video.parameters())
+    direct = DirectFeatures(model, store, recipe)
+    is_open = any(weight.requires_grad for weight in model.video.parameters())
     if is_open or not recipe.runtime.reuse_features:
         return direct
     folder = store.path.with_name(store.path.name + ".features")

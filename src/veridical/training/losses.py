@@ -140,7 +140,7 @@ def disagreement_l1(video_logit_B: Tensor, audio_logit_B: Tensor, applies_B: Ten
 
 
 def disagreement_entropy(video_logit_B: Tensor, audio_logit_B: Tensor, applies_B: Tensor) -> Tensor:
-    """Jensen-Shannon divergence of the two heads' verdicts, in nats: 0 (alike) to ln 2."""
+    """Jensen-Shannon divergence of the two heads' probabilities, in nats: 0 (alike) to ln 2."""
     mean_B = (video_logit_B.sigmoid() + audio_logit_B.sigmoid()) / 2
     lowest = torch.finfo(mean_B.dtype).eps
     apart_B = _entropy_of_logit(torch.logit(mean_B, lowest))

@@ -45,7 +45,7 @@ class Objective:
 
     @property
     def trains_heads(self) -> bool:
-        """Whether the single-modality heads learn beside it, on detached features, to keep step with the encoders."""
+        """Whether the single-modality heads learn as well, on detached features, to keep step with the encoders."""
         return self.modality is None
 
 

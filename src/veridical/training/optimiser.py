@@ -19,7 +19,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 SLOTS = ("exp_avg", "exp_avg_sq", "step")
 """What AdamW keeps of each weight."""
 HALF_PRECISION = "16-mixed"
-"""There a scaler enlarges the loss, and leaves out a step whose gradient overflows."""
+"""Precision in which a scaler enlarges the loss, and leaves out a step whose gradient overflows."""
 
 
 class OptimiserSettings(Settings):
@@ -42,7 +42,7 @@ class Learner:
     optimiser: torch.optim.Optimizer
     groups: list[OpenGroup]
     clipped: tuple[list[nn.Parameter], ...]
-    """Parameters whose gradients are clipped together: heads that learn beside the objective apart from all others."""
+    """Parameters whose gradients are clipped together: heads that learn in addition to the objective apart from all others."""
     limit: float
     half_precision: bool
 
@@ -82,7 +82,7 @@ def start_learner(
         apart: Parameters among them whose gradients are clipped apart from all others.
         settings: Of AdamW.
         precision: Of the run.
-        moments: From `moments_of`, of an earlier optimiser; parameters without any start afresh.
+        moments: From `moments_of`, of an earlier optimiser; parameters without any start from zero.
     """
     half_precision = precision == HALF_PRECISION
     optimiser = torch.optim.AdamW(
@@ -110,7 +110,7 @@ def moments_of(model: DetectorModel, optimiser: torch.optim.Optimizer) -> dict[s
 
 
 def restore_moments(moments: Mapping[str, Tensor], model: DetectorModel, optimiser: torch.optim.Optimizer) -> None:
-    """Put moments into an optimiser of the trainable parameters; those without any start afresh."""
+    """Put moments into an optimiser of the trainable parameters; those without any start from zero."""
     named = dict(model.named_parameters())
     for name in trainable_names(model):
         weight = named[name]

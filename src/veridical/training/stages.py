@@ -19,7 +19,7 @@ class Opening(Settings):
     epoch: int | None = Field(None, ge=1)
     """Open before this epoch of the stage, counted from 0 (parts open from the start belong in the stage's `train`)."""
     plateau: int | None = Field(None, ge=1)
-    """Open after so many epochs without improvement of validation AUC; the patience of early stopping then starts afresh."""
+    """Open after this many epochs without improvement of validation AUC; the patience of early stopping then starts again."""
 
     @model_validator(mode="after")
     def _one_reason(self) -> Opening:
@@ -38,7 +38,7 @@ class Opening(Settings):
         return f"{', '.join(self.train)} {when}"
 
     def is_due(self, epoch: int, waited: int) -> bool:
-        """Return whether it is time to open, in an epoch of the stage and after so many epochs without improvement."""
+        """Return whether it is time to open, in an epoch of the stage and after this many epochs without improvement."""
         return (self.epoch is not None and epoch >= self.epoch) or (self.plateau is not None and waited >= self.plateau)
 
 

@@ -67,7 +67,7 @@ class LossSettings(Settings):
     temporal_margin: float = Field(0.2, ge=0, le=1)
     """With `class_conditional`: share of the variance from which a fake face costs nothing."""
     disagreement: float = Field(0.0, ge=0)
-    """Weight of the disagreement between the verdicts on video and on audio, where their labels agree."""
+    """Weight of the disagreement between the two heads, where their labels agree."""
     disagreement_form: Literal["l1", "entropy"] = "l1"
     """`l1`: difference of the two probabilities; `entropy`: their Jensen-Shannon divergence."""
     frame: float = Field(0.0, ge=0)
@@ -167,10 +167,10 @@ def _frame(given: LossInputs) -> Tensor | None:
 
 
 def _disagreement(given: LossInputs) -> Tensor | None:
-    if given.output.verdicts is None:
+    if given.output.head_logits is None:
         return None
     alike_B = given.features.has_video & given.features.has_audio & (given.facts.visual == given.facts.audio)
-    return DISAGREEMENT_FORMS[given.settings.disagreement_form](*given.output.verdicts, alike_B)
+    return DISAGREEMENT_FORMS[given.settings.disagreement_form](*given.output.head_logits, alike_B)
 
 
 def _sync(given: LossInputs) -> Tensor | None:
