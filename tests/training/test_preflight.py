@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from veridical.cli.main import build_app
 from veridical.clips import ClipStore
 from veridical.errors import LeakError, UsageError
 from veridical.models import DetectorModel
-from veridical.training import preflight, read_recipe, train
+from veridical.training import outlook, preflight, read_recipe, train
+from veridical.training.data import load_data
 
 DATA_ROWS = {"frames", "faces", "audio", "speech", "splits", "held-out corpora", "statistics", "shortcuts"}
 
@@ -171,3 +173,37 @@ def test_parameters_of_the_contract_model_are_as_expected() -> None:
     assert {row.verdict for row in parts} == {"pass", "not applicable"}
     assert rows["parameters, total"].verdict == "pass"
     assert {rows[name].verdict for name in DATA_ROWS} == {"not applicable"}
+
+
+def test_the_plan_is_compared_with_the_machine(
+    store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(store.path)
+    data = load_data(recipe.data, recipe.inputs)
+    costs = outlook.stage_costs(recipe, data)
+    assert [cost.name for cost in costs] == [stage.name for stage in recipe.schedule]
+    assert all(cost.seconds > 0 and cost.memory > 1e6 for cost in costs)
+    train(recipe, tmp_path / "run")
+    cache = store.path.with_name(store.path.name + ".features")
+    written = sum(
+        path.stat().st_size for folder in (cache, tmp_path / "run") for path in folder.rglob("*") if path.is_file()
+    )
+    assert written / 4 < sum(cost.disk for cost in costs) < written * 4, "what it takes on disk"
+    rows = {row.name: row for row in preflight(recipe)}
+    assert rows["plan, all"].verdict == "pass"
+    monkeypatch.setattr(
+        sys.modules["veridical.training.preflight"], "room", lambda *_: outlook.Room(memory=1000, disk=1000)
+    )
+    rows = {row.name: row for row in preflight(recipe)}
+    assert rows["plan, all"].verdict == "fail"
+    assert "augmentation.views" in rows["plan, all"].detail, "what to reduce"
+    assert rows[f"plan, {recipe.schedule[0].name}"].verdict == "fail"
+    assert "batches.clips" in rows[f"plan, {recipe.schedule[0].name}"].detail
+
+
+def test_a_step_without_enough_memory_fails(store: ClipStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(outlook, "batch_loss", out)
+    assert verdicts(store.path)["plan"] == "fail"

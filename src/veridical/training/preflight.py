@@ -15,6 +15,7 @@ from veridical.models import DetectorModel, summarise
 from veridical.settings import differences
 from veridical.training.data import TrainingData, load_data
 from veridical.training.leaks import held_out, refuse_leaks, untested_reason
+from veridical.training.outlook import room, stage_costs
 from veridical.training.recipe import Recipe, read_recipe
 
 Verdict = Literal["pass", "changed", "fail", "not applicable"]
@@ -35,6 +36,8 @@ SETTING_ROWS: dict[str, tuple[str, ...]] = {
 }
 """Row → the parts of the recipe that it compares with the strategy's own."""
 STRATEGY_FPS = 5.0
+LESS_MEMORY = "take fewer batches.clips or batches.videos, or train fewer parts at a time"
+LESS_DISK = "take fewer augmentation.views or data.clips_per_video, set runtime.reuse_features=false, or make room"
 TOLERANCE_SHARE, TOLERANCE_MILLIONS = 0.15, 0.2
 """A part may differ from the strategy's round figure by this share or by so many million parameters."""
 
@@ -54,7 +57,7 @@ def preflight(recipe: Recipe, *, quick: bool = False) -> list[Check]:
 
     Args:
         recipe: With or without `data.store`.
-        quick: Leave out what training does itself right after: loading the weights, and auditing for shortcuts.
+        quick: Leave out what training does itself right after: loading the weights, auditing for shortcuts; and the plan.
     """
     return [*_data_rows(recipe, quick), *_model_rows(recipe, quick), *_setting_rows(recipe)]
 
@@ -70,7 +73,7 @@ def _compared(name: str, changes: Sequence[str], note: str = "") -> Check:
 
 
 def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
-    names = ("frames", "faces", "audio", "speech", "splits", "held-out corpora", "statistics", "shortcuts")
+    names = ("frames", "faces", "audio", "speech", "splits", "held-out corpora", "statistics", "shortcuts", "plan")
     if recipe.data.store is None:
         yield from (Check(name, "not applicable", "no store given: --store STORE") for name in names)
         return
@@ -93,6 +96,43 @@ def _data_rows(recipe: Recipe, quick: bool) -> Iterator[Check]:
     yield _statistics(recipe, data)
     if not quick:
         yield _shortcuts(recipe, data)
+        yield from _plan(recipe, data)
+
+
+def _plan(recipe: Recipe, data: TrainingData) -> Iterator[Check]:
+    """Compare time, memory and disk of each stage, as measured in a few steps, with what is there."""
+    try:
+        costs, there = stage_costs(recipe, data), room(recipe, data)
+    except UsageError as error:
+        yield Check("plan", "not applicable", f"could not be measured: {error}")
+        return
+    except RuntimeError as error:
+        if "memory" not in str(error).lower():
+            raise
+        yield _row("plan", False, f"a step needs more memory than there is; {LESS_MEMORY}")
+        return
+    for cost in costs:
+        fits = cost.memory <= there.memory
+        detail = f"at most {_duration(cost.seconds)} ({cost.epochs} epochs x {cost.batches} batches, features of"
+        detail += f" {cost.num_features} clips), {_size(cost.memory)} of memory, {_size(cost.disk)} of disk"
+        yield _row(f"plan, {cost.name}", fits, detail if fits else f"{detail}; {LESS_MEMORY}")
+    disk, seconds = sum(cost.disk for cost in costs), sum(cost.seconds for cost in costs)
+    detail = (
+        f"at most {_duration(seconds)}, {_size(max(cost.memory for cost in costs))} of {_size(there.memory)} of memory,"
+    )
+    detail += f" {_size(disk)} of {_size(there.disk)} of free disk"
+    yield _row("plan, all", disk <= there.disk, detail if disk <= there.disk else f"{detail}; {LESS_DISK}")
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.0f} MB"
 
 
 def _faces(data: TrainingData) -> Check:
