@@ -154,14 +154,13 @@ def _written(
     if job.output.masks and forged is not None:
         with atomic_path(path.with_suffix(".mask.npz")) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, bits=np.packbits(forged.mask), shape=forged.mask.shape)
-    facts = asdict(probe(path))
-    container = facts.pop("container")
+    facts = probe(path)
     video = _at_level(video, level, job.output.levels)
     attributes = {
         name: value for name, value in video.attributes.items() if name != "audio_path"
     }  # the file has its audio
-    attributes["container"] = container
-    video = replace(video, path=str(path), sha256=None, attributes=attributes, **facts)
+    attributes["container"] = facts.container
+    video = replace(video, path=str(path), sha256=None, attributes=attributes, **facts.columns)
     write_json(path.with_suffix(".json"), {"made_from": _made_from(job, level), "video": video.to_row()})
     return video
 

@@ -114,12 +114,9 @@ def _rewritten(video: Video, folder: Path, names: Sequence[str], seed: int) -> V
             crf=recording.crf, codec=recording.codec, pixel_format=recording.pixel_format, preset="superfast",
         )  # fmt: skip
     facts = probe(path)
-    return replace(
-        video, path=str(path), has_audio=facts.has_audio, audio_label=video.audio_label if facts.has_audio else None,
-        duration_s=facts.duration_s, fps=facts.fps, width=facts.width, height=facts.height, codec=facts.codec,
-        pixel_format=facts.pixel_format, bitrate=facts.bitrate, audio_codec=facts.audio_codec,
-        audio_rate_hz=facts.audio_rate_hz, sha256=None, attributes={**video.attributes, "container": facts.container},
-    )  # fmt: skip
+    attributes = {**video.attributes, "container": facts.container}
+    audio_label = video.audio_label if facts.has_audio else None
+    return replace(video, path=str(path), sha256=None, audio_label=audio_label, attributes=attributes, **facts.columns)
 
 
 def _read(path: Path) -> Recording:

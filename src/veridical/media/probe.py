@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -45,6 +46,11 @@ class MediaFacts:
     """The demuxer's short name, for example mov or matroska."""
     remarks: tuple[str, ...] = ()
     """What a person should know: a choice between several streams, a file that is cut short."""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The facts that have a column of their own in a manifest."""
+        return {name: value for name, value in vars(self).items() if name not in ("container", "remarks")}
 
 
 def probe(path: Path) -> MediaFacts:
