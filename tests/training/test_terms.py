@@ -127,3 +127,13 @@ def test_the_video_term_pools_by_the_aggregation_of_the_recipe() -> None:
         expected = torch.nn.functional.binary_cross_entropy_with_logits(pooled, target)
         assert value == pytest.approx(expected.item(), rel=1e-5), rule
     assert values["max"] != pytest.approx(values["mean"])
+
+
+def test_mixed_clips_count_for_no_video() -> None:
+    facts = facts_of(["real", "real", "face", "face"])
+    half = ClipFacts(**{**facts.__dict__, "mixed": torch.tensor([False, True, True, False])})
+    unmixed = loss_of(output_of(4), features_of(4), facts, stage(), ALL_TERMS).terms["video"]
+    without = loss_of(output_of(4), features_of(4), half, stage(), ALL_TERMS).terms["video"]
+    every = ClipFacts(**{**facts.__dict__, "mixed": torch.ones(4, dtype=torch.bool)})
+    assert without.item() != pytest.approx(unmixed.item(), rel=1e-4)
+    assert loss_of(output_of(4), features_of(4), every, stage(), ALL_TERMS).terms["video"] == 0
