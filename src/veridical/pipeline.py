@@ -59,8 +59,7 @@ def judge(
     Args:
         detector_or_scores: A run or model folder, a foreign detector (`FILE.py:NAME`, `MODULE:NAME`, a .yaml file), or a loaded
             detector; or its scores: a score table, or a file (parquet, csv) of them.
-        stores: Clip stores to score. With scores: the stores of the scored videos, for thumbnails and for the risks that lie
-            in the clips.
+        stores: Clip stores to score. With scores: those of the scored videos, for thumbnails and for risks that lie in clips.
         manifest: Labels, splits, groups, and all videos that were to be scored; the stores' own when not given.
         output: Folder to write; `evaluation/default` inside the run when not given.
         settings: Of the evaluation; those of the run's recipe, or the defaults, when not given.
@@ -76,8 +75,7 @@ def judge(
 
     Raises:
         SeenError: before anything is scored: when the detector was trained on videos to be judged.
-        UsageError: before anything is scored: when the folder cannot be written or holds other things, when there is nothing
-            to score, or when settings, manifest, stores and detector do not fit together.
+        UsageError: before anything is scored: when the folder cannot be used, or settings, manifest, stores and detector do not fit.
     """
     run = _run_of(detector_or_scores)
     folder = evaluation_folder(detector_or_scores, output)
@@ -89,11 +87,12 @@ def judge(
         manifest = Manifest.concat(store.manifest() for store in opened)
     settings = _fitted(settings or evaluation_settings(detector_or_scores), opened, manifest)
     scored = _scores(detector_or_scores, opened, manifest, columns, interventions, device, folder, accept_seen)
-    probabilistic = settings.probabilistic and scored.kind != "ranking"
+    if scored.kind == "ranking":
+        settings = settings.model_copy(update={"probabilistic": False})
     evaluation = evaluate(
         scored.scores,
         manifest=manifest,
-        settings=settings.model_copy(update={"probabilistic": probabilistic}),
+        settings=settings,
         title=title or _name(run or detector_or_scores),
         looks=(run or folder) / "looks.jsonl",
         remarks=scored.remarks,
@@ -101,10 +100,15 @@ def judge(
     )
     facts = replace(evaluation.facts, subject=subject)
     evaluation = replace(evaluation, facts=facts, attachments=_attachments(evaluation, opened, manifest))
+    _write(evaluation, folder, run)
+    return evaluation
+
+
+def _write(evaluation: Evaluation, folder: Path, run: Path | None) -> None:
+    """Write the folder of an evaluation with its report and model card."""
     evaluation.write(folder)
     write_report(evaluation, folder / "report.html", extras=ReportExtras.of_run(run) if run is not None else None)
     write_model_card(evaluation, folder / "model_card.md")
-    return evaluation
 
 
 def _scores(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
@@ -121,15 +122,11 @@ def forge(
         The manifest of reals and fakes, with leak groups, and the outcome of every video requested.
 
     Raises:
-        UsageError: before anything is made: if a method is unknown, a number out of range, the manifest has no real videos, the
-            folder cannot be written, holds other things or videos of other settings, or another process is forging into it.
+        UsageError: before anything is made: if the arguments or the folder cannot be used, or another process forges into it.
         ArtefactError: if the disk is full.
         WorkerFailedError: if no video can be made, as weights are missing or workers only die.
     """
-    if workers < 0 or not timeout_s > 0:
-        raise UsageError(f"expected workers >= 0 and timeout_s > 0, got {workers} and {timeout_s}")
-    if any(limit is not None and not limit > 0 for limit in (max_seconds, max_side)):
-        raise UsageError(f"expected max_seconds and max_side above 0, or no limit, got {max_seconds} and {max_side}")
+    _check_limits(workers, timeout_s, max_seconds, max_side)
     levels = compression_levels(compression)
     if len(levels) > 1 and not reencode_reals:
         raise UsageError("several compression levels encode the reals again: drop --keep-reals, or give one level")
@@ -139,22 +136,43 @@ def forge(
     check_folder(output.folder, CORPUS, FACTS_FILE, also=MADE)
     with locked(output.folder, "corpus"):
         claim_folder(output.folder, CORPUS, FACTS_FILE, facts, also=MADE)
-        reals = [video for video in manifest.videos() if video.label == 0]
-        jobs = _jobs(reals, plan, output, reencode_reals)
-        _say_what_changed(jobs)
-        outcomes = {(job.target.video_id, job.method): per_level for job, per_level in _run(jobs, workers, timeout_s)}
-        requested = [(video.video_id, method) for video in reals for method in (REAL, *methods)]
-        ordered = [outcome for key in requested for outcome in outcomes.get(key, ())]
-        earlier = _methods_in(output.folder) - set(methods)
-        others = plan_forgeries(manifest, sorted(earlier), severity=severity, seed=seed) if earlier else None
-        kept = _kept(_jobs(reals, others, output, False), ordered) if others else []
-        originals = [] if reencode_reals else reals
-        videos = [*originals, *(outcome.video for outcome in ordered if outcome.video is not None), *kept]
-        report = ForgeReport(leak_groups(Manifest.from_videos(videos)), (*ordered, *map(_outcome_of, plan.missing)))
+        drawn = partial(plan_forgeries, manifest, severity=severity, seed=seed)
+        report = _make(manifest, plan, drawn, output, methods, reencode_reals, workers, timeout_s)
         report.write_outcomes(output.folder / OUTCOMES_FILE)
         if report.num_fakes:
             report.manifest.write(output.folder / MANIFEST_FILE)
     return report
+
+
+def _check_limits(workers: int, timeout_s: float, max_seconds: float | None, max_side: int | None) -> None:
+    if workers < 0 or not timeout_s > 0:
+        raise UsageError(f"expected workers >= 0 and timeout_s > 0, got {workers} and {timeout_s}")
+    if any(limit is not None and not limit > 0 for limit in (max_seconds, max_side)):
+        raise UsageError(f"expected max_seconds and max_side above 0, or no limit, got {max_seconds} and {max_side}")
+
+
+def _make(
+    manifest: Manifest,
+    plan: Plan,
+    drawn: Callable[[Sequence[str]], Plan],
+    output: Output,
+    methods: Sequence[str],
+    reencode_reals: bool,
+    workers: int,
+    timeout_s: float,
+) -> ForgeReport:
+    """Make what is planned, and list it with the finished videos of earlier methods, whose plan `drawn` gives."""
+    reals = [video for video in manifest.videos() if video.label == 0]
+    jobs = _jobs(reals, plan, output, reencode_reals)
+    _say_what_changed(jobs)
+    outcomes = {(job.target.video_id, job.method): per_level for job, per_level in _run(jobs, workers, timeout_s)}
+    requested = [(video.video_id, method) for video in reals for method in (REAL, *methods)]
+    ordered = [outcome for key in requested for outcome in outcomes.get(key, ())]
+    earlier = _methods_in(output.folder) - set(methods)
+    kept = _kept(_jobs(reals, drawn(sorted(earlier)), output, False), ordered) if earlier else []
+    originals = [] if reencode_reals else reals
+    videos = [*originals, *(outcome.video for outcome in ordered if outcome.video is not None), *kept]
+    return ForgeReport(leak_groups(Manifest.from_videos(videos)), (*ordered, *map(_outcome_of, plan.missing)))
 
 
 def _facts(output: Output, methods: Sequence[str], **choices: Any) -> dict[str, Any]:
