@@ -75,7 +75,7 @@ def judge(
 
     Raises:
         SeenError: before anything is scored: when the detector was trained on videos to be judged.
-        UsageError: before anything is scored: when the folder cannot be used, or settings, manifest, stores and detector do not fit.
+        UsageError: before anything is scored: when the folder cannot be used, or the arguments do not fit together.
     """
     run = _run_of(detector_or_scores)
     folder = evaluation_folder(detector_or_scores, output)
